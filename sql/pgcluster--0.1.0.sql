@@ -1,0 +1,66 @@
+/* pgcluster: the whole definition, in the order of src/ */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pgcluster" to load this file. \quit
+
+CREATE SCHEMA pgcluster;
+COMMENT ON SCHEMA pgcluster IS 'catalogs and internals of pgcluster';
+GRANT USAGE ON SCHEMA pgcluster TO PUBLIC;
+
+------------------------------------------------------------------------
+-- ha
+------------------------------------------------------------------------
+
+------------------------------------------------------------------------
+-- shard/metadata
+------------------------------------------------------------------------
+
+CREATE TABLE pgcluster.member_group (
+    group_id integer PRIMARY KEY CHECK (group_id > 0),
+    host text,
+    port integer CHECK (port BETWEEN 1 AND 65535),
+    CHECK ((host IS NULL) = (port IS NULL))
+);
+COMMENT ON TABLE pgcluster.member_group IS 'worker groups that may own shards';
+COMMENT ON COLUMN pgcluster.member_group.host IS 'where the group is reached; NULL: its leader is found through etcd';
+
+CREATE TABLE pgcluster.colocation_group (
+    id integer PRIMARY KEY CHECK (id > 0),
+    shard_count integer NOT NULL CHECK (shard_count > 0),
+    key_type regtype,
+    key_collation regcollation
+);
+COMMENT ON TABLE pgcluster.colocation_group IS 'tables that are split the same way; key_type is NULL for reference tables';
+
+CREATE TABLE pgcluster.shard (
+    id bigint PRIMARY KEY,
+    colocation_id integer NOT NULL REFERENCES pgcluster.colocation_group,
+    hash_min integer NOT NULL,
+    hash_max integer NOT NULL,
+    group_id integer REFERENCES pgcluster.member_group,
+    UNIQUE (colocation_id, hash_min),
+    CHECK (hash_min <= hash_max)
+);
+COMMENT ON TABLE pgcluster.shard IS 'one hash range of a colocation group; group_id is NULL when every group has a copy';
+
+CREATE TABLE pgcluster.distributed_table (
+    relid regclass PRIMARY KEY,
+    kind "char" NOT NULL CHECK (kind IN ('h', 'r')),
+    distribution_column name,
+    colocation_id integer NOT NULL REFERENCES pgcluster.colocation_group,
+    CHECK ((kind = 'h') = (distribution_column IS NOT NULL))
+);
+COMMENT ON TABLE pgcluster.distributed_table IS 'distributed tables (kind h) and reference tables (kind r)';
+
+CREATE TABLE pgcluster.two_phase_record (
+    gid text PRIMARY KEY
+);
+COMMENT ON TABLE pgcluster.two_phase_record IS 'prepared transactions whose outcome is commit; removed once every node has carried it out';
+
+------------------------------------------------------------------------
+-- shard/functions
+------------------------------------------------------------------------
+
+------------------------------------------------------------------------
+-- shard/maintenance
+------------------------------------------------------------------------

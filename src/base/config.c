@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ * config.c
+ *	  The settings pgcluster.* of this server, one row each.
+ *
+ * A row says all there is to say of a setting; a kind that is not there yet
+ * (real, ...) is a new table beside the others.  sql/settings.sql prints
+ * what the server made of them.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "utils/guc.h"
+
+#include "base/config.h"
+
+char *config_advertise_host;
+int config_advertise_port;
+char *config_etcd_cacert;
+char *config_etcd_cert;
+char *config_etcd_endpoints;
+char *config_etcd_key;
+char *config_etcd_password_file;
+int config_etcd_protocol;
+char *config_etcd_username;
+int config_fence_wait;
+int config_group;
+char *config_namespace;
+char *config_node_conninfo;
+char *config_node_name;
+char *config_replication_user;
+char *config_scope;
+char *config_tags;
+
+typedef struct StringSetting
+{
+	const char *name;
+	char **variable;
+	const char *boot;
+	GucContext context;
+	int flags;
+	const char *purpose;
+} StringSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	int *variable;
+	int boot;
+	int min;
+	int max;
+	GucContext context;
+	int flags;
+	const char *purpose;
+} IntSetting;
+
+typedef struct EnumSetting
+{
+	const char *name;
+	int *variable;
+	int boot;
+	const struct config_enum_entry *options;
+	GucContext context;
+	int flags;
+	const char *purpose;
+} EnumSetting;
+
+static const struct config_enum_entry etcd_protocols[] = {
+	{"http", ETCD_HTTP, false}, {"https", ETCD_HTTPS, false}, {NULL, 0, false}};
+
+/* clang-format off */
+static const StringSetting string_settings[] = {
+	{"pgcluster.advertise_host", &config_advertise_host, "", PGC_SIGHUP, 0,
+	 "Host name or address by which other servers reach this one; empty: the host's name."},
+	{"pgcluster.etcd_cacert", &config_etcd_cacert, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the certificates of the authorities that etcd's certificate is checked against."},
+	{"pgcluster.etcd_cert", &config_etcd_cert, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the client certificate shown to etcd."},
+	{"pgcluster.etcd_endpoints", &config_etcd_endpoints, "", PGC_SIGHUP, GUC_LIST_INPUT,
+	 "Members of etcd as host:port, separated by commas; empty: no high availability."},
+	{"pgcluster.etcd_key", &config_etcd_key, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the private key of the client certificate shown to etcd."},
+	{"pgcluster.etcd_password_file", &config_etcd_password_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File whose first line is the password of etcd_username."},
+	{"pgcluster.etcd_username", &config_etcd_username, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "User name for etcd; empty: no authentication."},
+	{"pgcluster.namespace", &config_namespace, "/service/", PGC_POSTMASTER, 0,
+	 "Prefix of all keys in etcd."},
+	{"pgcluster.node_conninfo", &config_node_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "libpq parameters added to connections from this server to other nodes (sslmode, passfile, ...)."},
+	{"pgcluster.node_name", &config_node_name, NULL, PGC_POSTMASTER, 0,
+	 "Name of this member, unique in its group; default: the host's name."},
+	{"pgcluster.replication_user", &config_replication_user, "replicator", PGC_SIGHUP, 0,
+	 "Role by which standbys connect for replication."},
+	{"pgcluster.scope", &config_scope, "main", PGC_POSTMASTER, 0,
+	 "Name of the cluster; the same on every member."},
+	{"pgcluster.tags", &config_tags, "{}", PGC_SIGHUP, 0,
+	 "JSON object with this member's tags (nofailover, ...)."},
+};
+
+static const IntSetting int_settings[] = {
+	{"pgcluster.advertise_port", &config_advertise_port, 0, 0, 65535, PGC_SIGHUP, 0,
+	 "Port by which other servers reach this one; 0: the server's own port."},
+	{"pgcluster.fence_wait", &config_fence_wait, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
+	 "How long a commit waits behind the closed fence before it fails."},
+	{"pgcluster.group", &config_group, 0, -1, INT_MAX, PGC_POSTMASTER, 0,
+	 "Group of this server: 0 is the coordinator group, 1 and up are worker groups, -1 is a cluster without groups."},
+};
+
+static const EnumSetting enum_settings[] = {
+	{"pgcluster.etcd_protocol", &config_etcd_protocol, ETCD_HTTP, etcd_protocols, PGC_SIGHUP, 0,
+	 "Protocol spoken with etcd."},
+};
+/* clang-format on */
+
+static char *
+host_name(void)
+{
+	static char name[256];
+
+	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+		strlcpy(name, "localhost", sizeof(name));
+	return name;
+}
+
+void
+config_init(void)
+{
+	for (size_t i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->purpose, NULL, s->variable,
+								   s->boot ? s->boot : host_name(), s->context, s->flags, NULL,
+								   NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->purpose, NULL, s->variable, s->boot, s->min, s->max,
+								s->context, s->flags, NULL, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(enum_settings); i++)
+	{
+		const EnumSetting *s = &enum_settings[i];
+
+		DefineCustomEnumVariable(s->name, s->purpose, NULL, s->variable, s->boot, s->options,
+								 s->context, s->flags, NULL, NULL, NULL);
+	}
+	MarkGUCPrefixReserved("pgcluster");
+}

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ * config.h
+ *	  The settings pgcluster.* of this server.
+ *
+ * Settings of a whole group (ttl, loop_wait, ...) are not here: they live in
+ * the "config" key of the store, see ha/.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_BASE_CONFIG_H
+#define PGCLUSTER_BASE_CONFIG_H
+
+extern char *config_advertise_host;
+extern int config_advertise_port;
+extern char *config_etcd_cacert;
+extern char *config_etcd_cert;
+extern char *config_etcd_endpoints;
+extern char *config_etcd_key;
+extern char *config_etcd_password_file;
+extern int config_etcd_protocol; /* EtcdProtocol */
+extern char *config_etcd_username;
+extern int config_fence_wait; /* milliseconds */
+extern int config_group;
+extern char *config_namespace;
+extern char *config_node_conninfo;
+extern char *config_node_name;
+extern char *config_replication_user;
+extern char *config_scope;
+extern char *config_tags;
+
+typedef enum EtcdProtocol
+{
+	ETCD_HTTP,
+	ETCD_HTTPS
+} EtcdProtocol;
+
+/* Defines the settings; to be called from _PG_init. */
+extern void config_init(void);
+
+#endif

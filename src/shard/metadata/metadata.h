@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ * metadata.h
+ *	  Which tables are distributed, and where their shards live.
+ *
+ * The catalog (schema pgcluster) as every backend sees it, kept in a local
+ * cache that relcache invalidations empty.  A lookup is one hash probe, the
+ * choice of a shard one binary search.
+ *
+ * Lifetime: a pointer from here stays valid until the end of the
+ * transaction; an entry that was invalidated meanwhile is replaced for later
+ * lookups but not freed before then.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_METADATA_METADATA_H
+#define PGCLUSTER_SHARD_METADATA_METADATA_H
+
+#include "access/attnum.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+
+/* Values of pgcluster.distributed_table.kind */
+typedef enum TableKind
+{
+	TABLE_HASH = 'h', /* rows live on the worker groups only; the local table is an empty shell */
+	TABLE_REFERENCE =
+		'r' /* every group has a full copy; on the coordinator it is the table itself */
+} TableKind;
+
+typedef struct Shard
+{
+	int64 id;
+	int32 hash_min; /* inclusive; of a reference table: the whole range */
+	int32 hash_max; /* inclusive */
+	int group_id;	/* of a reference table: -1, every group has it */
+} Shard;
+
+typedef struct Colocation
+{
+	int id;
+	TableKind kind;
+	Oid key_type; /* InvalidOid for reference tables */
+	Oid collation;
+	int nshards;
+	Shard *shards; /* ascending by hash_min, without gaps */
+} Colocation;
+
+typedef struct DistributedTable
+{
+	Oid relid;
+	TableKind kind;
+	AttrNumber key; /* distribution column; InvalidAttrNumber for reference tables */
+	Oid key_type;
+	int32 key_typmod;
+	Oid key_collation;
+	FmgrInfo key_hash; /* the type's 32 bit hash function */
+	const Colocation *colocation;
+} DistributedTable;
+
+/* NULL when the relation is not distributed (or the extension not created here). */
+extern const DistributedTable *metadata_table(Oid relid);
+
+/* True when this database has any distributed table at all: the first question of every hook. */
+extern bool metadata_any_table(void);
+
+/* The shard that holds "key" (a non-null value of the key's type). */
+extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
+
+/* The groups that take part (worker groups; never the coordinator's own), ascending ints. */
+extern List *metadata_groups(void);
+
+/* Palloc'd name of the schema that holds the shard's piece of tables of "schema". */
+extern char *metadata_shard_schema(const char *schema, int64 shard_id);
+
+#endif

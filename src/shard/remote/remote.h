@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ * remote.h
+ *	  Work on other nodes: queries, COPY, and their transactions.
+ *
+ * A session keeps one connection per group (for its user and database).
+ * What is asked of one group is carried out in the order asked; different
+ * groups work side by side.  The leader of the group is looked up at each
+ * use; a connection to a former leader is replaced, and a statement that
+ * had done nothing yet is sent again.  All waits are interruptible, and an
+ * interrupt cancels what runs on the nodes.
+ *
+ * Transactions: the first use of a group that needs one opens a transaction
+ * there (with the isolation level and read-only mode of the local one, and a
+ * savepoint per local subtransaction); it ends with the local transaction: by
+ * a plain COMMIT when a single node wrote, else by two-phase commit.
+ *
+ * Errors of a node are raised here with the node's SQLSTATE, message,
+ * detail, hint and object names, and a context line with node and group.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_REMOTE_REMOTE_H
+#define PGCLUSTER_SHARD_REMOTE_REMOTE_H
+
+#include "libpq-fe.h"
+#include "nodes/pg_list.h"
+#include "utils/palloc.h"
+
+typedef struct RemoteTask RemoteTask;
+typedef struct RemoteCopy RemoteCopy;
+
+typedef struct RemoteQuery
+{
+	int group_id;
+	const char *sql;
+
+	/* Parameters, as for PQsendQueryParams; types 0 where the node shall infer. */
+	int nparams;
+	const Oid *types;
+	const char *const *values;
+	const int *lengths;
+	const int *formats;
+
+	bool binary;  /* results in binary format */
+	bool prepare; /* keep the statement prepared on the connection, known by its text */
+	bool writes;  /* changes data or takes row locks: needs the remote transaction */
+} RemoteQuery;
+
+/*
+ * Called when the connection is needed for something else while the task's
+ * rows are still coming: the owner must read them all (remote_task_next
+ * until NULL) and keep them.
+ */
+typedef void (*RemoteSpool)(void *arg);
+
+/*
+ * Sends the query, or queues it behind what the group's connection is busy
+ * with; returns without waiting for the answer.  A query that neither writes
+ * nor stands in a transaction block runs without a remote transaction.
+ * "query" and all it points at are copied as far as needed.  The task lives
+ * in "context" and is ended with it.
+ */
+extern RemoteTask *remote_task_start(const RemoteQuery *query, MemoryContext context,
+									 RemoteSpool spool, void *spool_arg);
+
+/*
+ * Next row, a PGresult of one tuple that the caller clears with PQclear;
+ * NULL at the end.  Raises the node's error.
+ */
+extern PGresult *remote_task_next(RemoteTask *task);
+
+/* After the end: rows the statement affected. */
+extern int64 remote_task_affected(RemoteTask *task);
+
+/* For EXPLAIN ANALYZE and error contexts: "host:port" of the node that was asked. */
+extern const char *remote_task_node(RemoteTask *task);
+
+/* Ends the task; if rows are still coming they are cancelled or discarded. */
+extern void remote_task_end(RemoteTask *task);
+
+/* Runs one command in the remote transaction and waits; returns rows affected. */
+extern int64 remote_execute(int group_id, const char *sql);
+
+/* The same on several groups (list of ints) side by side. */
+extern void remote_execute_all(List *group_ids, const char *sql);
+
+/*
+ * Starts "COPY ... FROM STDIN" in the remote transaction.  Only one at a
+ * time per group.
+ */
+extern RemoteCopy *remote_copy_start(int group_id, const char *sql);
+
+/* Hands over data; waits only when the network does not take more. */
+extern void remote_copy_send(RemoteCopy *copy, const char *data, int length);
+
+/*
+ * Ends the data.  Returns without waiting: the answer is collected, and an
+ * error raised, at the next use of the group or by remote_wait_all.
+ */
+extern void remote_copy_finish(RemoteCopy *copy);
+
+/* Waits until nothing is under way on any group; raises the first error. */
+extern void remote_wait_all(void);
+
+/* Where the group's leader is just now, "host:port" palloc'd; "unknown" if nobody leads. */
+extern char *remote_group_address(int group_id);
+
+/* Registers the transaction callbacks; called from shard_init. */
+extern void remote_init(void);
+
+#endif

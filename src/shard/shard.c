@@ -1,0 +1,13 @@
+/*-------------------------------------------------------------------------
+ * shard.c
+ *	  Registers what the distribution half needs of the server.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "shard/shard.h"
+
+void
+shard_init(void)
+{
+}
