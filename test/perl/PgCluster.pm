@@ -1,0 +1,461 @@
+package PgCluster;
+
+# Starts clusters for tests, demo and benchmarks, in one call.
+#
+# Servers without etcd, for what needs distribution alone: a coordinator and
+# workers, known to each other through cluster_add_node.
+#
+#	my $c = PgCluster->new(workers => 2);
+#	$c->start;
+#	print $c->sql('c', 'SELECT * FROM cluster_nodes');
+#
+# All data lives in one directory that only this user can enter; every process
+# is a child that is known by its pid and gone when the program ends, however
+# it ends.  Runs as an unprivileged user, as the server demands.
+
+use strict;
+use warnings;
+
+use Carp;
+use Cwd qw(abs_path);
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use POSIX qw(:sys_wait_h setsid dup2);
+use Time::HiRes qw(sleep time);
+
+our $TIMEOUT = $ENV{PGCLUSTER_TEST_TIMEOUT} || 60;
+
+# Every cluster of this process that was not stopped yet, for END.
+my %live;
+my $owner = $$;
+my %ports_given;
+
+END
+{
+	# A forked writer leaves through POSIX::_exit; this is for accidents.
+	if ($$ == ($owner // 0))
+	{
+		my $status = $?;
+		$_->destroy foreach values %live;
+		$? = $status;
+	}
+}
+$SIG{INT} = $SIG{TERM} = sub { exit 1; };
+
+#-----------------------------------------------------------------------
+# Making a cluster
+#-----------------------------------------------------------------------
+
+# Options of a cluster without etcd:
+#	workers    number of worker nodes (w1, w2, ...) beside the coordinator c
+#	setup      false: start the servers but create no extension and add no node
+#	config     lines added to every postgresql.conf
+# Of every cluster:
+#	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
+#	dir        where to keep data; default: a new directory in /tmp
+#	keep       leave the directory behind
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless {
+		setup => 1,
+		config => '',
+		bindir => default_bindir(),
+		nodes => {},
+		order => [],
+		%options
+	}, $class;
+
+	croak "a server cannot run as root: become another user first" if $> == 0;
+
+	# Short, since the path of a socket may have 107 characters only.
+	$self->{dir} //= tempdir('pgcluster-XXXXXX', DIR => '/tmp');
+	chmod 0700, $self->{dir};
+	$self->{socket_dir} = $self->{dir};
+
+	my $workers = $self->{workers} // 0;
+	$self->add_node('c', group => 0);
+	$self->add_node("w$_", group => $_) foreach 1 .. $workers;
+
+	$live{$self} = $self;
+	return $self;
+}
+
+sub default_bindir
+{
+	my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
+	my $bindir = `'$pg_config' --bindir`;
+
+	croak "could not run $pg_config" if $? != 0;
+	chomp $bindir;
+	return $bindir;
+}
+
+sub add_node
+{
+	my ($self, $name, %node) = @_;
+
+	$self->{nodes}{$name} = {
+		name => $name,
+		port => free_port(),
+		data => "$self->{dir}/$name",
+		log => "$self->{dir}/$name.log",
+		%node
+	};
+	push @{ $self->{order} }, $name;
+	return $self->{nodes}{$name};
+}
+
+# A port that nothing listens on, from below the range out of which the kernel
+# serves clients: a server that restarts must find its port free.
+sub free_port
+{
+	for (1 .. 1000)
+	{
+		my $port = 15000 + int(rand(17000));
+		next if $ports_given{$port}++;
+		my $socket = IO::Socket::INET->new(
+			LocalAddr => '127.0.0.1',
+			LocalPort => $port,
+			Listen => 1,
+			ReuseAddr => 1);
+		return $port if $socket;
+	}
+	croak "no free port found";
+}
+
+sub node
+{
+	my ($self, $name) = @_;
+
+	return $self->{nodes}{$name} // croak "there is no node \"$name\"";
+}
+
+sub node_names { return @{ $_[0]{order} }; }
+
+#-----------------------------------------------------------------------
+# Start and stop
+#-----------------------------------------------------------------------
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->init_node($_) foreach $self->node_names;
+	$self->start_node($_) foreach $self->node_names;
+	$self->setup_distribution if $self->{setup};
+	return $self;
+}
+
+# initdb runs once; the other nodes are copies.
+sub init_node
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+	my $template = "$self->{dir}/template";
+
+	if (!-d $template)
+	{
+		$self->run("$self->{bindir}/initdb", '-D', $template, '-U', 'postgres',
+			'-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8', '-k');
+	}
+	system('cp', '-a', $template, $node->{data}) == 0 or croak "could not copy $template";
+	append_file("$node->{data}/postgresql.conf", <<"END");
+listen_addresses = '127.0.0.1'
+port = $node->{port}
+unix_socket_directories = '$self->{socket_dir}'
+shared_preload_libraries = 'pgcluster'
+max_prepared_transactions = 100
+max_connections = 100
+wal_level = logical
+fsync = off
+log_line_prefix = '%m [%p] %b %a '
+pgcluster.node_name = '$name'
+pgcluster.group = $node->{group}
+$self->{config}
+END
+	return;
+}
+
+sub start_node
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+
+	$node->{pid} = $self->spawn($node->{log}, "$self->{bindir}/postgres", '-D', $node->{data});
+	wait_until(
+		sub {
+			defined $self->exit_status($name)
+			  and croak "node $name ended at start, see $node->{log}:\n" . tail($node->{log});
+			$self->accepts($name);
+		}) or croak "node $name did not start, see $node->{log}:\n" . tail($node->{log});
+	return;
+}
+
+sub accepts
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+
+	return system("$self->{bindir}/pg_isready -q -t 1 -h '$self->{socket_dir}' -p $node->{port}") == 0;
+}
+
+sub setup_distribution
+{
+	my ($self) = @_;
+
+	$self->sql($_, 'CREATE EXTENSION pgcluster') foreach $self->node_names;
+	foreach my $name (grep { $self->node($_)->{group} > 0 } $self->node_names)
+	{
+		my $node = $self->node($name);
+		$self->sql('c', "SELECT cluster_add_node('127.0.0.1', $node->{port}, $node->{group})");
+	}
+	return;
+}
+
+# Stops one node; mode is one of smart, fast, immediate as for pg_ctl.
+my %stop_signal = (smart => 'TERM', fast => 'INT', immediate => 'QUIT');
+
+sub stop_node
+{
+	my ($self, $name, $mode) = @_;
+	my $node = $self->node($name);
+
+	return unless defined $node->{pid};
+	kill $stop_signal{ $mode // 'fast' }, $node->{pid};
+	wait_until(sub { defined $self->exit_status($name) })
+	  or croak "node $name did not stop, see $node->{log}";
+	return;
+}
+
+sub restart_node
+{
+	my ($self, $name, $mode) = @_;
+
+	$self->stop_node($name, $mode);
+	$self->start_node($name);
+	return;
+}
+
+# The status with which the node's process ended, undef while it runs.
+sub exit_status
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+
+	return $node->{status} unless defined $node->{pid};
+	if (waitpid($node->{pid}, WNOHANG) == $node->{pid})
+	{
+		$node->{status} = $?;
+		delete $node->{pid};
+		return $node->{status};
+	}
+	return;
+}
+
+sub stop
+{
+	my ($self, $mode) = @_;
+
+	$self->stop_node($_, $mode) foreach reverse $self->node_names;
+	return;
+}
+
+# Stops what still runs, and removes the data unless asked to keep it.
+sub destroy
+{
+	my ($self) = @_;
+
+	delete $live{$self};
+	foreach my $name ($self->node_names)
+	{
+		my $node = $self->node($name);
+		next unless defined $node->{pid};
+		my @processes = process_tree($node->{pid});
+		kill 'QUIT', $node->{pid};
+		kill 'CONT', @processes;
+		next if wait_until(sub { defined $self->exit_status($name) }, 10);
+		kill 'KILL', @processes;
+		waitpid($node->{pid}, 0);
+	}
+	remove_tree($self->{dir}, { safe => 1 }) unless $self->{keep} || $ENV{PGCLUSTER_KEEP};
+	return;
+}
+
+#-----------------------------------------------------------------------
+# SQL
+#-----------------------------------------------------------------------
+
+sub conninfo
+{
+	my ($self, $name, $db) = @_;
+	my $node = $self->node($name);
+
+	return "host=$self->{socket_dir} port=$node->{port} user=postgres dbname=" . ($db // 'postgres');
+}
+
+# Runs psql on a node: (exit status, output, errors).  Options: db, and args
+# (more arguments of psql).
+sub try_sql
+{
+	my ($self, $name, $sql, %options) = @_;
+	my $input = "$self->{dir}/psql.$$.in";
+
+	write_file($input, $sql);
+	return $self->try_run("$self->{bindir}/psql", '-XAtq', '-v', 'ON_ERROR_STOP=1',
+		@{ $options{args} // [] }, '-d', $self->conninfo($name, $options{db}), '-f', $input);
+}
+
+# The same for what must succeed; returns the output without its last newline.
+sub sql
+{
+	my ($self, $name, $sql, %options) = @_;
+	my ($status, $out, $err) = $self->try_sql($name, $sql, %options);
+
+	croak "on $name: $sql\n$err" if $status != 0;
+	chomp $out;
+	return $out;
+}
+
+# Waits until the query gives the answer.
+sub poll
+{
+	my ($self, $name, $sql, $answer, $timeout) = @_;
+
+	$answer //= 't';
+	return wait_until(
+		sub {
+			my ($status, $out) = $self->try_sql($name, $sql);
+			chomp $out;
+			return $status == 0 && $out eq $answer;
+		},
+		$timeout);
+}
+
+#-----------------------------------------------------------------------
+# Processes and files
+#-----------------------------------------------------------------------
+
+# Starts a child with its output in a file; returns its pid.
+sub spawn
+{
+	my ($self, $log, @command) = @_;
+	my $pid = fork() // croak "could not fork: $!";
+
+	return $pid if $pid;
+
+	# Not in the terminal's group: Ctrl-C stops us, and we stop the servers.
+	setsid();
+	open(my $null, '<', '/dev/null') or POSIX::_exit(126);
+	dup2(fileno($null), 0);
+	open(my $file, '>>', $log) or POSIX::_exit(126);
+	dup2(fileno($file), 1);
+	dup2(fileno($file), 2);
+	exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+# Runs a command to its end: (exit status, output, errors).
+sub try_run
+{
+	my ($self, @command) = @_;
+	my ($out, $err) = map { "$self->{dir}/run.$$.$_" } qw(out err);
+	my $pid = fork() // croak "could not fork: $!";
+
+	if (!$pid)
+	{
+		open(STDIN, '<', '/dev/null') or POSIX::_exit(126);
+		open(STDOUT, '>', $out) or POSIX::_exit(126);
+		open(STDERR, '>', $err) or POSIX::_exit(126);
+		no warnings 'exec';
+		exec { $command[0] } @command or POSIX::_exit(127);
+	}
+	waitpid($pid, 0);
+	return ($?, read_file($out), read_file($err));
+}
+
+sub run
+{
+	my ($self, @command) = @_;
+	my ($status, $out, $err) = $self->try_run(@command);
+
+	croak "@command failed:\n$out$err" if $status != 0;
+	return $out;
+}
+
+# A process and all that descend from it, parents first.
+sub process_tree
+{
+	my (@roots) = @_;
+	my %children;
+
+	foreach my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open(my $fh, '<', $stat) or next;
+		my $line = <$fh> // next;
+		# The name in parentheses may hold anything.
+		next unless $line =~ /^(\d+) \(.*\) \S (\d+) /s;
+		push @{ $children{$2} }, $1;
+	}
+	my @all = @roots;
+	for (my $i = 0; $i < @all; $i++)
+	{
+		push @all, @{ $children{ $all[$i] } // [] };
+	}
+	return @all;
+}
+
+# Calls the function until it returns true; false when time is up.
+sub wait_until
+{
+	my ($condition, $timeout) = @_;
+	my $end = time() + ($timeout // $TIMEOUT);
+
+	while (1)
+	{
+		return 1 if $condition->();
+		return 0 if time() > $end;
+		sleep(0.02);
+	}
+}
+
+sub read_file
+{
+	my ($path) = @_;
+
+	open(my $fh, '<', $path) or return '';
+	local $/;
+	return scalar(<$fh>) // '';
+}
+
+sub write_file
+{
+	my ($path, $text) = @_;
+
+	open(my $fh, '>', $path) or croak "could not write $path: $!";
+	print $fh $text;
+	close $fh or croak "could not write $path: $!";
+	return;
+}
+
+sub append_file
+{
+	my ($path, $text) = @_;
+
+	open(my $fh, '>>', $path) or croak "could not write $path: $!";
+	print $fh $text;
+	close $fh or croak "could not write $path: $!";
+	return;
+}
+
+sub tail
+{
+	my ($path, $lines) = @_;
+	my @lines = split /^/, read_file($path);
+
+	$lines //= 20;
+	splice(@lines, 0, @lines - $lines) if @lines > $lines;
+	return join '', @lines;
+}
+
+1;
