@@ -17,6 +17,10 @@ ifneq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
 
 PG_CONFIG ?= pg_config
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -fvisibility=hidden
+ifneq ($(findstring clang,$(CC)),)
+# The server's flags are those of the compiler it was built with.
+PG_CFLAGS += -Wno-ignored-optimization-argument -Wno-unknown-warning-option
+endif
 # As system headers the server's own cannot trip -Werror.
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DPGCLUSTER_VERSION='"$(EXTVERSION)"' \
@@ -35,8 +39,6 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation \
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# Clang compiles the bitcode of the JIT; it does not know the server's flags
-# apart from these.
 PROVE_FLAGS += -I $(CURDIR)/test/perl
 
 # PGXS tracks no headers.
