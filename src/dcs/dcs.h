@@ -15,27 +15,9 @@
 
 #include "utils/palloc.h"
 
+#include "dcs/codec.h" /* DcsStatus, DcsKeyValue, DcsCompare, DcsWrite */
+
 typedef struct Dcs Dcs;
-
-typedef enum DcsStatus
-{
-	DCS_OK,
-	DCS_COMPARE_FAILED, /* transaction: a comparison did not hold, nothing was written */
-	DCS_LEASE_GONE,		/* the lease does not exist (any more) */
-	DCS_UNREACHABLE,	/* no endpoint answered in time; a write may have happened */
-	DCS_REFUSED,		/* etcd said no: authentication, permission, space quota, ... */
-	DCS_GARBAGE			/* the answer could not be understood; a write may have happened */
-} DcsStatus;
-
-typedef struct DcsKeyValue
-{
-	const char *key;
-	const char *value; /* NUL-terminated; empty for a deleted key */
-	int64 create_revision;
-	int64 mod_revision;
-	int64 lease;  /* 0: none */
-	bool deleted; /* only in watch events */
-} DcsKeyValue;
 
 /*
  * Outcome of a verb; valid only during the callback.
@@ -53,28 +35,6 @@ typedef struct DcsResult
 } DcsResult;
 
 typedef void (*DcsDone)(void *arg, const DcsResult *result);
-
-/* What a comparison of a transaction asks of a key. */
-typedef enum DcsCompareKind
-{
-	DCS_CREATE_REVISION_IS, /* 0: the key does not exist */
-	DCS_MOD_REVISION_IS
-} DcsCompareKind;
-
-typedef struct DcsCompare
-{
-	DcsCompareKind kind;
-	const char *key;
-	int64 revision;
-} DcsCompare;
-
-/* A write of a transaction: put, or delete when value is NULL. */
-typedef struct DcsWrite
-{
-	const char *key;
-	const char *value;
-	int64 lease; /* 0: none */
-} DcsWrite;
 
 /*
  * Events of a watch, in the order of the store; valid during the call.
