@@ -52,6 +52,36 @@ CREATE TABLE pgcluster.distributed_table (
 );
 COMMENT ON TABLE pgcluster.distributed_table IS 'distributed tables (kind h) and reference tables (kind r)';
 
+CREATE INDEX distributed_table_colocation_id_idx ON pgcluster.distributed_table (colocation_id);
+
+CREATE SEQUENCE pgcluster.colocation_id_seq AS integer;
+COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups';
+
+CREATE SEQUENCE pgcluster.shard_id_seq MINVALUE 102008;
+COMMENT ON SEQUENCE pgcluster.shard_id_seq IS 'numbers of shards';
+
+CREATE FUNCTION pgcluster.catalog_changed() RETURNS trigger
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_catalog_changed';
+REVOKE ALL ON FUNCTION pgcluster.catalog_changed() FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.catalog_changed() IS 'tells the caches of all sessions that a catalog was changed by hand';
+
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.member_group
+    EXECUTE FUNCTION pgcluster.catalog_changed();
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.colocation_group
+    EXECUTE FUNCTION pgcluster.catalog_changed();
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.shard
+    EXECUTE FUNCTION pgcluster.catalog_changed();
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.distributed_table
+    EXECUTE FUNCTION pgcluster.catalog_changed();
+
+-- The catalogs are not marked for pg_dump: a dump holds the rows of every
+-- table as if it were a local one, and must not come back as a second
+-- coordinator of the same shards.
+
+GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.shard,
+    pgcluster.distributed_table TO pg_monitor;
+
 CREATE TABLE pgcluster.two_phase_record (
     gid text PRIMARY KEY
 );

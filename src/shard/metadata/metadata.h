@@ -65,8 +65,18 @@ extern bool metadata_any_table(void);
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
 
-/* The groups that take part (worker groups; never the coordinator's own), ascending ints. */
+/* All distributed tables of this database, ascending Oids; the list is the caller's. */
+extern List *metadata_tables(void);
+
+/* The groups that take part (worker groups; never the coordinator's own), ascending ints; the list is the caller's. */
 extern List *metadata_groups(void);
+
+/*
+ * Where a worker group is reached according to the catalog.  False when the
+ * group is not there, or its leader is to be found through etcd.  "host" is
+ * valid until the end of the transaction.
+ */
+extern bool metadata_group_address(int group_id, const char **host, int *port);
 
 /* Palloc'd name of the schema that holds the shard's piece of tables of "schema". */
 extern char *metadata_shard_schema(const char *schema, int64 shard_id);
