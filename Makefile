@@ -60,7 +60,7 @@ uninstall-node:
 .PHONY: node install-node clean-node uninstall-node
 endif
 
-FORMAT_FILES = $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/fuzz/*.[ch]))
+FORMAT_FILES = $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/fuzz/*.[ch] test/modules/*/*.[ch]))
 
 format:
 	clang-format -i $(FORMAT_FILES)

@@ -17,6 +17,16 @@
 #endif
 
 /*
+ * A WaitEventSet that lives until FreeWaitEventSet, in older servers in
+ * "context".
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_create_wait_event_set(context, nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define compat_create_wait_event_set(context, nevents) CreateWaitEventSet((context), (nevents))
+#endif
+
+/*
  * An SQL entry point: visible although the library hides its symbols.
  */
 #define PGCLUSTER_FUNCTION(name)                     \
