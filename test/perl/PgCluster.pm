@@ -37,7 +37,12 @@ END
 	if ($$ == ($owner // 0))
 	{
 		my $status = $?;
-		$_->destroy foreach values %live;
+		my $failed = $status != 0 || $INC{'Test/Builder.pm'} && !Test::Builder->new->is_passing;
+		foreach my $cluster (values %live)
+		{
+			$cluster->{keep} ||= $failed;
+			$cluster->destroy;
+		}
 		$? = $status;
 	}
 }
@@ -53,8 +58,8 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 #	config     lines added to every postgresql.conf
 # Of every cluster:
 #	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
-#	dir        where to keep data; default: a new directory in /tmp
-#	keep       leave the directory behind
+#	dir        where to keep data; default: a new directory in $TMPDIR or /tmp
+#	keep       leave the directory behind; so it is too when the test failed
 sub new
 {
 	my ($class, %options) = @_;
@@ -70,7 +75,7 @@ sub new
 	croak "a server cannot run as root: become another user first" if $> == 0;
 
 	# Short, since the path of a socket may have 107 characters only.
-	$self->{dir} //= tempdir('pgcluster-XXXXXX', DIR => '/tmp');
+	$self->{dir} //= tempdir('pgcluster-XXXXXX', DIR => $ENV{TMPDIR} || '/tmp');
 	chmod 0700, $self->{dir};
 	$self->{socket_dir} = $self->{dir};
 
@@ -279,7 +284,12 @@ sub destroy
 		kill 'KILL', @processes;
 		waitpid($node->{pid}, 0);
 	}
-	remove_tree($self->{dir}, { safe => 1 }) unless $self->{keep} || $ENV{PGCLUSTER_KEEP};
+	if ($self->{keep} || $ENV{PGCLUSTER_KEEP})
+	{
+		print STDERR "# logs and data are kept in $self->{dir}\n";
+		return;
+	}
+	remove_tree($self->{dir}, { safe => 1 });
 	return;
 }
 
