@@ -1,0 +1,141 @@
+/*-------------------------------------------------------------------------
+ * clone.c
+ *	  Copies of the group's leader, made with pg_basebackup.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <unistd.h>
+
+#include "common/logging.h"
+#include "pqexpbuffer.h"
+
+#include "clone.h"
+#include "datadir.h"
+#include "node.h"
+#include "store.h"
+
+/* Says what is waited for, once until it changes. */
+static void
+say_waiting(const char *why)
+{
+	static char *said = NULL;
+
+	if (said != NULL && strcmp(said, why) == 0)
+		return;
+	pg_log_info("%s", why);
+	pg_free(said);
+	said = pg_strdup(why);
+}
+
+static void
+append_parameter(PQExpBuffer conninfo, const char *keyword, const char *value)
+{
+	appendPQExpBuffer(conninfo, "%s%s='", conninfo->len > 0 ? " " : "", keyword);
+	for (const char *p = value; *p; p++)
+	{
+		if (*p == '\'' || *p == '\\')
+			appendPQExpBufferChar(conninfo, '\\');
+		appendPQExpBufferChar(conninfo, *p);
+	}
+	appendPQExpBufferChar(conninfo, '\'');
+}
+
+char *
+clone_find_leader(void)
+{
+	GroupView view;
+	PQExpBufferData conninfo;
+
+	if (!store_group_view(&view))
+	{
+		say_waiting(psprintf("etcd does not answer: %s", store_reason()));
+		return NULL;
+	}
+	if (view.leader == NULL || view.leader_host == NULL)
+	{
+		say_waiting("waiting for the group to have a leader");
+		return NULL;
+	}
+	if (options.name != NULL && strcmp(view.leader, options.name) == 0)
+	{
+		say_waiting("waiting for the former leadership of this member to end");
+		return NULL;
+	}
+	initPQExpBuffer(&conninfo);
+	append_parameter(&conninfo, "host", view.leader_host);
+	append_parameter(&conninfo, "port", view.leader_port ? view.leader_port : "5432");
+	append_parameter(&conninfo, "user", options.replication_user);
+	append_parameter(&conninfo, "dbname", "postgres");
+	append_parameter(&conninfo, "passfile", options.passfile);
+	append_parameter(&conninfo, "application_name", options.name ? options.name : "pgcluster_node");
+	append_parameter(&conninfo, "connect_timeout", "5");
+	if (options.node_conninfo)
+		appendPQExpBuffer(&conninfo, " %s", options.node_conninfo);
+	return conninfo.data;
+}
+
+static ProcessResult
+run_pg_basebackup(const char *source, const char *stage)
+{
+	char *program = psprintf("%s/pg_basebackup", options.bindir);
+	const char *argv[] = {program,
+						  "--pgdata",
+						  stage,
+						  "--dbname",
+						  source,
+						  "--wal-method=stream",
+						  "--checkpoint=fast",
+						  "--no-password",
+						  "--progress",
+						  "--label=pgcluster_node",
+						  NULL};
+	ProcessResult result = process_run(argv, NULL, false);
+
+	pg_free(program);
+	return result;
+}
+
+ProcessResult
+clone_data_directory(const char *source, bool keep_config)
+{
+	char *stage = datadir_stage();
+	char *foreign_request = psprintf("%s/" REJOIN_FILE, stage);
+	ProcessResult result;
+
+	pg_log_info("cloning the leader into \"%s\"", options.data_dir);
+	result = run_pg_basebackup(source, stage);
+	if (result == PROCESS_OK)
+	{
+		unlink(foreign_request);
+		if (keep_config)
+			datadir_stage_config();
+		datadir_commit();
+		datadir_make_standby();
+		pg_log_info("the clone is complete");
+	}
+	else
+		datadir_unstage();
+	pg_free(foreign_request);
+	pg_free(stage);
+	return result;
+}
+
+int
+run_command_clone(void)
+{
+	const char *source = options.source;
+
+	if (source == NULL && (options.etcd == NULL || options.scope == NULL))
+		pg_fatal("give --source, or --scope and --etcd to find the leader");
+	if (!datadir_lock())
+		pg_fatal("another pgcluster_node is at work in \"%s\"", options.data_dir);
+	datadir_recover();
+	if (datadir_state() != DATADIR_EMPTY)
+		pg_fatal("directory \"%s\" is not empty", options.data_dir);
+	if (source == NULL)
+		source = clone_find_leader();
+	if (source == NULL)
+		pg_fatal("there is nothing to clone");
+	return clone_data_directory(source, false) == PROCESS_OK ? 0 : 1;
+}

@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ * datadir.h
+ *	  The data directory: what it holds, and how it comes to be.
+ *
+ * New contents are made in the subdirectory pgcluster.new and put in place
+ * only when complete.  Whatever is interrupted, and when, the directory is
+ * afterwards without a server's data, with the old, or with the new, never
+ * with a mixture that would start.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_BIN_DATADIR_H
+#define PGCLUSTER_BIN_DATADIR_H
+
+typedef enum DatadirState
+{
+	DATADIR_EMPTY,	/* or not there */
+	DATADIR_DATA,	/* a server's data */
+	DATADIR_FOREIGN /* something else: not to be touched */
+} DatadirState;
+
+extern DatadirState datadir_state(void);
+
+/* Makes the directory if needed, and takes it for this program alone; false: another has it. */
+extern bool datadir_lock(void);
+
+/* The system identifier in pg_control; 0: not readable. */
+extern uint64 datadir_system_identifier(void);
+
+/* True if the server of this directory was stopped in an orderly manner. */
+extern bool datadir_shut_down(void);
+
+/* The process in postmaster.pid if there is such a process, else 0. */
+extern pid_t datadir_postmaster(void);
+
+/* Path of a file in the directory; never freed. */
+extern char *datadir_path(const char *name);
+
+extern void datadir_write_file(const char *path, const char *text);
+extern void datadir_append_file(const char *path, const char *text);
+extern bool datadir_file_exists(const char *name);
+extern void datadir_remove_file(const char *name);
+
+/* Path of the subdirectory for new contents; nothing is there afterwards. */
+extern char *datadir_stage(void);
+
+/* Drops unfinished new contents. */
+extern void datadir_unstage(void);
+
+/* Copies the configuration files of this server into the new contents. */
+extern void datadir_stage_config(void);
+
+/* Puts the new contents in place of the old. */
+extern void datadir_commit(void);
+
+/* Goes on with a datadir_commit that was interrupted, if any. */
+extern void datadir_recover(void);
+
+/*
+ * Marks the data as being rewound: until the mark is removed they are good
+ * for nothing.  pg_rewind removes files that its source does not have, but
+ * does not see a named pipe.
+ */
+extern void datadir_mark_rewinding(void);
+extern bool datadir_is_rewinding(void);
+extern void datadir_unmark_rewinding(void);
+
+/* Keeps the configuration files of this server in memory, and writes them back. */
+extern void datadir_remember_config(void);
+extern void datadir_restore_config(void);
+
+/* What a start needs: the settings of this member, and standby.signal. */
+extern void datadir_write_node_settings(void);
+extern void datadir_make_standby(void);
+
+#define REJOIN_FILE "pgcluster.rejoin"
+#define NODE_SETTINGS_FILE "pgcluster_node.conf"
+#define STANDBY_FILE "standby.signal"
+
+#endif

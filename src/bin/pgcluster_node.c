@@ -1,7 +1,0 @@
-#include "postgres_fe.h"
-
-int
-main(int argc, char **argv)
-{
-	return 0;
-}

@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ * process.c
+ *	  Child processes and signals.
+ *
+ * As a "subreaper" this program becomes the parent of the processes of a
+ * postmaster that died, so that it sees when the last one has let go of the
+ * shared memory: before that a new postmaster refuses to start.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/logging.h"
+
+#include "process.h"
+
+#define TICK_MS 1000
+
+/* Left-over processes end by themselves within the first, on SIGQUIT within the second. */
+#define ORPHAN_GRACE_MS 1500
+#define ORPHAN_QUIT_MS 3000
+
+void (*process_tick)(void) = NULL;
+
+static sigset_t handled;
+static int stop_signal = 0;
+
+void
+process_init(void)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+
+	sigemptyset(&handled);
+	for (size_t i = 0; i < lengthof(signals); i++)
+		sigaddset(&handled, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &handled, NULL) != 0)
+		pg_fatal("could not block signals: %m");
+	signal(SIGPIPE, SIG_IGN);
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+		pg_fatal("could not become the parent of orphaned processes: %m");
+}
+
+static int64
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+tick(void)
+{
+	static int64 last = 0;
+	int64 now = now_ms();
+
+	if (process_tick != NULL && now - last >= TICK_MS)
+	{
+		last = now;
+		process_tick();
+	}
+}
+
+int
+process_wait_signal(int timeout_ms)
+{
+	int64 end = now_ms() + timeout_ms;
+
+	for (;;)
+	{
+		int64 left = end - now_ms();
+		int64 nap = Min(Max(left, 0), TICK_MS);
+		struct timespec ts = {nap / 1000, (nap % 1000) * 1000000};
+		int sig = sigtimedwait(&handled, NULL, &ts);
+
+		tick();
+		if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
+		{
+			if (stop_signal == 0)
+				stop_signal = sig;
+		}
+		if (sig > 0)
+			return sig;
+		if (left <= 0)
+			return 0;
+	}
+}
+
+int
+process_stop_signal(void)
+{
+	return stop_signal;
+}
+
+bool
+process_sleep(int ms)
+{
+	int64 end = now_ms() + ms;
+
+	while (stop_signal == 0 && now_ms() < end)
+		process_wait_signal(end - now_ms());
+	return stop_signal == 0;
+}
+
+static pid_t
+start(const char *const *argv, int input, int output, int death_signal)
+{
+	pid_t parent = getpid();
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		pg_fatal("could not start \"%s\": %m", argv[0]);
+	if (pid > 0)
+		return pid;
+
+	prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(1);
+	if (input < 0)
+		input = open("/dev/null", O_RDONLY);
+	dup2(input, STDIN_FILENO);
+	if (output >= 0)
+		dup2(output, STDOUT_FILENO);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_UNBLOCK, &handled, NULL);
+	execv(argv[0], (char *const *) argv);
+	pg_log_error("could not run \"%s\": %m", argv[0]);
+	_exit(127);
+}
+
+pid_t
+process_start(const char *const *argv, int input, int death_signal)
+{
+	return start(argv, input, -1, death_signal);
+}
+
+/* The text must fit into a pipe, so that writing it waits for nobody. */
+static int
+make_input(const char *text)
+{
+	int ends[2];
+	size_t length = strlen(text);
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		pg_fatal("could not create a pipe: %m");
+	if (write(ends[1], text, length) != (ssize_t) length)
+		pg_fatal("could not write to a pipe: %m");
+	close(ends[1]);
+	return ends[0];
+}
+
+ProcessResult
+process_run(const char *const *argv, const char *input, bool quiet)
+{
+	int in = input ? make_input(input) : -1;
+	int out = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+	pid_t pid = start(argv, in, out, SIGTERM);
+	int status;
+
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+
+	while (waitpid(pid, &status, WNOHANG) == 0)
+	{
+		process_wait_signal(TICK_MS);
+		if (stop_signal != 0)
+			kill(pid, SIGTERM);
+	}
+	if (stop_signal != 0)
+		return PROCESS_STOPPED;
+	if (status != 0)
+	{
+		pg_log_error("\"%s\" %s", last_dir_separator(argv[0]) + 1, process_describe(status));
+		return PROCESS_FAILED;
+	}
+	return PROCESS_OK;
+}
+
+const char *
+process_describe(int status)
+{
+	static char text[64];
+
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "was ended by signal %d", WTERMSIG(status));
+	else
+		snprintf(text, sizeof(text), "ended with status %d", WEXITSTATUS(status));
+	return text;
+}
+
+static void
+signal_children(int sig)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	if (proc == NULL)
+		return;
+	while ((entry = readdir(proc)) != NULL)
+	{
+		char path[64];
+		char line[512];
+		pid_t pid = atoi(entry->d_name);
+		int parent;
+		const char *after_name;
+		FILE *file;
+
+		if (pid <= 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		file = fopen(path, "r");
+		if (file == NULL)
+			continue;
+		if (fgets(line, sizeof(line), file) != NULL && (after_name = strrchr(line, ')')) != NULL &&
+			sscanf(after_name + 1, " %*c %d", &parent) == 1 && parent == getpid())
+			kill(pid, sig);
+		fclose(file);
+	}
+	closedir(proc);
+}
+
+void
+process_end_orphans(void)
+{
+	int64 began = now_ms();
+	int64 last_signal = began;
+
+	for (;;)
+	{
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+		int64 now = now_ms();
+
+		if (pid < 0)
+			return;
+		if (pid > 0)
+			continue;
+		if (now - began > ORPHAN_GRACE_MS && now - last_signal > 200)
+		{
+			signal_children(now - began > ORPHAN_QUIT_MS ? SIGKILL : SIGQUIT);
+			last_signal = now;
+		}
+		process_wait_signal(50);
+	}
+}

@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ * rejoin.c
+ *	  Brings data that have diverged back in line with the leader's.
+ *
+ * pg_rewind writes into the data before it is known to succeed, and leaves
+ * a control file that looks sound when it does not.  So the data are marked
+ * before it starts, and the mark goes only when pg_rewind, or the clone that
+ * replaces them, is done.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/logging.h"
+#include "libpq-fe.h"
+
+#include "clone.h"
+#include "datadir.h"
+#include "node.h"
+#include "rejoin.h"
+
+#define PROMOTION_WAIT_MS 30000
+
+bool
+rejoin_is_due(void)
+{
+	return datadir_file_exists(REJOIN_FILE) || datadir_is_rewinding();
+}
+
+char *
+rejoin_requested_source(void)
+{
+	char line[4096] = "";
+	char *path = datadir_path(REJOIN_FILE);
+	FILE *file = fopen(path, "r");
+
+	pg_free(path);
+	if (file == NULL)
+		return NULL;
+	if (fgets(line, sizeof(line), file) == NULL)
+		line[0] = '\0';
+	fclose(file);
+	line[strcspn(line, "\r\n")] = '\0';
+	return line[0] ? pg_strdup(line) : NULL;
+}
+
+static bool
+query_is_true(PGconn *conn, const char *sql)
+{
+	PGresult *result = PQexec(conn, sql);
+	bool is_true = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+				   strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+
+	PQclear(result);
+	return is_true;
+}
+
+static bool
+wait_until_promoted(PGconn *conn)
+{
+	for (int waited = 0; waited < PROMOTION_WAIT_MS; waited += 100)
+	{
+		if (query_is_true(conn, "SELECT NOT pg_catalog.pg_is_in_recovery()"))
+			return true;
+		if (PQstatus(conn) != CONNECTION_OK || !process_sleep(100))
+			return false;
+	}
+	return false;
+}
+
+/*
+ * pg_rewind compares control files, and that of a new leader shows its new
+ * timeline only after a checkpoint.
+ */
+static bool
+prepare_source(const char *source)
+{
+	PGconn *conn = PQconnectdb(source);
+	PGresult *result = NULL;
+	bool ok = false;
+
+	if (PQstatus(conn) != CONNECTION_OK)
+		pg_log_error("%s", PQerrorMessage(conn));
+	else if (!wait_until_promoted(conn))
+		pg_log_error("the server to rejoin is itself in recovery");
+	else
+	{
+		result = PQexec(conn, "CHECKPOINT");
+		ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+		if (!ok)
+			pg_log_error("could not make a checkpoint on the leader: %s", PQerrorMessage(conn));
+	}
+	PQclear(result);
+	PQfinish(conn);
+	return ok;
+}
+
+/*
+ * pg_rewind would do this by itself, but without keeping the agent's hands
+ * off.
+ */
+static ProcessResult
+recover_from_crash(void)
+{
+	char *postgres = psprintf("%s/postgres", options.bindir);
+	const char *argv[] = {
+		postgres,	 "--single", "-F", "-D", options.data_dir, "-c", "pgcluster.etcd_endpoints=",
+		"template1", NULL};
+	ProcessResult result = PROCESS_OK;
+
+	/* A single-user server refuses to be a standby. */
+	datadir_remove_file(STANDBY_FILE);
+	datadir_remove_file("recovery.signal");
+	if (!datadir_shut_down())
+	{
+		pg_log_info("completing crash recovery");
+		result = process_run(argv, NULL, true);
+	}
+	pg_free(postgres);
+	return result;
+}
+
+static ProcessResult
+run_pg_rewind(const char *source)
+{
+	char *program = psprintf("%s/pg_rewind", options.bindir);
+	const char *argv[] = {program, "--target-pgdata", options.data_dir,		  "--source-server",
+						  source,  "--progress",	  "--no-ensure-shutdown", NULL};
+	ProcessResult result;
+
+	pg_log_info("rewinding \"%s\"", options.data_dir);
+	datadir_mark_rewinding();
+	result = process_run(argv, NULL, false);
+	pg_free(program);
+	return result;
+}
+
+static ProcessResult
+rewind_data_directory(const char *source)
+{
+	ProcessResult result = recover_from_crash();
+
+	if (result == PROCESS_OK)
+		result = run_pg_rewind(source);
+	datadir_restore_config();
+	if (result == PROCESS_OK)
+	{
+		datadir_make_standby();
+		datadir_unmark_rewinding();
+		pg_log_info("the rewind is complete");
+	}
+	return result;
+}
+
+ProcessResult
+rejoin_data_directory(const char *source)
+{
+	ProcessResult result = PROCESS_FAILED;
+
+	if (!prepare_source(source))
+		return process_stop_signal() ? PROCESS_STOPPED : PROCESS_FAILED;
+
+	datadir_remember_config();
+	if (datadir_is_rewinding())
+		pg_log_info("an earlier rewind was interrupted");
+	else
+		result = rewind_data_directory(source);
+	if (result == PROCESS_FAILED)
+		result = clone_data_directory(source, true);
+	if (result == PROCESS_OK)
+		datadir_remove_file(REJOIN_FILE);
+	return result;
+}
+
+/*-------------------------------------------------------------------------
+ * The command
+ *-------------------------------------------------------------------------
+ */
+
+static ProcessResult
+run_pg_ctl(const char *action, const char *option, bool quiet)
+{
+	char *program = psprintf("%s/pg_ctl", options.bindir);
+	const char *argv[] = {program, action, "-D", options.data_dir, "-w", "-t", "60", option, NULL};
+	ProcessResult result = process_run(argv, NULL, quiet);
+
+	pg_free(program);
+	return result;
+}
+
+static bool
+stop_server(void)
+{
+	if (datadir_postmaster() == 0)
+		return true;
+	if (run_pg_ctl("stop", "--mode=fast", true) == PROCESS_OK)
+		return true;
+	return datadir_postmaster() == 0 || run_pg_ctl("stop", "--mode=immediate", true) == PROCESS_OK;
+}
+
+/* The parent of the postmaster does the work when the server has gone. */
+static int
+ask_supervisor(const char *source)
+{
+	char *path = datadir_path(REJOIN_FILE);
+	char *line = psprintf("%s\n", source ? source : "");
+
+	if (source != NULL || !datadir_file_exists(REJOIN_FILE))
+		datadir_write_file(path, line);
+	pg_log_info("the server runs under \"pgcluster_node run\", which will bring it back");
+	return stop_server() ? 0 : 1;
+}
+
+static const char *
+find_source(void)
+{
+	const char *source = options.source;
+
+	if (source == NULL)
+		source = rejoin_requested_source();
+	if (source == NULL && options.etcd != NULL && options.scope != NULL)
+		source = clone_find_leader();
+	return source;
+}
+
+int
+run_command_rejoin(void)
+{
+	const char *source;
+
+	if (!datadir_lock())
+		return ask_supervisor(options.source);
+	datadir_recover();
+	if (datadir_state() != DATADIR_DATA)
+		pg_fatal("directory \"%s\" holds no data", options.data_dir);
+	source = find_source();
+	if (source == NULL)
+	{
+		pg_log_error("the leader to rejoin is not known");
+		pg_log_error_hint("Give --source, or --scope and --etcd to find it.");
+		return 1;
+	}
+	if (!stop_server())
+		return 1;
+	if (rejoin_data_directory(source) != PROCESS_OK)
+		return 1;
+	if (options.no_start)
+		return 0;
+	return run_pg_ctl("start", NULL, true) == PROCESS_OK ? 0 : 1;
+}

@@ -1,0 +1,360 @@
+/*-------------------------------------------------------------------------
+ * supervise.c
+ *	  "pgcluster_node run": makes the data, runs the server, and decides what
+ *	  happens when it ends.
+ *
+ * Only while no postmaster runs does this program touch the data.  Who leads
+ * is none of its business: the server always starts as a standby.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/logging.h"
+
+#include "clone.h"
+#include "datadir.h"
+#include "init.h"
+#include "node.h"
+#include "process.h"
+#include "rejoin.h"
+#include "store.h"
+
+/* Ends sooner than this after the start count as quick failures. */
+#define QUICK_SECONDS 10
+#define MAX_QUICK_FAILURES 5
+
+#define POLL_MS 500
+#define RETRY_MS 2000
+#define OTHER_SERVER_WAIT_MS 60000
+
+/*-------------------------------------------------------------------------
+ * Before a start
+ *-------------------------------------------------------------------------
+ */
+
+static bool claim_wanted = false;
+
+/* Once the leader has written the system identifier the claim has served. */
+static void
+keep_claim(void)
+{
+	store_claim_keep();
+}
+
+static void
+watch_claim(void)
+{
+	GroupView view;
+
+	store_claim_keep();
+	if (!store_claim_held() ||
+		(store_group_view(&view) && view.initialize_exists && view.initialize[0] != '\0'))
+	{
+		store_claim_release();
+		claim_wanted = false;
+		process_tick = NULL;
+	}
+}
+
+/* True when this member is to initialise the group. */
+static bool
+win_initialization(void)
+{
+	GroupView view;
+
+	if (!store_group_view(&view) || view.initialize_exists || view.leader != NULL)
+		return false;
+	return store_claim_initialize();
+}
+
+static ProcessResult
+make_data(void)
+{
+	while (process_stop_signal() == 0)
+	{
+		ProcessResult result = PROCESS_FAILED;
+		char *source;
+
+		if (win_initialization())
+		{
+			process_tick = keep_claim;
+			result = init_data_directory();
+			process_tick = result == PROCESS_OK ? watch_claim : NULL;
+			claim_wanted = result == PROCESS_OK;
+			if (!claim_wanted)
+				store_claim_release();
+			return result;
+		}
+		source = clone_find_leader();
+		if (source != NULL)
+			result = clone_data_directory(source, false);
+		if (result != PROCESS_FAILED)
+			return result;
+		process_sleep(source ? RETRY_MS : POLL_MS);
+	}
+	return PROCESS_STOPPED;
+}
+
+/* The leader of the moment is better than the one the agent once saw. */
+static ProcessResult
+rejoin(void)
+{
+	while (process_stop_signal() == 0)
+	{
+		char *source = clone_find_leader();
+		ProcessResult result = PROCESS_FAILED;
+
+		if (source == NULL)
+			source = rejoin_requested_source();
+		if (source != NULL)
+			result = rejoin_data_directory(source);
+		if (result != PROCESS_FAILED)
+			return result;
+		process_sleep(RETRY_MS);
+	}
+	return PROCESS_STOPPED;
+}
+
+/*
+ * A server whose parent was killed is shutting down; two servers in one
+ * directory are impossible, so wait until it is gone.
+ */
+static bool
+wait_for_other_server(void)
+{
+	pid_t pid = datadir_postmaster();
+
+	if (pid == 0)
+		return true;
+	pg_log_info("waiting for process %d, which uses \"%s\", to end", (int) pid, options.data_dir);
+	for (int waited = 0; waited < OTHER_SERVER_WAIT_MS; waited += 50)
+	{
+		if (datadir_postmaster() == 0)
+			return true;
+		if (!process_sleep(50))
+			return true;
+	}
+	pg_log_error("process %d still uses \"%s\"", (int) pid, options.data_dir);
+	pg_log_error_hint("Stop that server, or remove postmaster.pid if the process is none.");
+	return false;
+}
+
+/* Data of another cluster must not meet this one. */
+static bool
+belongs_to_group(void)
+{
+	GroupView view;
+	char own[32];
+
+	if (claim_wanted || !store_group_view(&view) || !view.initialize_exists ||
+		view.initialize[0] == '\0')
+		return true;
+	snprintf(own, sizeof(own), UINT64_FORMAT, datadir_system_identifier());
+	if (strcmp(own, view.initialize) == 0)
+		return true;
+	pg_log_error("the data in \"%s\" belong to another group", options.data_dir);
+	pg_log_error_detail("Its system identifier is %s, that of the group is %s.", own,
+						view.initialize);
+	pg_log_error_hint("Move the directory away to clone this member from the group's leader.");
+	return false;
+}
+
+static ProcessResult
+prepare(void)
+{
+	ProcessResult result = PROCESS_OK;
+
+	datadir_recover();
+	if (!wait_for_other_server())
+		return PROCESS_FAILED;
+	switch (datadir_state())
+	{
+		case DATADIR_FOREIGN:
+			pg_log_error("directory \"%s\" is neither empty nor a data directory",
+						 options.data_dir);
+			return PROCESS_FAILED;
+		case DATADIR_EMPTY:
+			result = make_data();
+			break;
+		case DATADIR_DATA:
+			if (rejoin_is_due())
+				result = rejoin();
+			break;
+	}
+	if (result == PROCESS_OK && !belongs_to_group())
+		result = PROCESS_FAILED;
+	if (result == PROCESS_OK)
+	{
+		datadir_write_node_settings();
+		datadir_make_standby();
+	}
+	return result;
+}
+
+/*-------------------------------------------------------------------------
+ * The server
+ *-------------------------------------------------------------------------
+ */
+
+typedef struct ServerEnd
+{
+	int status;
+	int quick_failures;
+} ServerEnd;
+
+typedef enum NextStep
+{
+	NEXT_EXIT,
+	NEXT_START
+} NextStep;
+
+static bool
+stop_was_asked(const ServerEnd *end)
+{
+	return process_stop_signal() != 0;
+}
+
+static bool
+rejoin_was_asked(const ServerEnd *end)
+{
+	return rejoin_is_due();
+}
+
+static bool
+ended_in_order(const ServerEnd *end)
+{
+	return end->status == 0;
+}
+
+static bool
+failed_too_often(const ServerEnd *end)
+{
+	return end->quick_failures > MAX_QUICK_FAILURES;
+}
+
+/* The first row that fits wins; the last one fits everything. */
+static const struct
+{
+	bool (*fits)(const ServerEnd *end);
+	NextStep next;
+	const char *why;
+} after_end[] = {
+	{stop_was_asked, NEXT_EXIT, "the server was stopped"},
+	{failed_too_often, NEXT_EXIT, "giving up: the server ended too soon too often"},
+	{rejoin_was_asked, NEXT_START, "the server's data have diverged from the leader's"},
+	{ended_in_order, NEXT_EXIT, "the server was shut down"},
+	{NULL, NEXT_START, "starting the server again"},
+};
+
+static pid_t
+start_server(void)
+{
+	char *postgres = psprintf("%s/postgres", options.bindir);
+	const char *argv[] = {postgres, "-D", options.data_dir, NULL};
+	pid_t pid = process_start(argv, -1, SIGINT);
+
+	pg_free(postgres);
+	return pid;
+}
+
+/* What a signal to this program means to the server. */
+static int
+server_signal(int sig)
+{
+	return sig == SIGTERM ? SIGINT : sig;
+}
+
+static int
+wait_for_server(pid_t server)
+{
+	int status;
+	pid_t pid;
+
+	for (;;)
+	{
+		int sig;
+
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == server)
+				return status;
+		sig = process_wait_signal(60000);
+		if (sig != 0 && sig != SIGCHLD)
+			kill(server, server_signal(sig));
+	}
+}
+
+/* Nothing, then longer with each quick failure. */
+static void
+back_off(int quick_failures)
+{
+	if (quick_failures > 1)
+		process_sleep(100 << quick_failures);
+}
+
+static time_t
+monotonic_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* Runs the server once; says what to do next. */
+static NextStep
+run_server(ServerEnd *end)
+{
+	time_t started = monotonic_seconds();
+	int i = 0;
+
+	end->status = wait_for_server(start_server());
+	if (end->status != 0)
+		pg_log_error("the server %s", process_describe(end->status));
+	process_end_orphans();
+
+	if (end->status == 0 || monotonic_seconds() - started >= QUICK_SECONDS)
+		end->quick_failures = 0;
+	else
+		end->quick_failures++;
+	while (after_end[i].fits != NULL && !after_end[i].fits(end))
+		i++;
+	pg_log_info("%s", after_end[i].why);
+	return after_end[i].next;
+}
+
+static int
+exit_status(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int
+run_command_run(void)
+{
+	ServerEnd end = {0};
+	ProcessResult prepared;
+	char pid[32];
+
+	if (!datadir_lock())
+		pg_fatal("another pgcluster_node is at work in \"%s\"", options.data_dir);
+	snprintf(pid, sizeof(pid), "%d", (int) getpid());
+	setenv("PGCLUSTER_NODE_PID", pid, 1);
+
+	do
+	{
+		back_off(end.quick_failures);
+		prepared = prepare();
+		if (process_stop_signal() != 0 || prepared != PROCESS_OK)
+			break;
+	} while (run_server(&end) == NEXT_START);
+
+	store_claim_release();
+	if (prepared == PROCESS_FAILED)
+		return 1;
+	return exit_status(end.status);
+}
