@@ -9,6 +9,15 @@ package PgCluster;
 #	$c->start;
 #	print $c->sql('c', 'SELECT * FROM cluster_nodes');
 #
+# Groups with high availability, over a real etcd:
+#
+#	my $c = PgCluster->new(groups => { 0 => 3, 1 => 2 }, etcd => 3);
+#	$c->start;
+#	my $leader = $c->leader(0);		# the name of a node: c1, c2, ..., w1a, w1b, ...
+#	$c->sql(0, 'SELECT 1');			# on the leader of group 0
+#	$c->kill_postmaster($leader);
+#	$c->new_leader(0, $leader);
+#
 # All data lives in one directory that only this user can enter; every process
 # is a child that is known by its pid and gone when the program ends, however
 # it ends.  Runs as an unprivileged user, as the server demands.
@@ -21,8 +30,12 @@ use Cwd qw(abs_path);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use JSON::PP;
 use POSIX qw(:sys_wait_h setsid dup2);
 use Time::HiRes qw(sleep time);
+
+use PgCluster::Etcd;
+use PgCluster::Writer;
 
 our $TIMEOUT = $ENV{PGCLUSTER_TEST_TIMEOUT} || 60;
 
@@ -56,6 +69,11 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 #	workers    number of worker nodes (w1, w2, ...) beside the coordinator c
 #	setup      false: start the servers but create no extension and add no node
 #	config     lines added to every postgresql.conf
+# Options of a cluster with etcd:
+#	groups     {group => number of members}
+#	etcd       number of members of etcd, 1 by default
+#	settings   {name => value}, for every server
+#	dcs        {name => value}, run-time settings of every group; ttl is 5
 # Of every cluster:
 #	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
 #	dir        where to keep data; default: a new directory in $TMPDIR or /tmp
@@ -79,9 +97,17 @@ sub new
 	chmod 0700, $self->{dir};
 	$self->{socket_dir} = $self->{dir};
 
-	my $workers = $self->{workers} // 0;
-	$self->add_node('c', group => 0);
-	$self->add_node("w$_", group => $_) foreach 1 .. $workers;
+	if ($self->{groups})
+	{
+		$self->{scope} //= 'test';
+		$self->{store} = PgCluster::Etcd->new($self, $self->{etcd} // 1);
+		$self->add_group($_) foreach sort { $a <=> $b } keys %{ $self->{groups} };
+	}
+	else
+	{
+		$self->add_node('c', group => 0);
+		$self->add_node("w$_", group => $_) foreach 1 .. $self->{workers} // 0;
+	}
 
 	$live{$self} = $self;
 	return $self;
@@ -95,6 +121,18 @@ sub default_bindir
 	croak "could not run $pg_config" if $? != 0;
 	chomp $bindir;
 	return $bindir;
+}
+
+sub add_group
+{
+	my ($self, $group) = @_;
+
+	foreach my $i (1 .. $self->{groups}{$group})
+	{
+		my $name = $group > 0 ? "w$group" . chr(ord('a') + $i - 1) : "c$i";
+		$self->add_node($name, group => $group);
+	}
+	return;
 }
 
 sub add_node
@@ -147,6 +185,7 @@ sub start
 {
 	my ($self) = @_;
 
+	return $self->start_groups if $self->{groups};
 	$self->init_node($_) foreach $self->node_names;
 	$self->start_node($_) foreach $self->node_names;
 	$self->setup_distribution if $self->{setup};
@@ -188,6 +227,8 @@ sub start_node
 	my ($self, $name) = @_;
 	my $node = $self->node($name);
 
+	delete $node->{status};
+	return $self->start_member($name) if $self->{groups};
 	$node->{pid} = $self->spawn($node->{log}, "$self->{bindir}/postgres", '-D', $node->{data});
 	wait_until(
 		sub {
@@ -276,14 +317,14 @@ sub destroy
 	foreach my $name ($self->node_names)
 	{
 		my $node = $self->node($name);
-		next unless defined $node->{pid};
-		my @processes = process_tree($node->{pid});
-		kill 'QUIT', $node->{pid};
+		my @processes = process_tree($node->{pid} // (), $self->postmaster_pid($name) // ());
+		kill 'QUIT', $node->{pid} // $self->postmaster_pid($name) // ();
 		kill 'CONT', @processes;
-		next if wait_until(sub { defined $self->exit_status($name) }, 10);
-		kill 'KILL', @processes;
-		waitpid($node->{pid}, 0);
+		wait_until(sub { defined $self->exit_status($name) }, 10) if defined $node->{pid};
+		kill 'KILL', grep { $self->uses_data($name, $_) } @processes;
+		waitpid($node->{pid}, 0) if defined $node->{pid};
 	}
+	$self->{store}->stop('KILL') if $self->{store};
 	if ($self->{keep} || $ENV{PGCLUSTER_KEEP})
 	{
 		print STDERR "# logs and data are kept in $self->{dir}\n";
@@ -294,15 +335,239 @@ sub destroy
 }
 
 #-----------------------------------------------------------------------
+# Groups with high availability
+#-----------------------------------------------------------------------
+
+sub start_groups
+{
+	my ($self) = @_;
+	my %dcs = (ttl => 5, %{ $self->{dcs} // {} });
+
+	$self->{passfile} = "$self->{dir}/passfile";
+	$self->{store}->start;
+	$self->{store}->put($self->key($_, 'config'), JSON::PP->new->canonical->encode(\%dcs))
+	  foreach keys %{ $self->{groups} };
+	$self->start_node($_) foreach $self->node_names;
+	$self->wait_ready($_) foreach sort keys %{ $self->{groups} };
+	return $self;
+}
+
+# Starts a member under pgcluster_node; does not wait for its server.
+sub start_member
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+	my %settings = (
+		unix_socket_directories => $self->{socket_dir},
+		fsync => 'off',
+		%{ $self->{settings} // {} },
+		%{ $node->{settings} // {} });
+
+	$node->{pid} = $self->spawn(
+		$node->{log}, "$self->{bindir}/pgcluster_node", 'run',
+		'-D' => $node->{data},
+		'--scope' => $self->{scope},
+		'--group' => $node->{group},
+		'--name' => $name,
+		'--etcd' => $self->{store}->endpoints,
+		'--port' => $node->{port},
+		'--listen' => '127.0.0.1',
+		'--advertise-host' => '127.0.0.1',
+		'--passfile' => $self->{passfile},
+		'--initdb-arg' => '--no-sync',
+		'--initdb-arg' => '--locale=C.UTF-8',
+		map { ('--set' => "$_=$settings{$_}") } sort keys %settings);
+	return;
+}
+
+# Path of a key of the group in etcd.
+sub key
+{
+	my ($self, $group, $name) = @_;
+
+	return $group < 0 ? "/service/$self->{scope}/$name" : "/service/$self->{scope}/$group/$name";
+}
+
+sub members
+{
+	my ($self, $group) = @_;
+
+	return grep { $self->node($_)->{group} == $group } $self->node_names;
+}
+
+# The node whose name is in the leader key of the group; undef: none.
+sub leader
+{
+	my ($self, $group) = @_;
+
+	return $self->{store}->get($self->key($group, 'leader'));
+}
+
+# Waits until a member other than the given one leads and takes writes;
+# returns its name.
+sub new_leader
+{
+	my ($self, $group, $old, $timeout) = @_;
+	my $leader;
+
+	wait_until(
+		sub {
+			$leader = $self->leader($group);
+			return defined $leader && $leader ne ($old // '') && $self->is_primary($leader);
+		},
+		$timeout) or croak "group $group has no new leader; logs are in $self->{dir}:\n" . $self->tails;
+	return $leader;
+}
+
+sub is_primary
+{
+	my ($self, $name) = @_;
+	my ($status, $out) = $self->try_sql($name, 'SELECT pg_is_in_recovery()');
+
+	return $status == 0 && $out eq "f\n";
+}
+
+# Waits until the node is a standby that streams.
+sub wait_streaming
+{
+	my ($self, $name, $timeout) = @_;
+
+	$self->poll($name,
+		"SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
+		't', $timeout)
+	  or croak "$name does not stream, see $self->{dir}:\n" . $self->tails;
+	return;
+}
+
+# Waits until the group has a leader and all other members stream.
+sub wait_ready
+{
+	my ($self, $group, $timeout) = @_;
+	my $leader = $self->new_leader($group, undef, $timeout);
+
+	foreach my $name (grep { $_ ne $leader } $self->members($group))
+	{
+		$self->wait_streaming($name, $timeout);
+	}
+	return $leader;
+}
+
+sub tails
+{
+	my ($self) = @_;
+
+	return join '', map { "== $_ ==\n" . tail($self->node($_)->{log}, 15) } $self->node_names;
+}
+
+# A libpq connection string that finds the primary of a group.
+sub group_conninfo
+{
+	my ($self, $group) = @_;
+	my @ports = map { $self->node($_)->{port} } $self->members($group);
+
+	return 'host=' . join(',', ('127.0.0.1') x @ports) . ' port=' . join(',', @ports)
+	  . " user=postgres dbname=postgres passfile=$self->{passfile}"
+	  . ' target_session_attrs=read-write connect_timeout=2';
+}
+
+# Starts a writer into a table of its own; see PgCluster::Writer.
+sub writer
+{
+	my ($self, $group, %options) = @_;
+	my $number = ++$self->{writers};
+	my $table = $options{table} // "writer$number";
+
+	$self->sql($group, "CREATE TABLE IF NOT EXISTS $table (id bigint, port int)");
+	return PgCluster::Writer->start(
+		program => "$self->{bindir}/psql",
+		conninfo => $self->group_conninfo($group),
+		record => "$self->{dir}/writer$number",
+		%options,
+		table => $table);
+}
+
+# Acknowledged rows that are not in the writer's table.
+sub lost_rows
+{
+	my ($self, $group, $writer, @rows) = @_;
+	my %there = map { $_ => 1 } split /\n/, $self->sql($group, "SELECT id FROM $writer->{table}");
+
+	return grep { !$there{ $_->{id} } } @rows;
+}
+
+#-----------------------------------------------------------------------
+# Faults
+#-----------------------------------------------------------------------
+
+# The process in postmaster.pid, if it is that server.
+sub postmaster_pid
+{
+	my ($self, $name) = @_;
+	my ($pid) = read_file($self->node($name)->{data} . '/postmaster.pid') =~ /^(\d+)/;
+
+	return defined $pid && $self->uses_data($name, $pid) ? $pid : undef;
+}
+
+# True if the process works in the node's data directory, or is its parent.
+sub uses_data
+{
+	my ($self, $name, $pid) = @_;
+	my $node = $self->node($name);
+	my $cwd = readlink("/proc/$pid/cwd") // '';
+
+	return $cwd =~ /^\Q$node->{data}\E/ || $pid == ($node->{pid} // 0);
+}
+
+sub kill_postmaster
+{
+	my ($self, $name, $signal) = @_;
+
+	kill $signal // 'KILL', $self->postmaster_pid($name) // croak "$name does not run";
+	return;
+}
+
+# Kills all processes of a node, as a power failure would.
+sub kill_all
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+	my @processes = process_tree($node->{pid} // ());
+
+	kill 'KILL', @processes;
+	wait_until(
+		sub {
+			$self->exit_status($name);
+			!grep { -e "/proc/$_/cwd" } @processes;
+		});
+	return;
+}
+
+# The agent of a node.
+sub agent_pid
+{
+	my ($self, $name) = @_;
+
+	foreach my $pid (process_tree($self->postmaster_pid($name) // ()))
+	{
+		return $pid if read_file("/proc/$pid/cmdline") =~ /pgcluster agent/;
+	}
+	return;
+}
+
+#-----------------------------------------------------------------------
 # SQL
 #-----------------------------------------------------------------------
 
+# Of a node, or of the leader of a group when given a number.
 sub conninfo
 {
 	my ($self, $name, $db) = @_;
-	my $node = $self->node($name);
 
-	return "host=$self->{socket_dir} port=$node->{port} user=postgres dbname=" . ($db // 'postgres');
+	$name = $self->leader($name) // croak "group $name has no leader" if $name =~ /^-?\d+$/;
+	my $node = $self->node($name);
+	return "host=$self->{socket_dir} port=$node->{port} user=postgres dbname="
+	  . ($db // 'postgres')
+	  . ' connect_timeout=5';
 }
 
 # Runs psql on a node: (exit status, output, errors).  Options: db, and args

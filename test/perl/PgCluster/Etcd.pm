@@ -1,0 +1,153 @@
+package PgCluster::Etcd;
+
+# One or more members of a real etcd on loopback, with their data in a
+# directory of the cluster's.  Keys are read and written through the JSON
+# gateway, so no etcdctl is needed.
+
+use strict;
+use warnings;
+
+use Carp;
+use HTTP::Tiny;
+use JSON::PP;
+use MIME::Base64;
+use POSIX qw(:sys_wait_h);
+
+sub new
+{
+	my ($class, $cluster, $count) = @_;
+	my $self = bless { cluster => $cluster, members => [] }, $class;
+
+	foreach my $i (1 .. $count)
+	{
+		push @{ $self->{members} },
+		  {
+			name => "etcd$i",
+			client => PgCluster::free_port(),
+			peer => PgCluster::free_port(),
+			data => "$cluster->{dir}/etcd$i",
+			log => "$cluster->{dir}/etcd$i.log"
+		  };
+	}
+	return $self;
+}
+
+sub endpoints
+{
+	my ($self) = @_;
+
+	return join ',', map { "127.0.0.1:$_->{client}" } @{ $self->{members} };
+}
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->start_member($_) foreach 0 .. $#{ $self->{members} };
+	PgCluster::wait_until(sub { $self->healthy })
+	  or croak "etcd did not start, see $self->{members}[0]{log}";
+	return;
+}
+
+sub start_member
+{
+	my ($self, $i) = @_;
+	my $m = $self->{members}[$i];
+	my $initial = join ',', map { "$_->{name}=http://127.0.0.1:$_->{peer}" } @{ $self->{members} };
+
+	$m->{pid} = $self->{cluster}->spawn(
+		$m->{log}, '/usr/bin/env', 'etcd',
+		'--name' => $m->{name},
+		'--data-dir' => $m->{data},
+		'--listen-client-urls' => "http://127.0.0.1:$m->{client}",
+		'--advertise-client-urls' => "http://127.0.0.1:$m->{client}",
+		'--listen-peer-urls' => "http://127.0.0.1:$m->{peer}",
+		'--initial-advertise-peer-urls' => "http://127.0.0.1:$m->{peer}",
+		'--initial-cluster' => $initial,
+		'--initial-cluster-state' => 'new',
+		'--logger' => 'zap',
+		'--log-level' => 'warn');
+	return;
+}
+
+sub stop_member
+{
+	my ($self, $i, $signal) = @_;
+	my $m = $self->{members}[$i];
+
+	return unless defined $m->{pid};
+	kill 'CONT', $m->{pid};
+	kill $signal // 'TERM', $m->{pid};
+	waitpid($m->{pid}, 0);
+	delete $m->{pid};
+	return;
+}
+
+sub stop
+{
+	my ($self, $signal) = @_;
+
+	$self->stop_member($_, $signal) foreach 0 .. $#{ $self->{members} };
+	return;
+}
+
+# Sends a signal (STOP, CONT, ...) to all members.
+sub signal
+{
+	my ($self, $signal) = @_;
+
+	kill $signal, map { $_->{pid} // () } @{ $self->{members} };
+	return;
+}
+
+# Asks the members in turn; the decoded answer of the first that has one.
+sub ask
+{
+	my ($self, $path, $body) = @_;
+	my $http = HTTP::Tiny->new(timeout => 3);
+
+	foreach my $m (@{ $self->{members} })
+	{
+		next unless defined $m->{pid};
+		my $answer = $http->post("http://127.0.0.1:$m->{client}/v3/$path",
+			{ content => encode_json($body) });
+		return decode_json($answer->{content}) if $answer->{success};
+	}
+	return;
+}
+
+sub healthy
+{
+	my ($self) = @_;
+
+	return defined $self->ask('kv/range', { key => encode_base64('health', '') });
+}
+
+# Value of a key, undef when it is not there.
+sub get
+{
+	my ($self, $key) = @_;
+	my $answer = $self->ask('kv/range', { key => encode_base64($key, '') }) or return;
+
+	return $answer->{kvs} ? decode_base64($answer->{kvs}[0]{value} // '') : undef;
+}
+
+sub put
+{
+	my ($self, $key, $value) = @_;
+
+	$self->ask('kv/put', { key => encode_base64($key, ''), value => encode_base64($value, '') })
+	  or croak "could not put $key into etcd";
+	return;
+}
+
+sub delete_key
+{
+	my ($self, $key) = @_;
+
+	$self->ask('kv/deleterange', { key => encode_base64($key, '') })
+	  or croak "could not delete $key from etcd";
+	return;
+}
+
+1;
