@@ -36,8 +36,14 @@ REGRESS_OPTS = --temp-instance=tmp_check/regress --temp-config=$(srcdir)/test/pg
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation \
 	--temp-instance=tmp_check/isolation --temp-config=$(srcdir)/test/pgcluster.conf
 
+# pg_regress makes the last directory of a temporary instance's path only.
+REGRESS_PREP = tmp_check
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+tmp_check:
+	mkdir -p $@
 
 PROVE_FLAGS += -I $(CURDIR)/test/perl
 
