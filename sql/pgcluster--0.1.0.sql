@@ -83,13 +83,32 @@ GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.sh
     pgcluster.distributed_table TO pg_monitor;
 
 CREATE TABLE pgcluster.two_phase_record (
-    gid text PRIMARY KEY
+    gid text PRIMARY KEY,
+    group_id integer NOT NULL
 );
-COMMENT ON TABLE pgcluster.two_phase_record IS 'prepared transactions whose outcome is commit; removed once every node has carried it out';
+COMMENT ON TABLE pgcluster.two_phase_record IS 'prepared transactions whose outcome is commit; removed once the node has carried it out';
+COMMENT ON COLUMN pgcluster.two_phase_record.gid IS 'name of the prepared transaction on the node';
+COMMENT ON COLUMN pgcluster.two_phase_record.group_id IS 'group whose node it was prepared on';
 
 ------------------------------------------------------------------------
 -- shard/functions
 ------------------------------------------------------------------------
+
+------------------------------------------------------------------------
+-- shard/remote
+------------------------------------------------------------------------
+
+CREATE FUNCTION pgcluster.execute_on_group(group_id integer, command text) RETURNS bigint
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_execute_on_group';
+REVOKE ALL ON FUNCTION pgcluster.execute_on_group(integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.execute_on_group(integer, text) IS 'runs a command on a group as part of this transaction; returns the rows affected';
+
+CREATE FUNCTION pgcluster.query_on_group(group_id integer, query text) RETURNS SETOF text[]
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_query_on_group';
+REVOKE ALL ON FUNCTION pgcluster.query_on_group(integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.query_on_group(integer, text) IS 'runs a query on a group as part of this transaction; returns its rows as text';
 
 ------------------------------------------------------------------------
 -- shard/maintenance

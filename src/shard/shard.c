@@ -5,9 +5,11 @@
  */
 #include "postgres.h"
 
+#include "shard/remote/remote.h"
 #include "shard/shard.h"
 
 void
 shard_init(void)
 {
+	remote_init();
 }

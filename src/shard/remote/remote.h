@@ -40,9 +40,11 @@ typedef struct RemoteQuery
 	const int *lengths;
 	const int *formats;
 
-	bool binary;  /* results in binary format */
-	bool prepare; /* keep the statement prepared on the connection, known by its text */
-	bool writes;  /* changes data or takes row locks: needs the remote transaction */
+	bool binary;	/* results in binary format */
+	bool prepare;	/* keep the statement prepared on the connection, known by its text */
+	bool writes;	/* changes data or takes row locks: needs the remote transaction */
+	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
+	bool impatient; /* fail at once rather than wait for the node to come back */
 } RemoteQuery;
 
 /*
@@ -64,7 +66,8 @@ extern RemoteTask *remote_task_start(const RemoteQuery *query, MemoryContext con
 
 /*
  * Next row, a PGresult of one tuple that the caller clears with PQclear;
- * NULL at the end.  Raises the node's error.
+ * NULL at the end.  Raises the node's error.  Of a "whole" query the first
+ * call returns all rows, unless there are none, the second NULL.
  */
 extern PGresult *remote_task_next(RemoteTask *task);
 

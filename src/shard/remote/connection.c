@@ -1,0 +1,845 @@
+/*-------------------------------------------------------------------------
+ * connection.c
+ *	  Connections of this session to the nodes: one per group and user.
+ *
+ * Decides where a group is, when to try again and when to give up, and does
+ * all waiting.  What travels on a connection is task.c's and copy.c's, what
+ * is at stake when one is lost is asked of transaction.c.
+ *
+ * Several connections may be on their way at once; whoever waits for one
+ * drives all of them.  An open connection has a WaitEventSet of its own for
+ * as long as it is open, because making one costs more than waiting.
+ *
+ * No password may leave here: errors carry libpq's message, never the
+ * connection parameters.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/wait_event.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/config.h"
+#include "ha/state.h"
+#include "shard/remote/connection.h"
+
+#define ATTEMPT_US (10 * INT64CONST(1000000))		 /* one attempt to connect */
+#define PATIENCE_AGENT_US (30 * INT64CONST(1000000)) /* a group whose leader may move */
+#define PATIENCE_START_US (30 * INT64CONST(1000000)) /* a node that says it is starting */
+#define PATIENCE_US (5 * INT64CONST(1000000))		 /* any other node at a fixed place */
+#define RETRY_US INT64CONST(100000)
+#define LEADER_CHECK_MS 250
+
+/* Columns of pgcluster.member_group. */
+#define ANUM_MEMBER_GROUP_ID 1
+#define ANUM_MEMBER_GROUP_HOST 2
+#define ANUM_MEMBER_GROUP_PORT 3
+
+#pragma weak ha_enabled
+#pragma weak ha_leaders_generation
+#pragma weak ha_group_leader
+
+static MemoryContext session_context = NULL;
+static HTAB *connections = NULL;
+static RemoteConnection *last_used = NULL;
+
+/* Connections in CONNECTION_WAITING or CONNECTION_CONNECTING. */
+static int nunderway = 0;
+
+/* Grows when pgcluster.member_group may have changed. */
+static uint64 places_generation = 1;
+
+static void connection_begin(RemoteConnection *c);
+
+MemoryContext
+remote_context(void)
+{
+	if (session_context == NULL)
+		session_context =
+			AllocSetContextCreate(TopMemoryContext, "pgcluster remote", ALLOCSET_DEFAULT_SIZES);
+	return session_context;
+}
+
+static void
+set_state(RemoteConnection *c, ConnectionState state)
+{
+	nunderway -= (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
+	c->state = state;
+	nunderway += (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
+}
+
+/*
+ * Where groups are
+ */
+
+static void
+place_invalidated(Datum arg, Oid relid)
+{
+	places_generation++;
+}
+
+/*
+ * Reads the group's row of the catalog.  False when there is none; *host is
+ * NULL when the leader is to be found through the store.
+ */
+static bool
+place_of_group(int group_id, char **host, int *port)
+{
+	Oid schema = get_namespace_oid("pgcluster", true);
+	Oid relid = OidIsValid(schema) ? get_relname_relid("member_group", schema) : InvalidOid;
+	Relation rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool found = false;
+
+	if (!OidIsValid(relid))
+		return false;
+
+	rel = table_open(relid, AccessShareLock);
+	ScanKeyInit(&key, ANUM_MEMBER_GROUP_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(group_id));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	if ((tuple = systable_getnext(scan)) != NULL)
+	{
+		bool isnull;
+		Datum value = heap_getattr(tuple, ANUM_MEMBER_GROUP_HOST, RelationGetDescr(rel), &isnull);
+
+		found = true;
+		*host = isnull ? NULL : TextDatumGetCString(value);
+		value = heap_getattr(tuple, ANUM_MEMBER_GROUP_PORT, RelationGetDescr(rel), &isnull);
+		*port = isnull ? 0 : DatumGetInt32(value);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * Looks the group up.  False when nobody leads it just now; an error when
+ * there is no such group.
+ */
+static bool
+connection_locate(RemoteConnection *c)
+{
+	char *host = NULL;
+	int port = 0;
+	bool known = place_of_group(c->key.group_id, &host, &port);
+	GroupLeader leader;
+
+	if (host != NULL)
+	{
+		c->from_agent = false;
+		c->generation = places_generation;
+	}
+	else if (ha_enabled != NULL && ha_enabled())
+	{
+		c->from_agent = true;
+		c->generation = ha_leaders_generation();
+		if (!ha_group_leader(c->key.group_id, &leader))
+		{
+			snprintf(c->failure, sizeof(c->failure), "Group %d has no leader.", c->key.group_id);
+			c->failure_code = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+			return false;
+		}
+		host = leader.host;
+		port = leader.port;
+	}
+	else
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						known ? errmsg("the address of group %d is not known", c->key.group_id)
+							  : errmsg("group %d does not exist", c->key.group_id),
+						errhint("Add the group's node with cluster_add_node.")));
+
+	strlcpy(c->host, host, sizeof(c->host));
+	c->port = port;
+	snprintf(c->node, sizeof(c->node), "%s:%d", c->host, c->port);
+	return true;
+}
+
+/* True when the node that "c" speaks with, or connects to, does not lead any more. */
+static bool
+leader_moved(RemoteConnection *c)
+{
+	GroupLeader leader;
+
+	if (!c->from_agent || c->generation == ha_leaders_generation())
+		return false;
+	c->generation = ha_leaders_generation();
+	/* Nobody leading is no reason to leave a node that may lead again. */
+	return ha_group_leader(c->key.group_id, &leader) &&
+		   (leader.port != c->port || strcmp(leader.host, c->host) != 0);
+}
+
+/* The same for places written in the catalog, which only a transaction can read. */
+static bool
+place_changed(RemoteConnection *c)
+{
+	char *host = NULL;
+	int port = 0;
+
+	if (c->from_agent || c->generation == places_generation)
+		return false;
+	c->generation = places_generation;
+	if (!place_of_group(c->key.group_id, &host, &port))
+		return true;
+	return host == NULL || port != c->port || strcmp(host, c->host) != 0;
+}
+
+char *
+remote_group_address(int group_id)
+{
+	RemoteConnection probe = {.key = {.group_id = group_id}};
+
+	return connection_locate(&probe) ? pstrdup(probe.node) : pstrdup("unknown");
+}
+
+/*
+ * Opening and closing
+ */
+
+static void
+close_all(int code, Datum arg)
+{
+	HASH_SEQ_STATUS status;
+	RemoteConnection *c;
+
+	hash_seq_init(&status, connections);
+	while ((c = hash_seq_search(&status)) != NULL)
+		PQfinish(c->conn); /* tells the node; the rest goes with the process */
+}
+
+static void
+make_connections(void)
+{
+	HASHCTL ctl = {.keysize = sizeof(ConnectionKey),
+				   .entrysize = sizeof(RemoteConnection),
+				   .hcxt = remote_context()};
+
+	connections =
+		hash_create("pgcluster connections", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(place_invalidated, (Datum) 0);
+	on_proc_exit(close_all, (Datum) 0);
+}
+
+RemoteConnection *
+connection_get(int group_id)
+{
+	ConnectionKey key = {.group_id = group_id, .user = GetUserId()};
+	RemoteConnection *c = last_used;
+	bool found;
+
+	if (c != NULL && c->key.group_id == key.group_id && c->key.user == key.user)
+		return c;
+
+	if (connections == NULL)
+		make_connections();
+	c = hash_search(connections, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset((char *) c + sizeof(key), 0, sizeof(*c) - sizeof(key));
+		dlist_init(&c->tasks);
+	}
+	last_used = c;
+	return c;
+}
+
+void
+connection_foreach(void (*action)(RemoteConnection *c))
+{
+	HASH_SEQ_STATUS status;
+	RemoteConnection *c;
+	List *all = NIL;
+	ListCell *lc;
+
+	if (connections == NULL)
+		return;
+	/* An error in "action" must not leave a scan of the table open. */
+	hash_seq_init(&status, connections);
+	while ((c = hash_seq_search(&status)) != NULL)
+		all = lappend(all, c);
+	foreach (lc, all)
+		action(lfirst(lc));
+	list_free(all);
+}
+
+/* Closes what is open; tasks and the transaction are the caller's business. */
+void
+connection_close(RemoteConnection *c)
+{
+	if (c->waits != NULL)
+		FreeWaitEventSet(c->waits);
+	c->waits = NULL;
+	if (c->conn != NULL)
+	{
+		PQfinish(c->conn);
+		ReleaseExternalFD();
+	}
+	c->conn = NULL;
+	c->copy.state = COPY_NONE;
+	if (c->pending_error != NULL)
+		PQclear(c->pending_error);
+	c->pending_error = NULL;
+	settings_forget(c);
+	prepared_reset(c);
+	set_state(c, CONNECTION_CLOSED);
+}
+
+/* Ends the attempts: everything that waits for this connection fails. */
+static void
+give_up(RemoteConnection *c)
+{
+	connection_close(c);
+	c->give_up_at = 0;
+	while (!dlist_is_empty(&c->tasks))
+		task_fail(dlist_container(RemoteTask, node, dlist_head_node(&c->tasks)));
+}
+
+static bool
+any_impatient(RemoteConnection *c)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &c->tasks)
+	{
+		if (dlist_container(RemoteTask, node, iter.cur)->query.impatient)
+			return true;
+	}
+	return false;
+}
+
+static int64
+patience(const RemoteConnection *c)
+{
+	if (c->from_agent)
+		return PATIENCE_AGENT_US;
+	return c->failure_code == ERRCODE_CANNOT_CONNECT_NOW ? PATIENCE_START_US : PATIENCE_US;
+}
+
+/* Refusals that another attempt will not change. */
+static bool
+failure_is_final(int code)
+{
+	int category = ERRCODE_TO_CATEGORY(code);
+
+	return category == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
+		   category == ERRCODE_INVALID_CATALOG_NAME ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR);
+}
+
+/* Plans another attempt, or gives up.  failure and failure_code say why. */
+static void
+try_again(RemoteConnection *c)
+{
+	int64 now = clock_now_us();
+
+	connection_close(c);
+	if (c->give_up_at == 0)
+		c->give_up_at = now + patience(c);
+	if (failure_is_final(c->failure_code) || any_impatient(c) || now >= c->give_up_at ||
+		transaction_ending())
+	{
+		give_up(c);
+		return;
+	}
+	c->retry_at = now + RETRY_US;
+	set_state(c, CONNECTION_WAITING);
+}
+
+/* The present attempt came to nothing; libpq's message says why. */
+static void
+attempt_failed(RemoteConnection *c, const char *message)
+{
+	const char *code = strstr(message, ":  ");
+
+	/* In verbose form, set below, the node's message is "FATAL:  SQLSTATE: text". */
+	c->failure_code = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	if (code != NULL && strlen(code) > 10 && code[8] == ':' &&
+		strspn(code + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
+		c->failure_code = MAKE_SQLSTATE(code[3], code[4], code[5], code[6], code[7]);
+	error_describe(message, c->failure, sizeof(c->failure));
+	try_again(c);
+}
+
+typedef struct Parameters
+{
+	const char *keywords[64];
+	const char *values[64];
+	int n;
+} Parameters;
+
+static void
+add_parameter(Parameters *p, const char *keyword, const char *value)
+{
+	/* A later one wins over an earlier one of the same name. */
+	for (int i = 0; i < p->n; i++)
+	{
+		if (strcmp(p->keywords[i], keyword) == 0)
+		{
+			p->values[i] = value;
+			return;
+		}
+	}
+	if (p->n == lengthof(p->keywords) - 1)
+		elog(ERROR, "too many connection parameters");
+	p->keywords[p->n] = keyword;
+	p->values[p->n] = value;
+	p->n++;
+}
+
+/*
+ * What node_conninfo may overrule: a vanished node must be noticed, and
+ * nobody waits at a node's prompt.
+ */
+static const char *const default_parameters[][2] = {
+	{"keepalives_idle", "10"},
+	{"keepalives_interval", "5"},
+	{"keepalives_count", "3"},
+	{"tcp_user_timeout", "15000"},
+};
+
+/*
+ * Settings of the node's session that never change.  Names in what we send
+ * are qualified; timeouts are the business of the local session.
+ */
+#define SESSION_OPTIONS                                                                          \
+	"-c search_path=pg_catalog -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 " \
+	"-c idle_session_timeout=0"
+
+static void
+collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
+{
+	const char *options = NULL;
+
+	for (size_t i = 0; i < lengthof(default_parameters); i++)
+		add_parameter(p, default_parameters[i][0], default_parameters[i][1]);
+	for (PQconninfoOption *option = extra; option && option->keyword; option++)
+	{
+		if (option->val == NULL || option->val[0] == '\0')
+			continue;
+		if (strcmp(option->keyword, "options") == 0)
+			options = option->val;
+		else
+			add_parameter(p, option->keyword, option->val);
+	}
+	add_parameter(p, "host", c->host);
+	add_parameter(p, "port", psprintf("%d", c->port));
+	add_parameter(p, "user", GetUserNameFromId(c->key.user, false));
+	add_parameter(p, "dbname", get_database_name(MyDatabaseId));
+	add_parameter(p, "client_encoding", GetDatabaseEncodingName());
+	add_parameter(p, "application_name", psprintf("pgcluster_%d", config_group));
+	add_parameter(p, "target_session_attrs", "primary");
+	add_parameter(p, "options",
+				  options ? psprintf("%s " SESSION_OPTIONS, options) : SESSION_OPTIONS);
+}
+
+static int64
+attempt_timeout(const Parameters *p)
+{
+	for (int i = 0; i < p->n; i++)
+	{
+		if (strcmp(p->keywords[i], "connect_timeout") == 0 && atoi(p->values[i]) > 0)
+			return atoi(p->values[i]) * INT64CONST(1000000);
+	}
+	return ATTEMPT_US;
+}
+
+/* Starts an attempt to connect; returns at once. */
+static void
+connection_begin(RemoteConnection *c)
+{
+	MemoryContext scratch;
+	MemoryContext old;
+	PQconninfoOption *extra;
+	char *parse_error = NULL;
+	Parameters parameters = {.n = 0};
+
+	if (!connection_locate(c))
+	{
+		try_again(c);
+		return;
+	}
+
+	extra = PQconninfoParse(config_node_conninfo, &parse_error);
+	if (extra == NULL)
+	{
+		/* libpq's message may quote a piece of a password */
+		PQfreemem(parse_error);
+		ereport(ERROR, (errcode(ERRCODE_CONFIG_FILE_ERROR),
+						errmsg("setting \"%s\" is not valid", "pgcluster.node_conninfo"),
+						errhint("It must have the form of a libpq connection string.")));
+	}
+	if (!AcquireExternalFD())
+	{
+		PQconninfoFree(extra);
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not connect to node %s", c->node),
+						errdetail("Too many files are open in this session."),
+						errhint("Raise max_files_per_process and the limit of the operating "
+								"system.")));
+	}
+
+	scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "connection parameters", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(scratch);
+	PG_TRY();
+	{
+		collect_parameters(c, extra, &parameters);
+		c->conn = PQconnectStartParams(parameters.keywords, parameters.values, 0);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(old);
+		if (c->conn == NULL)
+			ReleaseExternalFD();
+		PQconninfoFree(extra);
+	}
+	PG_END_TRY();
+	c->connecting_at = clock_now_us() + attempt_timeout(&parameters);
+	MemoryContextDelete(scratch);
+
+	if (c->conn == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (PQstatus(c->conn) == CONNECTION_BAD)
+	{
+		attempt_failed(c, PQerrorMessage(c->conn));
+		return;
+	}
+	/* For the SQLSTATE of a refusal, see attempt_failed. */
+	PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
+	PQsetNoticeReceiver(c->conn, notice_receive, NULL);
+	c->poll = PGRES_POLLING_WRITING;
+	set_state(c, CONNECTION_CONNECTING);
+}
+
+/* The node accepted us: sends what has been waiting. */
+static void
+connection_opened(RemoteConnection *c)
+{
+	PQsetErrorVerbosity(c->conn, PQERRORS_DEFAULT);
+	if (PQsetnonblocking(c->conn, 1) != 0 || !PQenterPipelineMode(c->conn))
+	{
+		attempt_failed(c, PQerrorMessage(c->conn));
+		return;
+	}
+
+	c->waits = compat_create_wait_event_set(TopMemoryContext, 3);
+	AddWaitEventToSet(c->waits, WL_SOCKET_READABLE, PQsocket(c->conn), NULL, NULL);
+	AddWaitEventToSet(c->waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(c->waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	c->wait_events = WL_SOCKET_READABLE;
+	set_state(c, CONNECTION_OPEN);
+	task_send_queued(c);
+}
+
+static void
+connection_poll(RemoteConnection *c)
+{
+	c->poll = PQconnectPoll(c->conn);
+	if (c->poll == PGRES_POLLING_OK)
+		connection_opened(c);
+	else if (c->poll == PGRES_POLLING_FAILED)
+		attempt_failed(c, PQerrorMessage(c->conn));
+}
+
+/* Does what can be done for "c" without waiting. */
+void
+connection_progress(RemoteConnection *c)
+{
+	int64 now;
+
+	switch (c->state)
+	{
+		case CONNECTION_OPEN:
+			return;
+		case CONNECTION_CLOSED:
+			if (!dlist_is_empty(&c->tasks))
+				connection_begin(c);
+			return;
+		case CONNECTION_WAITING:
+			if (clock_now_us() >= c->retry_at ||
+				(c->from_agent && c->generation != ha_leaders_generation()))
+				connection_begin(c);
+			return;
+		case CONNECTION_CONNECTING:
+			now = clock_now_us();
+			if (leader_moved(c))
+				attempt_failed(c, "The leader has changed.");
+			else if (now >= c->connecting_at)
+				attempt_failed(c, "The node does not answer.");
+			return;
+	}
+}
+
+/* Before a use: a connection to a former leader, or a broken one, is left. */
+void
+connection_check_leader(RemoteConnection *c)
+{
+	if (c->state == CONNECTION_OPEN && c->level == 0 && dlist_is_empty(&c->tasks) &&
+		c->copy.state == COPY_NONE && (leader_moved(c) || place_changed(c)))
+		connection_close(c);
+}
+
+/*
+ * A connection broke, or the node said that it is not the one to ask.  What
+ * had not been carried out is sent again to whoever leads then; otherwise
+ * the transaction is lost.
+ */
+void
+connection_lost(RemoteConnection *c, const PGresult *reason)
+{
+	bool again = !transaction_ending() && !c->lost && c->done_level == 0 &&
+				 c->copy.state == COPY_NONE && c->two_phase == TWO_PHASE_NONE;
+	dlist_mutable_iter iter;
+
+	c->failure_code = reason ? error_code(reason) : 0;
+	if (c->failure_code == 0)
+		c->failure_code = ERRCODE_CONNECTION_FAILURE;
+	error_describe(reason ? PQresultErrorField(reason, PG_DIAG_MESSAGE_PRIMARY)
+						  : PQerrorMessage(c->conn),
+				   c->failure, sizeof(c->failure));
+
+	dlist_foreach_modify (iter, &c->tasks)
+	{
+		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
+
+		if (task->delivered > 0)
+			again = false;
+	}
+	connection_close(c);
+	dlist_foreach_modify (iter, &c->tasks)
+	{
+		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
+
+		task->prepared = NULL;
+		if (task->internal || !again)
+			task_fail(task);
+		else
+		{
+			task_discard_rows(task);
+			if (task->error != NULL)
+				PQclear(task->error);
+			task->error = NULL;
+			task->state = TASK_QUEUED;
+		}
+	}
+
+	if (c->level > 0 && !again)
+		c->lost = true;
+	if (again)
+	{
+		c->level = 0;
+		c->write_level = 0;
+		if (!dlist_is_empty(&c->tasks))
+			try_again(c);
+	}
+}
+
+/*
+ * Waiting
+ */
+
+/*
+ * Waits for an open connection; true when it may have news.  "timeout" in
+ * milliseconds, -1 for as long as it takes.
+ */
+static bool
+wait_open(RemoteConnection *c, long timeout)
+{
+	WaitEvent occurred[3];
+	int flush = PQflush(c->conn);
+	int events = WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+	int n;
+	bool news = false;
+
+	if (flush < 0 && PQstatus(c->conn) == CONNECTION_BAD)
+		return true;
+	if (c->wait_events != events)
+	{
+		ModifyWaitEvent(c->waits, 0, events, NULL);
+		c->wait_events = events;
+	}
+
+	n = WaitEventSetWait(c->waits, timeout, occurred, lengthof(occurred), PG_WAIT_EXTENSION);
+	for (int i = 0; i < n; i++)
+	{
+		if (occurred[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		if (occurred[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+		{
+			/* A failure shows in PQstatus once what came before it is read. */
+			(void) PQconsumeInput(c->conn);
+			news = true;
+		}
+	}
+	return news;
+}
+
+static List *connections_found;
+
+static void
+find_underway(RemoteConnection *c)
+{
+	if (c->state == CONNECTION_CONNECTING || c->state == CONNECTION_WAITING)
+		connections_found = lappend(connections_found, c);
+}
+
+/* Milliseconds until something is due for one of the connections under way. */
+static long
+next_due(List *underway)
+{
+	int64 due = clock_now_us() + LEADER_CHECK_MS * 1000;
+	int64 now = clock_now_us();
+	ListCell *lc;
+
+	foreach (lc, underway)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		if (c->state == CONNECTION_WAITING)
+			due = Min(due, Min(c->retry_at, now + RETRY_US / 4));
+		else
+			due = Min(due, c->connecting_at);
+	}
+	return due <= now ? 0 : (due - now) / 1000 + 1;
+}
+
+/* One wait for all connections under way and for "c". */
+static void
+wait_underway(RemoteConnection *c)
+{
+	List *underway;
+	ListCell *lc;
+	WaitEventSet *waits;
+	WaitEvent *occurred;
+	volatile int n = 0;
+
+	connections_found = NIL;
+	connection_foreach(find_underway);
+	underway = connections_found;
+	foreach (lc, underway)
+		connection_progress(lfirst(lc));
+	if (c->state == CONNECTION_OPEN)
+		(void) PQflush(c->conn);
+
+	occurred = palloc(sizeof(WaitEvent) * (list_length(underway) + 3));
+	waits = compat_create_wait_event_set(TopMemoryContext, list_length(underway) + 3);
+	PG_TRY();
+	{
+		AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		foreach (lc, underway)
+		{
+			RemoteConnection *other = lfirst(lc);
+
+			if (other->state == CONNECTION_CONNECTING && PQsocket(other->conn) >= 0)
+				AddWaitEventToSet(waits,
+								  other->poll == PGRES_POLLING_READING ? WL_SOCKET_READABLE
+																	   : WL_SOCKET_WRITEABLE,
+								  PQsocket(other->conn), NULL, other);
+		}
+		if (c->state == CONNECTION_OPEN && !list_member_ptr(underway, c))
+			AddWaitEventToSet(waits, WL_SOCKET_READABLE, PQsocket(c->conn), NULL, c);
+		n = WaitEventSetWait(waits, next_due(underway), occurred, list_length(underway) + 3,
+							 PG_WAIT_EXTENSION);
+	}
+	PG_FINALLY();
+	{
+		FreeWaitEventSet(waits);
+	}
+	PG_END_TRY();
+
+	for (int i = 0; i < n; i++)
+	{
+		RemoteConnection *other = occurred[i].user_data;
+
+		if (occurred[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		else if (other != NULL && other->state == CONNECTION_CONNECTING)
+			connection_poll(other);
+		else if (other != NULL && other->state == CONNECTION_OPEN)
+			(void) PQconsumeInput(other->conn);
+	}
+	pfree(occurred);
+	list_free(underway);
+}
+
+/*
+ * Waits until there may be news for "c"; may return early.  Interruptible.
+ * Afterwards the connection may be in any state.
+ */
+void
+connection_wait(RemoteConnection *c)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (nunderway == 0 && c->state == CONNECTION_OPEN)
+	{
+		if (!wait_open(c, c->from_agent ? LEADER_CHECK_MS : -1) && leader_moved(c))
+			connection_lost(c, NULL);
+	}
+	else
+	{
+		connection_progress(c);
+		if (nunderway > 0)
+			wait_underway(c);
+	}
+	CHECK_FOR_INTERRUPTS();
+	notice_emit();
+}
+
+/*
+ * Waits for an open connection without looking at interrupts and without
+ * ever raising an error, for the end of transactions.  False when "until"
+ * (clock.h) has passed.
+ */
+bool
+connection_wait_quietly(RemoteConnection *c, int64 until)
+{
+	int64 now = clock_now_us();
+
+	if (now >= until || c->state != CONNECTION_OPEN)
+		return false;
+	(void) wait_open(c, (until - now) / 1000 + 1);
+	return true;
+}
+
+/*
+ * Asks the node to cancel what runs on the connection.  libpq bounds this by
+ * tcp_user_timeout; a node that does not lead any more is not asked.
+ */
+void
+connection_cancel(RemoteConnection *c)
+{
+	char message[256];
+	PGcancel *cancel;
+
+	if (c->state != CONNECTION_OPEN || PQstatus(c->conn) != CONNECTION_OK || leader_moved(c))
+		return;
+	cancel = PQgetCancel(c->conn);
+	if (cancel == NULL)
+		return;
+	if (!PQcancel(cancel, message, sizeof(message)))
+		ereport(LOG, (errmsg("could not cancel a statement on node %s", c->node),
+					  errdetail_internal("%s", message)));
+	PQfreeCancel(cancel);
+}

@@ -1,0 +1,230 @@
+/*-------------------------------------------------------------------------
+ * connection.h
+ *	  What the files of this folder share: a connection, its tasks, its
+ *	  transaction.
+ *
+ * connection.c  finds the node, connects, waits, cancels, closes
+ * settings.c    keeps settings of the node's session like the local ones
+ * prepared.c    statements prepared on a connection, known by their text
+ * task.c        sends commands and sorts out the answers
+ * copy.c        COPY ... FROM STDIN
+ * transaction.c the remote transaction, one and two phases
+ * error.c       errors and notices of nodes
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_REMOTE_CONNECTION_H
+#define PGCLUSTER_SHARD_REMOTE_CONNECTION_H
+
+#include "lib/ilist.h"
+#include "storage/latch.h"
+
+#include "shard/remote/remote.h"
+
+typedef enum ConnectionState
+{
+	CONNECTION_CLOSED,
+	CONNECTION_WAITING,	   /* for the next attempt to connect */
+	CONNECTION_CONNECTING, /* libpq is at it */
+	CONNECTION_OPEN		   /* in pipeline mode, except during a COPY */
+} ConnectionState;
+
+typedef enum CopyState
+{
+	COPY_NONE,
+	COPY_STARTING, /* sent, the node has not asked for data yet */
+	COPY_SENDING,
+	COPY_ENDING /* all data given to libpq, answer not read yet */
+} CopyState;
+
+typedef struct PreparedCache PreparedCache;
+typedef struct PreparedEntry PreparedEntry;
+
+/* What the session of the node was told of the local settings. */
+#define REMOTE_MAX_SETTINGS 24
+
+typedef struct RemoteSettings
+{
+	bool known;			 /* false: tell it everything */
+	bool in_transaction; /* told inside the open remote transaction: a rollback undoes it */
+	union
+	{
+		int i;
+		const void *p;
+		char *s; /* in the session's memory */
+	} value[REMOTE_MAX_SETTINGS];
+} RemoteSettings;
+
+typedef struct ConnectionKey
+{
+	int group_id;
+	Oid user;
+} ConnectionKey;
+
+typedef enum TwoPhaseState
+{
+	TWO_PHASE_NONE,
+	TWO_PHASE_PREPARING, /* PREPARE TRANSACTION was sent */
+	TWO_PHASE_PREPARED
+} TwoPhaseState;
+
+typedef struct RemoteConnection RemoteConnection;
+
+struct RemoteCopy
+{
+	CopyState state;
+	size_t unflushed; /* bytes given to libpq since it last said that all is sent */
+	RemoteConnection *connection;
+};
+
+struct RemoteConnection
+{
+	ConnectionKey key; /* must be first: this is an entry of a hash table */
+
+	ConnectionState state;
+	PGconn *conn;
+	PostgresPollingStatusType poll; /* while connecting: what libpq waits for */
+	WaitEventSet *waits; /* latch, postmaster, socket; as long as the connection is open */
+	int wait_events;	 /* events of the socket asked for in "waits" */
+	char host[256];
+	char node[280]; /* host:port, for people */
+	int port;
+	uint64 generation; /* of the leaders, or of the catalog, when the node was looked up */
+	bool from_agent;   /* the node was found through the store, so it may move by itself */
+
+	/* clock.h times of an ongoing attempt to (re)connect; 0: none */
+	int64 give_up_at;	 /* end of all attempts for what is waiting now */
+	int64 connecting_at; /* end of the present attempt */
+	int64 retry_at;		 /* start of the next attempt */
+	int64 checked_at;	 /* when we last looked whether the leader is still the same */
+
+	/* Why the connection was lost last. */
+	int failure_code;
+	char failure[512];
+
+	PreparedCache *prepared;
+	RemoteSettings settings;
+
+	dlist_head tasks;		 /* in order: sent ones, then those to be sent */
+	PGresult *pending_error; /* of a command whose caller did not wait */
+	RemoteCopy copy;
+
+	/*
+	 * The remote transaction.  "level" is the local nesting level up to which
+	 * it has savepoints, 1 the transaction itself, 0 no transaction.  The two
+	 * others name the lowest level at which the node carried something out,
+	 * or was asked to write; 0 when nothing.
+	 */
+	int level;
+	int done_level;
+	int write_level;
+	bool lost; /* it went with its connection after it had done something */
+	TwoPhaseState two_phase;
+	char gid[200];
+	RemoteTask *ending; /* the command that ends the transaction, while its outcome is open */
+	dlist_node active;	/* in the list of those used in this local transaction */
+	bool is_active;
+};
+
+typedef enum TaskState
+{
+	TASK_QUEUED, /* not sent, or to be sent again */
+	TASK_SENT,
+	TASK_DONE
+} TaskState;
+
+struct RemoteTask
+{
+	dlist_node node; /* in its connection's list until it is done */
+	RemoteConnection *connection;
+	TaskState state;
+	bool released;	  /* nobody asks for it any more: freed when done */
+	bool discard;	  /* nobody wants its rows */
+	bool internal;	  /* ours: an error is kept for the next use of the connection */
+	bool quiet;		  /* ... or not even that */
+	bool transaction; /* needs the remote transaction */
+	bool again;		  /* was sent again because its prepared plan was stale */
+	bool spooling;
+	bool failed;			 /* the connection was lost, see its "failure" */
+	int level;				 /* local nesting level at which it was started */
+	int prefix;				 /* results to come before the statement's own */
+	PreparedEntry *prepared; /* the statement it runs */
+	bool preparing;			 /* ... which the prefix prepares */
+	bool failed_early;		 /* the prefix failed, not the statement */
+
+	RemoteQuery query; /* points into this allocation */
+
+	RemoteSpool spool;
+	void *spool_arg;
+	struct TaskTie *tie;
+
+	PGresult **rows; /* kept until asked for */
+	int first_row;
+	int nrows;
+	int max_rows;
+	PGresult *one_row; /* place for the commonest case */
+	int64 delivered;
+	int64 affected;
+	char tag[32]; /* command tag of internal commands */
+	PGresult *error;
+};
+
+/* connection.c */
+extern MemoryContext remote_context(void);
+extern RemoteConnection *connection_get(int group_id);
+extern void connection_check_leader(RemoteConnection *c);
+extern void connection_progress(RemoteConnection *c);
+extern void connection_wait(RemoteConnection *c);
+extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
+extern void connection_lost(RemoteConnection *c, const PGresult *reason);
+extern void connection_close(RemoteConnection *c);
+extern void connection_cancel(RemoteConnection *c);
+extern void connection_foreach(void (*action)(RemoteConnection *c));
+
+/* settings.c */
+extern char *settings_changes(RemoteConnection *c);
+extern void settings_forget(RemoteConnection *c);
+
+/* prepared.c */
+extern uint32 prepared_hash(const RemoteQuery *query);
+extern PreparedEntry *
+prepared_find(RemoteConnection *c, const RemoteQuery *query, bool *is_new, char **drop);
+extern const char *prepared_name(const PreparedEntry *entry);
+extern void prepared_forget(RemoteConnection *c, PreparedEntry *entry);
+extern void prepared_reset(RemoteConnection *c);
+
+/* task.c */
+extern RemoteTask *task_internal(RemoteConnection *c, const char *sql);
+extern void task_internal_forget(RemoteConnection *c, const char *sql, bool quiet);
+extern void task_send_queued(RemoteConnection *c);
+extern bool task_receive(RemoteConnection *c);
+extern void task_settle(RemoteConnection *c);
+extern void task_release(RemoteTask *task);
+extern void task_fail(RemoteTask *task);
+extern void task_discard_rows(RemoteTask *task);
+
+/* copy.c */
+extern void copy_settle(RemoteConnection *c);
+extern void copy_abandon(RemoteConnection *c);
+extern bool copy_receive(RemoteConnection *c);
+
+/* transaction.c */
+extern const char *transaction_begin_command(void);
+extern RemoteConnection *transaction_use(int group_id);
+extern bool transaction_needed(const RemoteConnection *c, bool writes);
+extern void transaction_note_done(RemoteConnection *c, int level);
+extern void transaction_note_write(RemoteConnection *c, int level);
+extern void transaction_foreach(void (*action)(RemoteConnection *c));
+extern bool transaction_ending(void);
+
+/* error.c */
+extern void error_raise(RemoteConnection *c, PGresult *result) pg_attribute_noreturn();
+extern void error_raise_lost(RemoteConnection *c) pg_attribute_noreturn();
+extern void error_raise_pending(RemoteConnection *c);
+extern int error_code(const PGresult *result);
+extern bool error_means_elsewhere(int code);
+extern void error_describe(const char *text, char *to, size_t size);
+extern void notice_receive(void *arg, const PGresult *result);
+extern void notice_emit(void);
+extern void notice_drop(void);
+
+#endif

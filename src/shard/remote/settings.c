@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ * settings.c
+ *	  Keeps the settings of a node's session like those of the local one.
+ *
+ * Only settings that change what a statement means, or how its values are
+ * written, are in the table.  At each use of a connection the variables are
+ * compared with what the node was told; text is made only of changed ones.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "storage/proc.h"
+#include "tsearch/ts_cache.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/elog.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/pg_locale.h"
+#include "utils/rls.h"
+#include "utils/xml.h"
+
+#include "shard/remote/connection.h"
+
+typedef enum SettingKind
+{
+	SETTING_INT, /* enums too */
+	SETTING_BOOL,
+	SETTING_STRING,
+	SETTING_POINTER
+} SettingKind;
+
+typedef struct Setting
+{
+	const char *name;
+	SettingKind kind;
+	void *variable;
+	bool superuser; /* told only when not 0, as most users must not set it */
+} Setting;
+
+/* Two variables stand for DateStyle. */
+static const Setting settings[] = {
+	{"DateStyle", SETTING_INT, &DateStyle, false},
+	{"DateStyle", SETTING_INT, &DateOrder, false},
+	{"IntervalStyle", SETTING_INT, &IntervalStyle, false},
+	{"TimeZone", SETTING_POINTER, &session_timezone, false},
+	{"bytea_output", SETTING_INT, &bytea_output, false},
+	{"check_function_bodies", SETTING_BOOL, &check_function_bodies, false},
+	{"client_min_messages", SETTING_INT, &client_min_messages, false},
+	{"default_text_search_config", SETTING_STRING, &TSCurrentConfig, false},
+	{"extra_float_digits", SETTING_INT, &extra_float_digits, false},
+	{"lc_monetary", SETTING_STRING, &locale_monetary, false},
+	{"lc_numeric", SETTING_STRING, &locale_numeric, false},
+	{"lc_time", SETTING_STRING, &locale_time, false},
+	{"lock_timeout", SETTING_INT, &LockTimeout, false},
+	{"row_security", SETTING_BOOL, &row_security, false},
+	{"session_replication_role", SETTING_INT, &SessionReplicationRole, true},
+	{"synchronous_commit", SETTING_INT, &synchronous_commit, false},
+	{"xmlbinary", SETTING_INT, &xmlbinary, false},
+	{"xmloption", SETTING_INT, &xmloption, false},
+};
+StaticAssertDecl(lengthof(settings) <= REMOTE_MAX_SETTINGS, "RemoteSettings is too small");
+
+static bool
+setting_unchanged(const RemoteSettings *told, int i)
+{
+	const Setting *s = &settings[i];
+
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			return told->value[i].i == *(const int *) s->variable;
+		case SETTING_BOOL:
+			return told->value[i].i == *(const bool *) s->variable;
+		case SETTING_POINTER:
+			return told->value[i].p == *(void *const *) s->variable;
+		case SETTING_STRING:
+			return strcmp(told->value[i].s, *(char *const *) s->variable) == 0;
+	}
+	return false;
+}
+
+static void
+setting_remember(RemoteSettings *told, int i)
+{
+	const Setting *s = &settings[i];
+
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			told->value[i].i = *(const int *) s->variable;
+			break;
+		case SETTING_BOOL:
+			told->value[i].i = *(const bool *) s->variable;
+			break;
+		case SETTING_POINTER:
+			told->value[i].p = *(void *const *) s->variable;
+			break;
+		case SETTING_STRING:
+			if (told->value[i].s != NULL)
+				pfree(told->value[i].s);
+			told->value[i].s = NULL;
+			told->value[i].s = MemoryContextStrdup(remote_context(), *(char *const *) s->variable);
+			break;
+	}
+}
+
+/*
+ * The command, palloc'd, that tells the node what has changed; NULL when
+ * nothing has.  The caller sends it.
+ */
+char *
+settings_changes(RemoteConnection *c)
+{
+	RemoteSettings *told = &c->settings;
+	bool known = told->known;
+	StringInfoData sql;
+	const char *last = "";
+
+	if (known)
+	{
+		size_t same = 0;
+
+		while (same < lengthof(settings) && setting_unchanged(told, same))
+			same++;
+		if (same == lengthof(settings))
+			return NULL;
+	}
+
+	told->known = false;
+	initStringInfo(&sql);
+	for (size_t i = 0; i < lengthof(settings); i++)
+	{
+		const Setting *s = &settings[i];
+		const char *value = GetConfigOption(s->name, false, false);
+		bool skip =
+			known ? setting_unchanged(told, i) : (s->superuser && *(const int *) s->variable == 0);
+
+		setting_remember(told, i);
+		if (skip || strcmp(s->name, last) == 0)
+			continue;
+		last = s->name;
+		appendStringInfo(&sql, "%sset_config('%s', %s, false)", sql.len == 0 ? "SELECT " : ", ",
+						 s->name, quote_literal_cstr(value));
+	}
+	told->known = true;
+	if (c->level > 0)
+		told->in_transaction = true;
+	return sql.data;
+}
+
+/* The next use tells the node everything. */
+void
+settings_forget(RemoteConnection *c)
+{
+	c->settings.known = false;
+	c->settings.in_transaction = false;
+}

@@ -1,0 +1,697 @@
+/*-------------------------------------------------------------------------
+ * task.c
+ *	  Sends commands to nodes and sorts out the answers.
+ *
+ * A task is one statement with what must go before it (BEGIN, SAVEPOINT,
+ * preparing it), sent in one piece that ends with a synchronisation point:
+ * when something in it fails, the node skips the rest of it.  Answers come
+ * in the order of the tasks of a connection, so whoever waits for one reads
+ * past those before it: their owners are asked to spool, and the rows of
+ * owners that cannot are kept here.
+ *
+ * A task lives from remote_task_start until it is both done and released by
+ * its owner.  It is allocated in the session's memory, because the node's
+ * answer has to be read even when the owner is long gone.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "shard/remote/connection.h"
+
+/* Lets go of the task when its owner's memory goes. */
+typedef struct TaskTie
+{
+	MemoryContextCallback callback;
+	RemoteTask *task;
+} TaskTie;
+
+/*
+ * Making and freeing
+ */
+
+void
+task_discard_rows(RemoteTask *task)
+{
+	for (int i = task->first_row; i < task->nrows; i++)
+		PQclear(task->rows[i]);
+	task->first_row = 0;
+	task->nrows = 0;
+}
+
+static void
+task_free(RemoteTask *task)
+{
+	task_discard_rows(task);
+	if (task->rows != &task->one_row)
+		pfree(task->rows);
+	if (task->error != NULL)
+		PQclear(task->error);
+	pfree(task);
+}
+
+static void
+tie_released(void *arg)
+{
+	TaskTie *tie = arg;
+	RemoteTask *task = tie->task;
+
+	tie->task = NULL;
+	if (task != NULL)
+	{
+		task->tie = NULL;
+		task_release(task);
+	}
+}
+
+static size_t
+value_length(const RemoteQuery *query, int i)
+{
+	if (query->values[i] == NULL)
+		return 0;
+	if (query->formats != NULL && query->formats[i] != 0)
+		return query->lengths[i];
+	return strlen(query->values[i]) + 1;
+}
+
+/* One allocation for the task and a copy of all that the query points at. */
+static RemoteTask *
+task_create(RemoteConnection *c, const RemoteQuery *query)
+{
+	int n = query->nparams;
+	size_t sql_length = strlen(query->sql) + 1;
+	size_t arrays = n == 0 ? 0 : MAXALIGN(n * (sizeof(char *) + sizeof(Oid) + 2 * sizeof(int)));
+	size_t size = MAXALIGN(sizeof(RemoteTask)) + arrays + sql_length;
+	RemoteTask *task;
+	char *at;
+
+	for (int i = 0; i < n; i++)
+		size += value_length(query, i);
+	task = MemoryContextAlloc(remote_context(), size);
+	memset(task, 0, sizeof(RemoteTask));
+	task->connection = c;
+	task->rows = &task->one_row;
+	task->max_rows = 1;
+	task->query = *query;
+
+	at = (char *) task + MAXALIGN(sizeof(RemoteTask)) + arrays;
+	task->query.sql = memcpy(at, query->sql, sql_length);
+	at += sql_length;
+	if (n > 0)
+	{
+		const char **values = (const char **) ((char *) task + MAXALIGN(sizeof(RemoteTask)));
+		Oid *types = (Oid *) (values + n);
+		int *lengths = (int *) (types + n);
+		int *formats = lengths + n;
+
+		if (query->types != NULL)
+			task->query.types = memcpy(types, query->types, n * sizeof(Oid));
+		if (query->formats != NULL)
+			task->query.formats = memcpy(formats, query->formats, n * sizeof(int));
+		if (query->lengths != NULL)
+			task->query.lengths = memcpy(lengths, query->lengths, n * sizeof(int));
+		task->query.values = values;
+		for (int i = 0; i < n; i++)
+		{
+			size_t length = value_length(query, i);
+
+			values[i] = query->values[i] ? memcpy(at, query->values[i], length) : NULL;
+			at += length;
+		}
+	}
+	return task;
+}
+
+/* The task is done: out of the connection's list, and freed if nobody asks. */
+static void
+task_done(RemoteTask *task)
+{
+	dlist_delete(&task->node);
+	task->state = TASK_DONE;
+	if (task->released)
+		task_free(task);
+}
+
+/* Its connection is lost or could not be had. */
+void
+task_fail(RemoteTask *task)
+{
+	task->failed = true;
+	task_done(task);
+}
+
+/* Its owner does not ask for it any more.  Neither waits nor throws. */
+void
+task_release(RemoteTask *task)
+{
+	if (task->state == TASK_DONE)
+		task_free(task);
+	else
+	{
+		task_discard_rows(task);
+		task->released = true;
+		task->discard = true;
+	}
+}
+
+/*
+ * Sending
+ */
+
+/* Queues one of our own commands behind what is there and sends it if possible. */
+RemoteTask *
+task_internal(RemoteConnection *c, const char *sql)
+{
+	RemoteQuery query = {.sql = sql};
+	RemoteTask *task = task_create(c, &query);
+
+	task->internal = true;
+	task->level = GetCurrentTransactionNestLevel();
+	dlist_push_tail(&c->tasks, &task->node);
+	task_send_queued(c);
+	return task;
+}
+
+/*
+ * The same for a command that nobody waits for.  Its error is raised at the
+ * next use of the connection, or never when "quiet".
+ */
+void
+task_internal_forget(RemoteConnection *c, const char *sql, bool quiet)
+{
+	RemoteTask *task = task_internal(c, sql);
+
+	task->quiet = quiet;
+	task_release(task);
+}
+
+static bool
+send_plain(RemoteConnection *c, const char *sql)
+{
+	return PQsendQueryParams(c->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+/* After a change of the first task: how its rows are to come. */
+static void
+expect_rows(RemoteConnection *c)
+{
+	RemoteTask *task;
+
+	if (dlist_is_empty(&c->tasks))
+		return;
+	task = dlist_container(RemoteTask, node, dlist_head_node(&c->tasks));
+	if (task->state == TASK_SENT && task->prefix == 0 && !task->query.whole && !task->internal)
+		(void) PQsetSingleRowMode(c->conn);
+}
+
+/* A batch of its own, ahead of "task", that tells the node of changed settings. */
+static bool
+send_settings(RemoteConnection *c, RemoteTask *task)
+{
+	char *sql = settings_changes(c);
+	RemoteQuery query = {.sql = sql};
+	RemoteTask *tell;
+
+	if (sql == NULL)
+		return true;
+	tell = task_create(c, &query);
+	pfree(sql);
+	tell->internal = true;
+	tell->released = true;
+	tell->discard = true;
+	tell->state = TASK_SENT;
+	dlist_insert_before(&task->node, &tell->node);
+	return send_plain(c, tell->query.sql) && PQpipelineSync(c->conn) == 1;
+}
+
+static bool
+send_transaction(RemoteConnection *c, RemoteTask *task)
+{
+	int level = Min(task->level, GetCurrentTransactionNestLevel());
+
+	if (c->level == 0)
+	{
+		if (!send_plain(c, transaction_begin_command()))
+			return false;
+		task->prefix++;
+		c->level = 1;
+	}
+	while (c->level < level)
+	{
+		char sql[32];
+
+		snprintf(sql, sizeof(sql), "SAVEPOINT s%d", c->level + 1);
+		if (!send_plain(c, sql))
+			return false;
+		task->prefix++;
+		c->level++;
+	}
+	if (task->query.writes)
+		transaction_note_write(c, level);
+	return true;
+}
+
+static bool
+send_prepared(RemoteConnection *c, RemoteTask *task)
+{
+	const RemoteQuery *query = &task->query;
+	bool is_new;
+	char *drop;
+	PreparedEntry *entry = prepared_find(c, query, &is_new, &drop);
+
+	if (drop != NULL)
+	{
+		char sql[64];
+
+		snprintf(sql, sizeof(sql), "DEALLOCATE %s", drop);
+		pfree(drop);
+		if (!send_plain(c, sql))
+			return false;
+		task->prefix++;
+	}
+	if (is_new)
+	{
+		if (PQsendPrepare(c->conn, prepared_name(entry), query->sql, query->nparams,
+						  query->types) != 1)
+			return false;
+		task->prefix++;
+	}
+	task->prepared = entry;
+	task->preparing = is_new;
+	return PQsendQueryPrepared(c->conn, prepared_name(entry), query->nparams, query->values,
+							   query->lengths, query->formats, query->binary) == 1;
+}
+
+static bool
+send_task(RemoteConnection *c, RemoteTask *task)
+{
+	const RemoteQuery *query = &task->query;
+
+	if (!task->internal && !send_settings(c, task))
+		return false;
+	task->prefix = 0;
+	if (task->transaction && !send_transaction(c, task))
+		return false;
+	if (query->prepare
+			? !send_prepared(c, task)
+			: PQsendQueryParams(c->conn, query->sql, query->nparams, query->types, query->values,
+								query->lengths, query->formats, query->binary) != 1)
+		return false;
+	return PQpipelineSync(c->conn) == 1;
+}
+
+/* Sends what waits in the list, if the connection can take it. */
+void
+task_send_queued(RemoteConnection *c)
+{
+	dlist_iter iter;
+
+	if (c->state != CONNECTION_OPEN || c->copy.state != COPY_NONE)
+		return;
+	dlist_foreach (iter, &c->tasks)
+	{
+		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
+
+		if (task->state != TASK_QUEUED)
+			continue;
+		if (!send_task(c, task))
+		{
+			connection_lost(c, NULL);
+			return;
+		}
+		task->state = TASK_SENT;
+	}
+	expect_rows(c);
+}
+
+/*
+ * Receiving
+ */
+
+static void
+keep_row(RemoteTask *task, PGresult *row)
+{
+	if (task->nrows == task->max_rows)
+	{
+		int max_rows = Max(task->max_rows * 2, 64);
+		PGresult **rows = MemoryContextAllocExtended(
+			remote_context(), sizeof(PGresult *) * max_rows, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+
+		if (rows == NULL)
+		{
+			PQclear(row);
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		}
+		memcpy(rows, task->rows, sizeof(PGresult *) * task->nrows);
+		if (task->rows != &task->one_row)
+			pfree(task->rows);
+		task->rows = rows;
+		task->max_rows = max_rows;
+	}
+	task->rows[task->nrows++] = row;
+}
+
+static PGresult *
+take_row(RemoteTask *task)
+{
+	PGresult *row = task->rows[task->first_row++];
+
+	if (task->first_row == task->nrows)
+		task->first_row = task->nrows = 0;
+	task->delivered++;
+	return row;
+}
+
+static bool
+is_fatal(const PGresult *result)
+{
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}
+
+/*
+ * True when sending the failed statement again may help: the node turned out
+ * not to lead, or its plan was made before a table changed.
+ */
+static bool
+worth_another_try(RemoteConnection *c, RemoteTask *task)
+{
+	int code = error_code(task->error);
+
+	if (task->internal || task->discard || task->delivered > 0 || c->done_level > 0 ||
+		transaction_ending())
+		return false;
+	if (code == ERRCODE_FEATURE_NOT_SUPPORTED && task->prepared != NULL && !task->again)
+	{
+		const char *function = PQresultErrorField(task->error, PG_DIAG_SOURCE_FUNCTION);
+
+		task->again = true;
+		return function != NULL && strcmp(function, "RevalidateCachedQuery") == 0;
+	}
+	return c->from_agent && !XactReadOnly && error_means_elsewhere(code);
+}
+
+/* The synchronisation point after the task was reached. */
+static void
+task_completed(RemoteConnection *c, RemoteTask *task)
+{
+	if (task->error != NULL)
+	{
+		if (worth_another_try(c, task))
+		{
+			PGresult *error = task->error;
+
+			task->error = NULL;
+			connection_lost(c, error);
+			PQclear(error);
+			return;
+		}
+		if (task->prepared != NULL &&
+			(task->failed_early || error_code(task->error) == ERRCODE_FEATURE_NOT_SUPPORTED))
+			prepared_forget(c, task->prepared);
+		if (task->released && !task->quiet && (task->internal || task->query.writes) &&
+			c->pending_error == NULL)
+		{
+			c->pending_error = task->error;
+			task->error = NULL;
+		}
+	}
+	else
+	{
+		c->give_up_at = 0;
+		if (task->transaction)
+			transaction_note_done(c, Min(task->level, c->level));
+	}
+	task_done(task);
+	expect_rows(c);
+}
+
+/* Takes in one result of the first task; false when the connection is lost with it. */
+static bool
+task_result(RemoteConnection *c, RemoteTask *task, PGresult *result)
+{
+	switch (PQresultStatus(result))
+	{
+		case PGRES_PIPELINE_SYNC:
+			PQclear(result);
+			task_completed(c, task);
+			return true;
+		case PGRES_FATAL_ERROR:
+			if (is_fatal(result) || PQstatus(c->conn) == CONNECTION_BAD)
+			{
+				connection_lost(c, result);
+				PQclear(result);
+				return false;
+			}
+			if (task->error == NULL)
+			{
+				task->error = result;
+				task->failed_early = task->prefix > 0;
+			}
+			else
+				PQclear(result);
+			return true;
+		case PGRES_SINGLE_TUPLE:
+		case PGRES_TUPLES_OK:
+		case PGRES_COMMAND_OK:
+			if (task->prefix == 0 && PQresultStatus(result) != PGRES_SINGLE_TUPLE)
+			{
+				task->affected = strtoll(PQcmdTuples(result), NULL, 10);
+				strlcpy(task->tag, PQcmdStatus(result), sizeof(task->tag));
+			}
+			if (task->prefix == 0 && !task->discard && PQntuples(result) > 0)
+				keep_row(task, result);
+			else
+				PQclear(result);
+			return true;
+		case PGRES_PIPELINE_ABORTED:
+			PQclear(result);
+			return true;
+		default:
+			/* A COPY that did not come through copy.c, say: no way back. */
+			PQclear(result);
+			connection_lost(c, NULL);
+			return false;
+	}
+}
+
+/*
+ * Takes in what is there for the connection, one result at most.  False when
+ * there is nothing, so that the caller has to wait.
+ */
+bool
+task_receive(RemoteConnection *c)
+{
+	RemoteTask *task;
+	PGresult *result;
+
+	if (c->state != CONNECTION_OPEN)
+		return false;
+	if (c->copy.state != COPY_NONE)
+		return copy_receive(c);
+	if (dlist_is_empty(&c->tasks))
+		return false;
+	task = dlist_container(RemoteTask, node, dlist_head_node(&c->tasks));
+	if (task->state != TASK_SENT)
+		return false;
+	if (PQisBusy(c->conn))
+	{
+		if (PQstatus(c->conn) != CONNECTION_BAD)
+			return false;
+		connection_lost(c, NULL);
+		return true;
+	}
+
+	result = PQgetResult(c->conn);
+	if (result != NULL)
+		(void) task_result(c, task, result);
+	else if (PQstatus(c->conn) == CONNECTION_BAD)
+		connection_lost(c, NULL);
+	else
+	{
+		task->prefix--;
+		expect_rows(c);
+	}
+	return true;
+}
+
+/* Asks the owner of the rows that are in the way to read them; false if there is none. */
+static bool
+spool_first(RemoteConnection *c, const RemoteTask *wanted)
+{
+	RemoteTask *first = dlist_container(RemoteTask, node, dlist_head_node(&c->tasks));
+
+	if (first == wanted || first->spool == NULL || first->spooling || first->discard)
+		return false;
+	first->spooling = true;
+	first->spool(first->spool_arg);
+	return true;
+}
+
+/* Waits until nothing is under way on the connection. */
+void
+task_settle(RemoteConnection *c)
+{
+	while (!dlist_is_empty(&c->tasks))
+	{
+		if (!spool_first(c, NULL) && !task_receive(c))
+			connection_wait(c);
+	}
+	notice_emit();
+	error_raise_pending(c);
+}
+
+/*
+ * For the rest of the server
+ */
+
+RemoteTask *
+remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool spool,
+				  void *spool_arg)
+{
+	RemoteConnection *c = transaction_use(query->group_id);
+	TaskTie *tie = MemoryContextAllocZero(context, sizeof(TaskTie));
+	RemoteTask *task = task_create(c, query);
+
+	tie->task = task;
+	tie->callback.func = tie_released;
+	tie->callback.arg = tie;
+	MemoryContextRegisterResetCallback(context, &tie->callback);
+	task->tie = tie;
+	task->spool = spool;
+	task->spool_arg = spool_arg;
+	task->level = GetCurrentTransactionNestLevel();
+	task->transaction = transaction_needed(c, query->writes);
+
+	dlist_push_tail(&c->tasks, &task->node);
+	if (c->state == CONNECTION_OPEN)
+		task_send_queued(c);
+	else
+		connection_progress(c);
+	return task;
+}
+
+PGresult *
+remote_task_next(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+	PGresult *error;
+
+	for (;;)
+	{
+		if (task->nrows > 0)
+			return take_row(task);
+		if (task->state == TASK_DONE)
+			break;
+		if (!spool_first(c, task) && !task_receive(c))
+			connection_wait(c);
+	}
+
+	notice_emit();
+	error_raise_pending(c);
+	if (task->failed)
+		error_raise_lost(c);
+	if ((error = task->error) != NULL)
+	{
+		task->error = NULL;
+		error_raise(c, error);
+	}
+	return NULL;
+}
+
+int64
+remote_task_affected(RemoteTask *task)
+{
+	return task->affected;
+}
+
+const char *
+remote_task_node(RemoteTask *task)
+{
+	return task->connection->node;
+}
+
+void
+remote_task_end(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+	bool streaming = false;
+
+	task->tie->task = NULL;
+	task->tie = NULL;
+	task->discard = true;
+	if (task->state == TASK_SENT && dlist_head_node(&c->tasks) == &task->node)
+	{
+		while (task->state == TASK_SENT && task_receive(c))
+			;
+		streaming = task->state == TASK_SENT;
+	}
+
+	/* In a transaction a cancelled statement would take the transaction along. */
+	if (streaming && !task->transaction && c->level == 0)
+		connection_cancel(c);
+	task_release(task);
+}
+
+static void
+run_tasks(List *tasks)
+{
+	ListCell *lc;
+
+	foreach (lc, tasks)
+	{
+		PGresult *row;
+
+		while ((row = remote_task_next(lfirst(lc))) != NULL)
+			PQclear(row);
+	}
+}
+
+int64
+remote_execute(int group_id, const char *sql)
+{
+	RemoteQuery query = {.group_id = group_id, .sql = sql, .writes = true};
+	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	int64 affected;
+
+	run_tasks(list_make1(task));
+	affected = task->affected;
+	remote_task_end(task);
+	return affected;
+}
+
+void
+remote_execute_all(List *group_ids, const char *sql)
+{
+	List *tasks = NIL;
+	ListCell *lc;
+
+	foreach (lc, group_ids)
+	{
+		RemoteQuery query = {.group_id = lfirst_int(lc), .sql = sql, .writes = true};
+
+		tasks = lappend(tasks, remote_task_start(&query, CurrentMemoryContext, NULL, NULL));
+	}
+	run_tasks(tasks);
+	foreach (lc, tasks)
+		remote_task_end(lfirst(lc));
+	list_free(tasks);
+}
+
+static void
+settle(RemoteConnection *c)
+{
+	if (c->copy.state != COPY_NONE)
+		copy_settle(c);
+	task_settle(c);
+}
+
+void
+remote_wait_all(void)
+{
+	transaction_foreach(settle);
+}

@@ -1,0 +1,697 @@
+/*-------------------------------------------------------------------------
+ * transaction.c
+ *	  The transactions of nodes that belong to the local one.
+ *
+ * A node's transaction is opened by the first use that needs one and has a
+ * savepoint for each local subtransaction in which it was used.  It ends
+ * with the local transaction:
+ *
+ *	nobody wrote			COMMIT everywhere
+ *	one node, nothing here	COMMIT there, the last thing that can fail
+ *	anything else			PREPARE TRANSACTION on each node that wrote; a
+ *							record of each in the local transaction; after the
+ *							local commit COMMIT PREPARED everywhere
+ *
+ * The record is the decision: a prepared transaction with a record commits,
+ * one without a record whose local transaction is over is rolled back.
+ * What could not be finished here the maintenance worker finishes.
+ *
+ * What must stay true: after the local commit nothing here throws; the end
+ * of a transaction waits for a node only so long; a connection whose state
+ * is in doubt is closed.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "storage/predicate.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/shmem.h"
+#include "shard/remote/connection.h"
+#include "shard/remote/twophase.h"
+
+/* So long the end of a transaction waits for nodes that ought to answer at once. */
+#define END_WAIT_US (10 * INT64CONST(1000000))
+/* ... and a rolled back subtransaction for the rows of cursors that stay open. */
+#define CURSOR_WAIT_US (30 * INT64CONST(1000000))
+
+/* Connections used in the present transaction. */
+static dlist_head active = DLIST_STATIC_INIT(active);
+
+/* True while a callback runs in which nothing may be tried again. */
+static bool ending = false;
+
+bool
+transaction_ending(void)
+{
+	return ending;
+}
+
+/*
+ * Use of a node
+ */
+
+/* Calls "action", which may throw, for all connections of the transaction. */
+void
+transaction_foreach(void (*action)(RemoteConnection *c))
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify (iter, &active)
+		action(dlist_container(RemoteConnection, active, iter.cur));
+}
+
+/* The group's connection, fit for a command; it may not be open yet. */
+RemoteConnection *
+transaction_use(int group_id)
+{
+	RemoteConnection *c;
+
+	if (IsParallelWorker())
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+						errmsg("other nodes cannot be used from a parallel worker")));
+	c = connection_get(group_id);
+	if (c->lost)
+		error_raise_lost(c);
+	if (c->copy.state != COPY_NONE)
+		copy_settle(c);
+	connection_check_leader(c);
+	if (!c->is_active)
+	{
+		dlist_push_tail(&active, &c->active);
+		c->is_active = true;
+	}
+	return c;
+}
+
+/*
+ * A single read in READ COMMITTED needs no transaction of its own on the
+ * node: its snapshot is the statement's.
+ */
+bool
+transaction_needed(const RemoteConnection *c, bool writes)
+{
+	return writes || c->level > 0 || IsTransactionBlock() || IsSubTransaction() ||
+		   IsolationUsesXactSnapshot();
+}
+
+const char *
+transaction_begin_command(void)
+{
+	static char command[100];
+	static const char *const isolation[] = {
+		[XACT_READ_UNCOMMITTED] = "READ UNCOMMITTED",
+		[XACT_READ_COMMITTED] = "READ COMMITTED",
+		[XACT_REPEATABLE_READ] = "REPEATABLE READ",
+		[XACT_SERIALIZABLE] = "SERIALIZABLE",
+	};
+
+	snprintf(command, sizeof(command), "BEGIN ISOLATION LEVEL %s%s%s", isolation[XactIsoLevel],
+			 XactReadOnly ? " READ ONLY" : "", XactDeferrable ? " DEFERRABLE" : "");
+	return command;
+}
+
+void
+transaction_note_done(RemoteConnection *c, int level)
+{
+	if (c->done_level == 0 || level < c->done_level)
+		c->done_level = level;
+}
+
+void
+transaction_note_write(RemoteConnection *c, int level)
+{
+	if (c->write_level == 0 || level < c->write_level)
+		c->write_level = level;
+}
+
+static void
+reset(RemoteConnection *c)
+{
+	c->level = 0;
+	c->done_level = 0;
+	c->write_level = 0;
+	c->lost = false;
+	c->two_phase = TWO_PHASE_NONE;
+	c->settings.in_transaction = false;
+	if (c->ending != NULL)
+		task_release(c->ending);
+	c->ending = NULL;
+	if (c->pending_error != NULL)
+		PQclear(c->pending_error);
+	c->pending_error = NULL;
+	c->is_active = false;
+	dlist_delete(&c->active);
+}
+
+/*
+ * The commands that end transactions
+ */
+
+/* Sends the command whose outcome decides; wait_ending or drain waits for it. */
+static void
+send_ending(RemoteConnection *c, const char *command)
+{
+	if (c->ending != NULL)
+		task_release(c->ending);
+	c->ending = NULL;
+	c->ending = task_internal(c, command);
+}
+
+/* True when the command that was sent last did what its name says. */
+static bool
+ending_succeeded(RemoteConnection *c)
+{
+	const RemoteTask *task = c->ending;
+
+	return task != NULL && task->state == TASK_DONE && !task->failed && task->error == NULL &&
+		   strncmp(task->query.sql, task->tag, strlen(task->tag)) == 0;
+}
+
+/* Raises the error of a command that did not succeed. */
+static void
+check_ending(RemoteConnection *c)
+{
+	PGresult *error = c->ending->error;
+
+	if (ending_succeeded(c))
+		return;
+	if (c->ending->failed)
+	{
+		c->lost = true;
+		error_raise_lost(c);
+	}
+	c->ending->error = NULL;
+	if (error != NULL)
+		error_raise(c, error);
+	ereport(ERROR, (errcode(ERRCODE_IN_FAILED_SQL_TRANSACTION),
+					errmsg("the transaction on node %s had failed", c->node)));
+}
+
+static void
+wait_ending(RemoteConnection *c)
+{
+	while (c->ending->state != TASK_DONE)
+	{
+		if (!task_receive(c))
+			connection_wait(c);
+	}
+}
+
+/*
+ * Waits, without throwing, until everything sent on the connection is
+ * answered.  When that takes too long the connection is closed.
+ */
+static void
+drain(RemoteConnection *c, int64 until)
+{
+	while (c->state == CONNECTION_OPEN &&
+		   (c->copy.state != COPY_NONE || !dlist_is_empty(&c->tasks)))
+	{
+		if (!task_receive(c) && !connection_wait_quietly(c, until))
+			connection_lost(c, NULL);
+	}
+}
+
+/*
+ * Before the local commit
+ */
+
+static int nwriters;
+static int nreaders;
+
+static void
+settle_and_count(RemoteConnection *c)
+{
+	if (c->copy.state != COPY_NONE)
+		copy_settle(c);
+	task_settle(c);
+	if (c->lost)
+		error_raise_lost(c);
+	if (c->level > 0)
+		(*(c->write_level > 0 ? &nwriters : &nreaders))++;
+}
+
+static void
+commit_reader(RemoteConnection *c)
+{
+	if (c->level > 0 && c->write_level == 0)
+		send_ending(c, "COMMIT");
+}
+
+static void
+finish_reader(RemoteConnection *c)
+{
+	if (c->level > 0 && c->write_level == 0)
+	{
+		wait_ending(c);
+		check_ending(c);
+		c->level = 0;
+	}
+}
+
+/*
+ * Waits for the COMMIT that decides alone.  An interrupt is passed on to the
+ * node, which then answers soon; it is not acted upon before the outcome is
+ * known.
+ */
+static void
+wait_sole_commit(RemoteConnection *c)
+{
+	int64 until = PG_INT64_MAX;
+
+	HOLD_INTERRUPTS();
+	while (c->ending->state != TASK_DONE && c->state == CONNECTION_OPEN)
+	{
+		if (task_receive(c))
+			continue;
+		if (until == PG_INT64_MAX && (QueryCancelPending || ProcDiePending))
+		{
+			connection_cancel(c);
+			until = clock_now_us() + END_WAIT_US;
+		}
+		if (clock_now_us() >= until)
+			connection_lost(c, NULL);
+		else
+			connection_wait(c);
+	}
+	RESUME_INTERRUPTS();
+}
+
+static void
+commit_sole_writer(RemoteConnection *c)
+{
+	if (c->level == 0)
+		return;
+	ending = true; /* a COMMIT that was sent is never sent again */
+	send_ending(c, "COMMIT");
+	wait_sole_commit(c);
+	ending = false;
+	if (c->ending->failed)
+	{
+		c->level = 0;
+		ereport(ERROR, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+						errmsg("it is not known whether the transaction was committed"),
+						errdetail("The connection to node %s was lost during COMMIT: %s", c->node,
+								  c->failure),
+						errcontext("node %s, group %d", c->node, c->key.group_id)));
+	}
+	check_ending(c);
+	c->level = 0;
+}
+
+/* Writes the record that makes the prepared transaction one that commits. */
+static void
+insert_record(RemoteConnection *c)
+{
+	Relation rel = table_open(twophase_record_relation(), RowExclusiveLock);
+	Datum values[] = {CStringGetTextDatum(c->gid), Int32GetDatum(c->key.group_id)};
+	bool nulls[lengthof(values)] = {false};
+	HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+}
+
+static int gid_number;
+
+static void
+record_writer(RemoteConnection *c)
+{
+	if (c->level == 0 || c->write_level == 0)
+		return;
+	twophase_make_gid(c->gid, sizeof(c->gid), GetTopFullTransactionId(), ++gid_number);
+	insert_record(c);
+}
+
+static void
+prepare_writer(RemoteConnection *c)
+{
+	char command[sizeof(c->gid) + 32];
+
+	if (c->level == 0 || c->write_level == 0)
+		return;
+	snprintf(command, sizeof(command), "PREPARE TRANSACTION '%s'", c->gid);
+	c->two_phase = TWO_PHASE_PREPARING;
+	send_ending(c, command);
+}
+
+static void
+finish_prepare(RemoteConnection *c)
+{
+	if (c->two_phase != TWO_PHASE_PREPARING)
+		return;
+	wait_ending(c);
+	if (!ending_succeeded(c) && !c->ending->failed)
+	{
+		/* The node rolled back instead. */
+		c->two_phase = TWO_PHASE_NONE;
+		c->level = 0;
+	}
+	check_ending(c);
+	c->two_phase = TWO_PHASE_PREPARED;
+	c->level = 0;
+}
+
+static void
+pre_commit(void)
+{
+	nwriters = nreaders = 0;
+	transaction_foreach(settle_and_count);
+
+	/* A serializable transaction may still fail here, after a node's COMMIT. */
+	if (nwriters == 0 || (nwriters == 1 && !IsolationIsSerializable() &&
+						  !TransactionIdIsValid(GetTopTransactionIdIfAny())))
+	{
+		if (nreaders > 0)
+		{
+			transaction_foreach(commit_reader);
+			transaction_foreach(finish_reader);
+		}
+		if (nwriters > 0)
+			transaction_foreach(commit_sole_writer);
+		return;
+	}
+
+	gid_number = 0;
+	transaction_foreach(record_writer);
+	CommandCounterIncrement();
+	/* The decision must be on disk before any node is told of it. */
+	ForceSyncCommit();
+	transaction_foreach(commit_reader);
+	transaction_foreach(prepare_writer);
+	transaction_foreach(finish_reader);
+	transaction_foreach(finish_prepare);
+}
+
+static void
+refuse_prepare(RemoteConnection *c)
+{
+	if (c->level > 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot prepare a transaction that has used other nodes"),
+						errdetail("The transaction is open on node %s of group %d.", c->node,
+								  c->key.group_id)));
+}
+
+/*
+ * After the local commit
+ */
+
+static int64 end_wait_until;
+
+static void
+commit_prepared(RemoteConnection *c)
+{
+	char command[sizeof(c->gid) + 32];
+
+	if (c->two_phase != TWO_PHASE_PREPARED)
+		return;
+	snprintf(command, sizeof(command), "COMMIT PREPARED '%s'", c->gid);
+	send_ending(c, command);
+}
+
+static void
+finish_commit_prepared(RemoteConnection *c)
+{
+	const RemoteTask *task = c->ending;
+
+	if (c->two_phase != TWO_PHASE_PREPARED)
+		return;
+	drain(c, end_wait_until);
+	/* "does not exist": the maintenance worker was quicker. */
+	if (ending_succeeded(c) ||
+		(task->error != NULL && error_code(task->error) == ERRCODE_UNDEFINED_OBJECT))
+		return;
+	ereport(WARNING, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+					  errmsg("the transaction is committed, but node %s has not carried it out yet",
+							 c->node),
+					  errdetail("Prepared transaction \"%s\" will be committed as soon as the node "
+								"answers.",
+								c->gid)));
+}
+
+static void
+after_commit(void)
+{
+	end_wait_until = clock_now_us() + END_WAIT_US;
+	PG_TRY();
+	{
+		transaction_foreach(commit_prepared);
+		transaction_foreach(finish_commit_prepared);
+		transaction_foreach(reset);
+	}
+	PG_CATCH();
+	{
+		/* Out of memory, say.  The worker finishes what is left. */
+		EmitErrorReport();
+		FlushErrorState();
+		transaction_foreach(connection_close);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Rolling back
+ */
+
+static bool
+first_is_sent(RemoteConnection *c, int level)
+{
+	RemoteTask *task;
+
+	if (dlist_is_empty(&c->tasks))
+		return false;
+	task = dlist_container(RemoteTask, node, dlist_head_node(&c->tasks));
+	return task->state == TASK_SENT && task->level >= level;
+}
+
+/* Nobody wants what was asked for at this nesting level or deeper. */
+static void
+discard_tasks(RemoteConnection *c, int level)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify (iter, &c->tasks)
+	{
+		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
+
+		if (task->level < level)
+			continue;
+		task->discard = true;
+		task->quiet = true;
+		task_discard_rows(task);
+		if (task->state == TASK_QUEUED)
+			task_fail(task);
+	}
+}
+
+/* Stops what runs for this nesting level or deeper. */
+static void
+stop_tasks(RemoteConnection *c, int level)
+{
+	discard_tasks(c, level);
+	if (c->copy.state != COPY_NONE)
+		copy_abandon(c);
+	while (first_is_sent(c, level) && task_receive(c))
+		;
+	if (first_is_sent(c, level))
+		connection_cancel(c);
+}
+
+static void
+start_rollback(RemoteConnection *c)
+{
+	stop_tasks(c, 0);
+	if (c->state != CONNECTION_OPEN)
+		connection_close(c);
+	else if (c->level > 0 && c->two_phase == TWO_PHASE_NONE)
+		task_internal_forget(c, "ROLLBACK", true);
+}
+
+static void
+rollback_prepared(RemoteConnection *c)
+{
+	char command[sizeof(c->gid) + 32];
+
+	drain(c, end_wait_until);
+	if (c->two_phase == TWO_PHASE_PREPARING && ending_succeeded(c))
+		c->two_phase = TWO_PHASE_PREPARED;
+	if (c->two_phase == TWO_PHASE_PREPARED && c->state == CONNECTION_OPEN)
+	{
+		snprintf(command, sizeof(command), "ROLLBACK PREPARED '%s'", c->gid);
+		send_ending(c, command);
+	}
+}
+
+static void
+finish_rollback(RemoteConnection *c)
+{
+	bool in_doubt = c->two_phase == TWO_PHASE_PREPARING;
+
+	drain(c, end_wait_until);
+	if (c->two_phase == TWO_PHASE_PREPARED)
+		in_doubt = !ending_succeeded(c);
+	if (in_doubt)
+		if (c->state == CONNECTION_OPEN && PQtransactionStatus(c->conn) != PQTRANS_IDLE)
+			connection_close(c);
+	if (c->settings.in_transaction)
+		settings_forget(c);
+	reset(c);
+}
+
+static void
+after_abort(void)
+{
+	end_wait_until = clock_now_us() + END_WAIT_US;
+	transaction_foreach(start_rollback);
+	transaction_foreach(rollback_prepared);
+	transaction_foreach(finish_rollback);
+	notice_drop();
+}
+
+/*
+ * Subtransactions
+ */
+
+static int sub_level;
+
+static void
+release_savepoint(RemoteConnection *c)
+{
+	char command[40];
+
+	if (c->copy.state != COPY_NONE)
+		copy_settle(c);
+	if (c->done_level >= sub_level)
+		c->done_level = sub_level - 1;
+	if (c->write_level >= sub_level)
+		c->write_level = sub_level - 1;
+	if (c->level < sub_level)
+		return;
+	c->level = sub_level - 1;
+	if (c->lost)
+		return;
+	snprintf(command, sizeof(command), "RELEASE SAVEPOINT s%d", sub_level);
+	task_internal_forget(c, command, false);
+}
+
+/*
+ * After this the node's transaction is where it was before the
+ * subtransaction, or else lost.
+ */
+static void
+rollback_to_savepoint(RemoteConnection *c)
+{
+	char command[40];
+	bool all_lost = c->done_level > 0 && c->done_level < sub_level;
+
+	stop_tasks(c, sub_level);
+	if (c->done_level >= sub_level)
+		c->done_level = 0;
+	if (c->write_level >= sub_level)
+		c->write_level = 0;
+	if (c->level < sub_level)
+		return;
+
+	if (!c->lost && c->state == CONNECTION_OPEN)
+	{
+		snprintf(command, sizeof(command), "ROLLBACK TO SAVEPOINT s%d", sub_level);
+		task_internal_forget(c, command, true);
+		snprintf(command, sizeof(command), "RELEASE SAVEPOINT s%d", sub_level);
+		send_ending(c, command);
+		drain(c, clock_now_us() + CURSOR_WAIT_US);
+		if (!ending_succeeded(c) && c->state == CONNECTION_OPEN)
+			connection_lost(c, NULL);
+	}
+
+	if (c->state == CONNECTION_OPEN)
+		c->level = sub_level - 1;
+	else
+	{
+		/* What was lost is either rolled back anyway, or more than that. */
+		c->lost = all_lost;
+		c->level = all_lost ? sub_level - 1 : 0;
+		connection_close(c);
+	}
+	if (c->pending_error != NULL)
+		PQclear(c->pending_error);
+	c->pending_error = NULL;
+	if (c->settings.in_transaction)
+		settings_forget(c);
+}
+
+/*
+ * The server's calls
+ */
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (dlist_is_empty(&active))
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pre_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			transaction_foreach(refuse_prepare);
+			break;
+		case XACT_EVENT_COMMIT:
+			ending = true;
+			after_commit();
+			ending = false;
+			break;
+		case XACT_EVENT_PREPARE:
+			transaction_foreach(reset);
+			break;
+		case XACT_EVENT_ABORT:
+			ending = true;
+			after_abort();
+			ending = false;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (dlist_is_empty(&active))
+		return;
+	sub_level = GetCurrentTransactionNestLevel();
+	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
+		transaction_foreach(release_savepoint);
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		ending = true;
+		transaction_foreach(rollback_to_savepoint);
+		ending = false;
+		notice_drop();
+	}
+}
+
+void
+remote_init(void)
+{
+	twophase_init();
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

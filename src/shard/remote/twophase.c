@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ * twophase.c
+ *	  Names of prepared transactions, and what they say of their outcome.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "storage/procarray.h"
+#include "utils/lsyscache.h"
+
+#include "base/config.h"
+#include "base/shmem.h"
+#include "shard/remote/twophase.h"
+
+typedef struct TwoPhaseShared
+{
+	uint64 start; /* random: this life of the server */
+} TwoPhaseShared;
+
+static TwoPhaseShared *shared = NULL;
+
+static Size
+shared_size(void)
+{
+	return sizeof(TwoPhaseShared);
+}
+
+static void
+shared_attach(void *area, LWLockPadded *locks, bool found)
+{
+	shared = area;
+	if (!found && !pg_strong_random(&shared->start, sizeof(shared->start)))
+		elog(ERROR, "could not draw a random number");
+}
+
+static const ShmemArea area = {"pgcluster two-phase", shared_size, 0, shared_attach};
+
+void
+twophase_init(void)
+{
+	shmem_register(&area);
+}
+
+Oid
+twophase_record_relation(void)
+{
+	Oid schema = get_namespace_oid("pgcluster", false);
+	Oid relid = get_relname_relid("two_phase_record", schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" does not exist", "pgcluster.two_phase_record"),
+						errhint("Use CREATE EXTENSION pgcluster.")));
+	return relid;
+}
+
+void
+twophase_gid_prefix(char *to, size_t size)
+{
+	snprintf(to, size, "pgcluster_%d_" UINT64_FORMAT "-", config_group, GetSystemIdentifier());
+}
+
+void
+twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n)
+{
+	twophase_gid_prefix(to, size);
+	snprintf(to + strlen(to), size - strlen(to), "%016" INT64_MODIFIER "x_" UINT64_FORMAT "_%d",
+			 shared->start, U64FromFullTransactionId(xid), n);
+}
+
+bool
+twophase_in_progress(const char *gid)
+{
+	char prefix[100];
+	uint64 start;
+	uint64 xid;
+	const char *at;
+	char *end;
+
+	twophase_gid_prefix(prefix, sizeof(prefix));
+	at = gid + strlen(prefix);
+	start = strtou64(at, &end, 16);
+	if (start != shared->start || *end != '_')
+		return false; /* of an earlier life: whatever it was, it is over */
+	xid = strtou64(end + 1, &end, 10);
+	return TransactionIdIsInProgress((TransactionId) xid);
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ * twophase.h
+ *	  Names of prepared transactions, and what they say of their outcome.
+ *
+ * A name is pgcluster_<group>_<incarnation>_<transaction>_<n>: the group
+ * that coordinates, which life of which server there, its full transaction
+ * id, and a number for each connection that took part.  The incarnation
+ * holds the system identifier, so that two clusters may share a node, and a
+ * random number drawn at each start, so that a transaction id given out
+ * again after a crash is not taken for the one before.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_REMOTE_TWOPHASE_H
+#define PGCLUSTER_SHARD_REMOTE_TWOPHASE_H
+
+#include "access/transam.h"
+
+/* Columns of pgcluster.two_phase_record. */
+#define ANUM_TWO_PHASE_GID 1
+#define ANUM_TWO_PHASE_GROUP 2
+
+/* The table of records; an error when there is none. */
+extern Oid twophase_record_relation(void);
+
+/* What the names of all transactions coordinated by this group begin with. */
+extern void twophase_gid_prefix(char *to, size_t size);
+
+extern void twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n);
+
+/*
+ * True when the local transaction that the name speaks of may still be in
+ * progress.  "gid" must begin with our prefix.
+ */
+extern bool twophase_in_progress(const char *gid);
+
+extern void twophase_init(void);
+
+#endif
