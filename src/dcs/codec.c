@@ -646,6 +646,7 @@ static const ErrorRow error_rows[] = {
 	{16, NULL, DCS_REFUSED, true, true},				 /* unauthenticated */
 	{-1, "invalid auth token", DCS_REFUSED, true, true}, /* however it is coded */
 	{-1, "revision of auth store is old", DCS_REFUSED, true, true},
+	{-1, "user name is empty", DCS_REFUSED, true, true},
 	{14, "no leader", DCS_UNREACHABLE, false, true},
 	{8, "too many requests", DCS_UNREACHABLE, false, true},
 	{1, NULL, DCS_UNREACHABLE, false, false},  /* cancelled */
