@@ -94,6 +94,46 @@ COMMENT ON COLUMN pgcluster.two_phase_record.group_id IS 'group whose node it wa
 -- shard/functions
 ------------------------------------------------------------------------
 
+CREATE FUNCTION cluster_add_node(host text, port integer, group_id integer DEFAULT NULL) RETURNS integer
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'cluster_add_node';
+REVOKE ALL ON FUNCTION cluster_add_node(text, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION cluster_add_node(text, integer, integer) IS 'adds the server at host and port as a worker group; returns the number of the group';
+
+CREATE FUNCTION cluster_remove_node(group_id integer) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'cluster_remove_node';
+REVOKE ALL ON FUNCTION cluster_remove_node(integer) FROM PUBLIC;
+COMMENT ON FUNCTION cluster_remove_node(integer) IS 'removes a worker group that owns no shard';
+
+CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column name,
+    colocate_with text DEFAULT 'default', shard_count integer DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'create_distributed_table';
+REVOKE ALL ON FUNCTION create_distributed_table(regclass, name, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION create_distributed_table(regclass, name, text, integer) IS
+    'splits a table by the hash of a column over the worker groups; colocate_with is a table, ''default'' or ''none''; shard_count is 32 unless the colocation says otherwise';
+
+CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'create_reference_table';
+REVOKE ALL ON FUNCTION create_reference_table(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION create_reference_table(regclass) IS 'gives every worker group a full copy of a table';
+
+CREATE FUNCTION undistribute_table(table_name regclass, cascade boolean DEFAULT false) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'undistribute_table';
+REVOKE ALL ON FUNCTION undistribute_table(regclass, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION undistribute_table(regclass, boolean) IS
+    'makes a distributed or reference table local again; cascade: with all tables that foreign keys tie to it';
+
+CREATE FUNCTION pgcluster.group_address(group_id integer) RETURNS text
+    LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'pgcluster_group_address';
+REVOKE ALL ON FUNCTION pgcluster.group_address(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.group_address(integer) TO pg_monitor;
+COMMENT ON FUNCTION pgcluster.group_address(integer) IS 'where the leader of a worker group is reached just now';
+
 ------------------------------------------------------------------------
 -- shard/remote
 ------------------------------------------------------------------------

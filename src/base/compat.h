@@ -33,4 +33,24 @@
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(name)
 
+/* Of the server this was built for. */
+static inline int
+server_major_version(void)
+{
+	return PG_VERSION_NUM / 10000;
+}
+
+/*
+ * Relations only.  The includer has catalog/pg_class.h, miscadmin.h and
+ * utils/acl.h, or commands/tablecmds.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define user_owns_relation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())
+#define truncate_relations(rels, relids) \
+	ExecuteTruncateGuts(rels, relids, NIL, DROP_CASCADE, false, false)
+#else
+#define user_owns_relation(relid) pg_class_ownercheck(relid, GetUserId())
+#define truncate_relations(rels, relids) ExecuteTruncateGuts(rels, relids, NIL, DROP_CASCADE, false)
+#endif
+
 #endif

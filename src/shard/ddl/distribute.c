@@ -1,0 +1,728 @@
+/*-------------------------------------------------------------------------
+ * distribute.c
+ *	  Makes tables distributed and local again.
+ *
+ * Distributing goes: check everything, write the catalog, make the shards,
+ * copy the rows, add what is cheaper to add afterwards, empty the shell.
+ * Going back is the same the other way round.  The table is locked against
+ * everybody meanwhile, the groups against joining and leaving.
+ *
+ * What may be distributed is decided by check.c, the commands for a shard
+ * are shard_ddl.c's, rows travel through router.c.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_type.h"
+#include "commands/copy.h"
+#include "commands/tablecmds.h"
+#include "executor/tuptable.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_relation.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "shard/ddl/check.h"
+#include "shard/ddl/copy_text.h"
+#include "shard/ddl/distribute.h"
+#include "shard/ddl/groups.h"
+#include "shard/ddl/router.h"
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
+#include "shard/metadata/catalog.h"
+#include "shard/metadata/lock.h"
+#include "shard/metadata/metadata.h"
+#include "shard/remote/remote.h"
+
+#define DEFAULT_SHARD_COUNT 32
+
+/* Opens a table of the user's to change how it is stored. */
+static Relation
+open_table(Oid relid, const char *command)
+{
+	Relation rel = relation_open(relid, AccessExclusiveLock);
+
+	if (!user_owns_relation(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind),
+					   RelationGetRelationName(rel));
+	CheckTableNotInUse(rel, command);
+	return rel;
+}
+
+/* The groups that hold a shard; of a reference table all. */
+static List *
+shard_groups(const Shard *shard)
+{
+	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
+}
+
+/* Is there another table of the colocation group in the same schema? */
+static bool
+shares_schema(Relation rel, int colocation_id)
+{
+	ListCell *lc;
+
+	foreach (lc, catalog_read_tables(colocation_id))
+	{
+		Oid other = ((TableRow *) lfirst(lc))->relid;
+
+		if (other != RelationGetRelid(rel) && get_rel_namespace(other) == RelationGetNamespace(rel))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Colocation groups
+ */
+static AttrNumber
+find_column(Relation rel, const char *column)
+{
+	AttrNumber key = get_attnum(RelationGetRelid(rel), column);
+
+	if (key == InvalidAttrNumber)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" does not exist", column,
+							   RelationGetRelationName(rel))));
+	if (key < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+						errmsg("system column \"%s\" cannot be the distribution column", column)));
+	return key;
+}
+
+static Oid
+hash_family(Oid type)
+{
+	return lookup_type_cache(type, TYPECACHE_HASH_OPFAMILY)->hash_opf;
+}
+
+/* Are rows of the colocation group placed as this distribution places them? */
+static bool
+fits(const ColocationRow *row, const Distribution *distribution)
+{
+	return OidIsValid(row->key_type) && hash_family(row->key_type) == distribution->key_family &&
+		   row->key_collation == distribution->key_collation;
+}
+
+static int
+colocation_of(Oid relid, const Distribution *distribution, int shard_count)
+{
+	const DistributedTable *other = metadata_table(relid);
+	ColocationRow row;
+	const char *why = NULL;
+
+	if (other == NULL || other->kind != TABLE_HASH)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("cannot colocate with \"%s\"", get_rel_name(relid)),
+						errdetail("It is not distributed by a column.")));
+	if (!catalog_read_colocation(other->colocation->id, &row))
+		elog(ERROR, "colocation group %d does not exist", other->colocation->id);
+	if (!fits(&row, distribution))
+		why = "Type or collation of the distribution columns differ.";
+	else if (shard_count != 0 && shard_count != row.shard_count)
+		why = psprintf("It has %d shards.", row.shard_count);
+	if (why != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("cannot colocate with \"%s\"", get_rel_name(relid)),
+						errdetail_internal("%s", why)));
+	return row.id;
+}
+
+/* The first colocation group that fits, 0 if there is none. */
+static int
+fitting_colocation(const Distribution *distribution, int shard_count)
+{
+	ListCell *lc;
+
+	foreach (lc, catalog_read_colocations())
+	{
+		ColocationRow *row = lfirst(lc);
+
+		if (fits(row, distribution) && row->shard_count == shard_count)
+			return row->id;
+	}
+	return 0;
+}
+
+static int
+new_colocation(Oid key_type, Oid key_collation, int shard_count)
+{
+	ColocationRow row;
+
+	row.id = (int) catalog_next_id("colocation_id_seq");
+	row.shard_count = shard_count;
+	row.key_type = key_type;
+	row.key_collation = key_collation;
+	catalog_insert_colocation(&row);
+	return row.id;
+}
+
+/* Splits the range of the hash evenly, and deals the shards out to the groups. */
+static void
+new_hash_shards(int colocation_id, int shard_count, List *groups)
+{
+	int64 width = (INT64CONST(1) << 32) / shard_count;
+
+	for (int i = 0; i < shard_count; i++)
+	{
+		Shard shard;
+
+		shard.id = catalog_next_id("shard_id_seq");
+		shard.hash_min = (int32) (PG_INT32_MIN + i * width);
+		shard.hash_max =
+			i == shard_count - 1 ? PG_INT32_MAX : (int32) (PG_INT32_MIN + (i + 1) * width - 1);
+		shard.group_id = list_nth_int(groups, i % list_length(groups));
+		catalog_insert_shard(colocation_id, &shard);
+	}
+}
+
+static int
+reference_colocation(void)
+{
+	Shard shard = {.hash_min = PG_INT32_MIN, .hash_max = PG_INT32_MAX, .group_id = -1};
+	ListCell *lc;
+	int id;
+
+	foreach (lc, catalog_read_colocations())
+	{
+		ColocationRow *row = lfirst(lc);
+
+		if (!OidIsValid(row->key_type))
+			return row->id;
+	}
+	id = new_colocation(InvalidOid, InvalidOid, 1);
+	shard.id = catalog_next_id("shard_id_seq");
+	catalog_insert_shard(id, &shard);
+	return id;
+}
+
+/* All groups; an error if there is none. */
+static List *
+require_groups(void)
+{
+	List *groups;
+
+	groups_sync();
+	groups = metadata_groups();
+	if (groups == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the cluster has no worker group"),
+				 errhint("Add one with cluster_add_node, or start one whose members find etcd.")));
+	return groups;
+}
+
+/*
+ * Shards
+ */
+typedef List *(*ShardCommands)(Relation rel, int64 shard_id);
+
+/* Runs commands for each shard, on its groups or only on "group_id" (0: all). */
+static void
+run_on_shards(Relation rel, ShardCommands commands, int group_id)
+{
+	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
+	ShardRun *run = shard_run_create();
+	int level = shard_ddl_begin();
+
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+
+		shard_run_add_all(run, group_id != 0 ? list_make1_int(group_id) : shard_groups(shard),
+						  commands(rel, shard->id));
+	}
+	shard_ddl_end(level);
+	shard_run_finish(run);
+}
+
+static List *
+schema_commands(Relation rel, int64 shard_id)
+{
+	return shard_ddl_schema(RelationGetNamespace(rel), shard_id);
+}
+
+/* Copies what the local table holds to the shards. */
+static int64
+copy_rows(Relation rel, List *groups)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int level = shard_ddl_begin();
+	Router *router = router_create(rel, groups, CurrentMemoryContext);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+
+	shard_ddl_end(level);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		router_row(router, slot->tts_values, slot->tts_isnull);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	return router_finish(router);
+}
+
+/* Makes the shards of a table whose rows in the catalog are written. */
+static int64
+make_shards(Relation rel, bool with_schema)
+{
+	int64 rows;
+
+	if (with_schema)
+		run_on_shards(rel, schema_commands, 0);
+	run_on_shards(rel, shard_ddl_table, 0);
+	rows = copy_rows(rel, NIL);
+	run_on_shards(rel, shard_ddl_rest, 0);
+	run_on_shards(rel, shard_ddl_foreign_keys, 0);
+	return rows;
+}
+
+static void
+write_table(Relation rel, const Distribution *distribution)
+{
+	TableRow row = {0};
+
+	row.relid = RelationGetRelid(rel);
+	row.kind = distribution->kind;
+	row.colocation_id = distribution->colocation_id;
+	if (distribution->kind == TABLE_HASH)
+		namestrcpy(&row.column, get_attname(row.relid, distribution->key, false));
+	catalog_insert_table(&row);
+}
+
+void
+distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone, int shard_count)
+{
+	Distribution distribution = {.kind = TABLE_HASH};
+	Oid key_type;
+	int32 key_typmod;
+	Relation rel;
+	bool shared;
+
+	lock_groups(ExclusiveLock);
+	rel = open_table(relid, "create_distributed_table");
+	check_relation(rel);
+	distribution.key = find_column(rel, column);
+	distribution.key_family = check_key_column(rel, distribution.key);
+	get_atttypetypmodcoll(relid, distribution.key, &key_type, &key_typmod,
+						  &distribution.key_collation);
+	if (OidIsValid(colocate_with))
+		distribution.colocation_id = colocation_of(colocate_with, &distribution, shard_count);
+	if (shard_count == 0)
+		shard_count = DEFAULT_SHARD_COUNT;
+	if (distribution.colocation_id == 0 && !alone)
+		distribution.colocation_id = fitting_colocation(&distribution, shard_count);
+	check_constraints(rel, &distribution);
+	check_foreign_keys(rel, &distribution);
+
+	if (distribution.colocation_id == 0)
+	{
+		List *groups = require_groups();
+
+		distribution.colocation_id =
+			new_colocation(getBaseType(key_type), distribution.key_collation, shard_count);
+		new_hash_shards(distribution.colocation_id, shard_count, groups);
+	}
+	shared = shares_schema(rel, distribution.colocation_id);
+	write_table(rel, &distribution);
+	if (make_shards(rel, !shared) > 0)
+		truncate_relations(list_make1(rel), list_make1_oid(relid));
+	relation_close(rel, NoLock);
+}
+
+void
+distribute_reference(Oid relid)
+{
+	Distribution distribution = {.kind = TABLE_REFERENCE};
+	Relation rel;
+	bool shared;
+
+	lock_groups(ExclusiveLock);
+	rel = open_table(relid, "create_reference_table");
+	check_relation(rel);
+	check_foreign_keys(rel, &distribution);
+	(void) require_groups();
+	distribution.colocation_id = reference_colocation();
+	shared = shares_schema(rel, distribution.colocation_id);
+	write_table(rel, &distribution);
+	(void) make_shards(rel, !shared);
+	relation_close(rel, NoLock);
+}
+
+/*
+ * A group that joins gets the reference tables: first all tables with their
+ * rows, then their foreign keys.
+ */
+void
+distribute_copy_reference_tables(int group_id)
+{
+	List *tables = NIL;
+	List *schemas = NIL;
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		if (metadata_table(lfirst_oid(lc))->kind == TABLE_REFERENCE)
+			tables = lappend(tables, table_open(lfirst_oid(lc), ShareRowExclusiveLock));
+	}
+	foreach (lc, tables)
+	{
+		Relation rel = lfirst(lc);
+
+		if (!list_member_oid(schemas, RelationGetNamespace(rel)))
+			run_on_shards(rel, schema_commands, group_id);
+		schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
+		run_on_shards(rel, shard_ddl_table, group_id);
+		(void) copy_rows(rel, list_make1_int(group_id));
+		run_on_shards(rel, shard_ddl_rest, group_id);
+	}
+	foreach (lc, tables)
+	{
+		Relation rel = lfirst(lc);
+
+		run_on_shards(rel, shard_ddl_foreign_keys, group_id);
+
+		/* Plans that write to the groups of before must go. */
+		CacheInvalidateRelcache(rel);
+		table_close(rel, NoLock);
+	}
+}
+
+static char *
+drop_schema_command(Relation rel, int64 shard_id)
+{
+	char *schema = metadata_shard_schema(get_namespace_name(RelationGetNamespace(rel)), shard_id);
+
+	return psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(schema));
+}
+
+void
+distribute_drop_reference_copies(int group_id)
+{
+	List *schemas = NIL;
+	ShardRun *run = shard_run_create();
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		const DistributedTable *table = metadata_table(lfirst_oid(lc));
+		Relation rel;
+
+		if (table->kind != TABLE_REFERENCE)
+			continue;
+		rel = table_open(table->relid, ShareRowExclusiveLock);
+		if (!list_member_oid(schemas, RelationGetNamespace(rel)))
+			shard_run_add(run, group_id, drop_schema_command(rel, table->colocation->shards[0].id));
+		schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
+		CacheInvalidateRelcache(rel);
+		table_close(rel, NoLock);
+	}
+	shard_run_finish(run);
+}
+
+void
+distribute_drop_shards(Oid relid)
+{
+	const DistributedTable *table = metadata_table(relid);
+	Relation rel = relation_open(relid, NoLock);
+	int colocation_id = table->colocation->id;
+	bool shared = shares_schema(rel, colocation_id);
+	ShardRun *run = shard_run_create();
+
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+		char *sql =
+			shared ? psprintf("DROP TABLE IF EXISTS %s CASCADE", shard_ddl_name(rel, shard->id))
+				   : drop_schema_command(rel, shard->id);
+
+		shard_run_add_all(run, shard_groups(shard), list_make1(sql));
+	}
+	shard_run_finish(run);
+	relation_close(rel, NoLock);
+
+	catalog_delete_table(relid);
+	if (catalog_read_tables(colocation_id) == NIL)
+		catalog_delete_colocation(colocation_id);
+}
+
+/*
+ * The way back.  The rows of all shards are read one after the other and fed
+ * to the server's own COPY FROM as text.
+ */
+typedef struct Reload
+{
+	Relation rel;
+	const DistributedTable *table;
+	char *columns;
+	int shard; /* the next to read */
+	RemoteTask *task;
+	MemoryContext context;
+	StringInfoData buffer;
+} Reload;
+
+/* COPY's callback has no argument. */
+static Reload *reload = NULL;
+
+static bool
+reload_next_shard(void)
+{
+	RemoteQuery query = {0};
+	const Shard *shard;
+
+	if (reload->shard == reload->table->colocation->nshards)
+		return false;
+	shard = &reload->table->colocation->shards[reload->shard++];
+	query.group_id = shard->group_id;
+	query.sql =
+		psprintf("SELECT %s FROM %s", reload->columns, shard_ddl_name(reload->rel, shard->id));
+	query.writes = true;
+	reload->task = remote_task_start(&query, reload->context, NULL, NULL);
+	return true;
+}
+
+/* Puts one row into the buffer; false when there is none left. */
+static bool
+reload_row(void)
+{
+	PGresult *row;
+
+	for (;;)
+	{
+		if (reload->task == NULL && !reload_next_shard())
+			return false;
+		row = remote_task_next(reload->task);
+		if (row != NULL)
+			break;
+		remote_task_end(reload->task);
+		reload->task = NULL;
+	}
+	for (int i = 0; i < PQnfields(row); i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&reload->buffer, '\t');
+		copy_text_append(&reload->buffer, PQgetisnull(row, 0, i) ? NULL : PQgetvalue(row, 0, i));
+	}
+	appendStringInfoChar(&reload->buffer, '\n');
+	PQclear(row);
+	return true;
+}
+
+static void
+set_replication_role(const char *role)
+{
+	(void) set_config_option("session_replication_role", role, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static int
+reload_read(void *out, int minread, int maxread)
+{
+	StringInfo buffer = &reload->buffer;
+	MemoryContext old = MemoryContextSwitchTo(reload->context);
+	int level = NewGUCNestLevel();
+	int n;
+
+	/* Nodes are told of the session's settings: this one is for COPY alone. */
+	set_replication_role("origin");
+
+	if (buffer->cursor == buffer->len)
+		resetStringInfo(buffer);
+	while (buffer->len - buffer->cursor < minread && reload_row())
+		;
+	n = Min(maxread, buffer->len - buffer->cursor);
+	memcpy(out, buffer->data + buffer->cursor, n);
+	buffer->cursor += n;
+	AtEOXact_GUC(true, level);
+	MemoryContextSwitchTo(old);
+	return n;
+}
+
+/* Columns that hold values of their own; as names and as a select list. */
+static List *
+stored_columns(Relation rel, char **select_list)
+{
+	StringInfoData text;
+	List *names = NIL;
+
+	initStringInfo(&text);
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (att->attisdropped || att->attgenerated != '\0')
+			continue;
+		appendStringInfo(&text, "%s%s", names == NIL ? "" : ", ",
+						 quote_identifier(NameStr(att->attname)));
+		names = lappend(names, makeString(pstrdup(NameStr(att->attname))));
+	}
+	*select_list = text.data;
+	return names;
+}
+
+/*
+ * Waits for whatever is being written to the shards, prepared transactions
+ * included, so that the rows read next are all there are.
+ */
+static List *
+lock_commands(Relation rel, int64 shard_id)
+{
+	return list_make1(
+		psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", shard_ddl_name(rel, shard_id)));
+}
+
+static void
+reload_rows(Relation rel, const DistributedTable *table)
+{
+	Reload state = {.rel = rel, .table = table, .context = CurrentMemoryContext};
+	ParseState *pstate = make_parsestate(NULL);
+	List *columns = stored_columns(rel, &state.columns);
+	List *options = list_make1(
+		makeDefElem("encoding", (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1));
+	CopyFromState copy;
+	int level;
+
+	initStringInfo(&state.buffer);
+	reload = &state;
+
+	/*
+	 * The rows satisfied the foreign keys on the shards; tables that belong
+	 * together come back one by one.
+	 */
+	level = copy_text_begin(false);
+	set_replication_role("replica");
+	(void) addRangeTableEntryForRelation(pstate, rel, AccessExclusiveLock, NULL, false, false);
+	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, reload_read, columns, options);
+	(void) CopyFrom(copy);
+	EndCopyFrom(copy);
+	AtEOXact_GUC(true, level);
+	free_parsestate(pstate);
+	reload = NULL;
+}
+
+/* Distributed tables on the other end of foreign keys, in either direction. */
+static List *
+tied_tables(Relation rel)
+{
+	List *relids = check_referencing(rel);
+	List *tied = NIL;
+	ListCell *lc;
+
+	foreach (lc, RelationGetFKeyList(rel))
+		relids = list_append_unique_oid(relids, ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid);
+	foreach (lc, relids)
+	{
+		if (lfirst_oid(lc) != RelationGetRelid(rel) && metadata_table(lfirst_oid(lc)) != NULL)
+			tied = lappend_oid(tied, lfirst_oid(lc));
+	}
+	return tied;
+}
+
+/*
+ * Must "other" come along when "relid" becomes local?  A foreign key from a
+ * table that became local to a reference table still holds, as that table's
+ * rows are here too.
+ */
+static bool
+must_come_along(Relation rel, Oid other)
+{
+	ListCell *lc;
+
+	if (metadata_table(other)->kind == TABLE_HASH)
+		return true;
+	foreach (lc, check_referencing(rel))
+	{
+		if (lfirst_oid(lc) == other)
+			return true;
+	}
+	return false;
+}
+
+/* The table and all that must come along, open and locked. */
+static List *
+open_tied(Oid relid, bool cascade)
+{
+	List *rels = list_make1(open_table(relid, "undistribute_table"));
+	List *seen = list_make1_oid(relid);
+
+	for (int i = 0; i < list_length(rels); i++)
+	{
+		Relation rel = list_nth(rels, i);
+		ListCell *lc;
+
+		foreach (lc, tied_tables(rel))
+		{
+			Oid other = lfirst_oid(lc);
+
+			if (list_member_oid(seen, other) || !must_come_along(rel, other))
+				continue;
+			if (!cascade)
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot undistribute \"%s\" alone", RelationGetRelationName(rel)),
+						 errdetail("A foreign key ties it to distributed table \"%s\".",
+								   get_rel_name(other)),
+						 errhint("Use undistribute_table(..., cascade => true) to undistribute "
+								 "both.")));
+			rels = lappend(rels, open_table(other, "undistribute_table"));
+			seen = lappend_oid(seen, other);
+		}
+	}
+	return rels;
+}
+
+void
+distribute_undo(Oid relid, bool cascade)
+{
+	List *rels;
+	ListCell *lc;
+
+	lock_groups(ExclusiveLock);
+	rels = open_tied(relid, cascade);
+	foreach (lc, rels)
+	{
+		Relation rel = lfirst(lc);
+
+		if (metadata_table(RelationGetRelid(rel)) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" is not distributed", RelationGetRelationName(rel))));
+		run_on_shards(rel, lock_commands, 0);
+	}
+	foreach (lc, rels)
+	{
+		Relation rel = lfirst(lc);
+		const DistributedTable *table = metadata_table(RelationGetRelid(rel));
+
+		if (table->kind == TABLE_HASH)
+			reload_rows(rel, table);
+	}
+	foreach (lc, rels)
+	{
+		Relation rel = lfirst(lc);
+
+		distribute_drop_shards(RelationGetRelid(rel));
+		relation_close(rel, NoLock);
+	}
+}

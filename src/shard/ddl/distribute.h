@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ * distribute.h
+ *	  Makes tables distributed and local again.
+ *
+ * All of it is one transaction here and on the groups: after an error
+ * nothing has happened.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_DISTRIBUTE_H
+#define PGCLUSTER_SHARD_DDL_DISTRIBUTE_H
+
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
+
+/*
+ * Distributes a table by the hash of a column.  "colocate_with": a table to
+ * colocate with; InvalidOid: the first colocation group that fits, or a new
+ * one; a new one in any case with "alone".  "shard_count" 0: that of the
+ * colocation group, or the default.
+ */
+extern void
+distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone, int shard_count);
+
+/* Gives every group a full copy. */
+extern void distribute_reference(Oid relid);
+
+/*
+ * Brings the rows back; with "cascade" also of all tables that foreign keys
+ * tie to this one, else those are an error.
+ */
+extern void distribute_undo(Oid relid, bool cascade);
+
+/* For groups that join or leave. */
+extern void distribute_copy_reference_tables(int group_id);
+extern void distribute_drop_reference_copies(int group_id);
+
+/*
+ * Drops the shards of a table and forgets it; the table itself stays as it
+ * is.  Callers hold an AccessExclusiveLock on it.
+ */
+extern void distribute_drop_shards(Oid relid);
+
+#endif

@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ * groups.c
+ *	  The worker groups: joining, leaving, and what every group must have.
+ *
+ * A group joins with its row in pgcluster.member_group and with a copy of
+ * every reference table; it leaves when it owns no shard.  Where a group is
+ * reached, and the connection to it, is the remote layer's.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "base/compat.h"
+#include "ha/state.h"
+#include "shard/ddl/distribute.h"
+#include "shard/ddl/groups.h"
+#include "shard/metadata/catalog.h"
+#include "shard/metadata/lock.h"
+#include "shard/metadata/metadata.h"
+#include "shard/remote/remote.h"
+
+#define MAX_GROUPS 1024
+
+#pragma weak ha_enabled
+#pragma weak ha_groups
+
+/* Are groups found through etcd? */
+static bool
+by_etcd(void)
+{
+	return ha_enabled != NULL && ha_enabled();
+}
+
+/* What a server tells of itself. */
+enum
+{
+	NODE_MAJOR_VERSION,
+	NODE_HAS_PGCLUSTER,
+	NODE_PREPARED_TRANSACTIONS,
+	NODE_IN_RECOVERY,
+	NODE_ENCODING,
+	NODE_IDENTITY,
+	NODE_NFIELDS
+};
+
+static const char node_query[] =
+	"SELECT current_setting('server_version_num')::integer / 10000,"
+	" EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'pgcluster.scope'),"
+	" current_setting('max_prepared_transactions')::integer,"
+	" pg_catalog.pg_is_in_recovery(),"
+	" pg_catalog.current_setting('server_encoding'),"
+	" (SELECT system_identifier FROM pg_catalog.pg_control_system())"
+	" || ' ' || pg_catalog.current_setting('port')"
+	" || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())";
+
+static char **
+ask_node(int group_id)
+{
+	RemoteQuery query = {0};
+	RemoteTask *task;
+	PGresult *row;
+	char **fields = palloc0(NODE_NFIELDS * sizeof(char *));
+
+	query.group_id = group_id;
+	query.sql = node_query;
+	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		for (int i = 0; i < NODE_NFIELDS; i++)
+			fields[i] = pstrdup(PQgetvalue(row, 0, i));
+		PQclear(row);
+	}
+	remote_task_end(task);
+	if (fields[0] == NULL)
+		elog(ERROR, "node of group %d told nothing of itself", group_id);
+	return fields;
+}
+
+/* Raises an error if the group's node cannot take part. */
+static void
+check_node(char **node, const char *host, int port)
+{
+	const char *detail = NULL;
+	const char *hint = NULL;
+
+	if (atoi(node[NODE_MAJOR_VERSION]) != server_major_version())
+	{
+		detail = psprintf("It runs PostgreSQL %s, this server PostgreSQL %d.",
+						  node[NODE_MAJOR_VERSION], server_major_version());
+		hint = "All nodes of a cluster need the same major version.";
+	}
+	else if (node[NODE_HAS_PGCLUSTER][0] != 't')
+	{
+		detail = "It does not load pgcluster.";
+		hint = "Add \"pgcluster\" to its shared_preload_libraries and restart it.";
+	}
+	else if (atoi(node[NODE_PREPARED_TRANSACTIONS]) == 0)
+	{
+		detail = "Its max_prepared_transactions is 0.";
+		hint =
+			"Two-phase commit needs at least as many as there are connections; set it and restart "
+			"the node.";
+	}
+	else if (node[NODE_IN_RECOVERY][0] == 't')
+	{
+		detail = "It is a standby.";
+		hint = "Name the primary.";
+	}
+	else if (strcmp(node[NODE_ENCODING], GetDatabaseEncodingName()) != 0)
+	{
+		detail = psprintf("Its database has encoding %s, this one %s.", node[NODE_ENCODING],
+						  GetDatabaseEncodingName());
+		hint = "Use the same encoding on all nodes.";
+	}
+	if (detail != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("node %s:%d cannot join the cluster", host, port),
+						errdetail_internal("%s", detail), errhint("%s", hint)));
+}
+
+static void
+refuse_known_node(int group_id, char **node, List *groups)
+{
+	ListCell *lc;
+
+	foreach (lc, groups)
+	{
+		char **other = ask_node(lfirst_int(lc));
+
+		if (strcmp(other[NODE_IDENTITY], node[NODE_IDENTITY]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("this node is in the cluster already, as group %d", lfirst_int(lc))));
+	}
+}
+
+static int
+free_group_id(List *groups)
+{
+	return groups == NIL ? 1 : llast_int(groups) + 1;
+}
+
+int
+groups_add(const char *host, int port, int group_id)
+{
+	MemberGroupRow row = {0};
+	List *groups;
+	char **node;
+
+	if (by_etcd())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("groups are found through etcd"),
+				 errhint("Start the node with the scope of this cluster and the number of its "
+						 "group in pgcluster.group.")));
+	lock_groups(ExclusiveLock);
+	groups = metadata_groups();
+	if (group_id == 0)
+		group_id = free_group_id(groups);
+	if (list_member_int(groups, group_id))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("group %d is in the cluster already", group_id)));
+
+	row.group_id = group_id;
+	row.host = pstrdup(host);
+	row.port = port;
+	catalog_insert_group(&row);
+	node = ask_node(group_id);
+	check_node(node, host, port);
+	refuse_known_node(group_id, node, groups);
+	distribute_copy_reference_tables(group_id);
+	return group_id;
+}
+
+static bool
+owns_shard(int group_id)
+{
+	ListCell *lc;
+
+	foreach (lc, catalog_read_colocations())
+	{
+		ColocationRow *row = lfirst(lc);
+		int n;
+		Shard *shards = catalog_read_shards(row->id, &n);
+
+		for (int i = 0; i < n; i++)
+		{
+			if (shards[i].group_id == group_id)
+				return true;
+		}
+	}
+	return false;
+}
+
+void
+groups_remove(int group_id)
+{
+	int ids[MAX_GROUPS];
+	int n = by_etcd() ? ha_groups(ids, MAX_GROUPS) : 0;
+
+	lock_groups(ExclusiveLock);
+	if (!list_member_int(metadata_groups(), group_id))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("group %d is not in the cluster", group_id)));
+	for (int i = 0; i < n; i++)
+	{
+		if (ids[i] == group_id)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+							errmsg("group %d has members that are running", group_id),
+							errhint("Stop them first.")));
+	}
+	if (owns_shard(group_id))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("group %d owns shards", group_id),
+						errhint("Undistribute the tables first.")));
+
+	/* With etcd the members are gone by now, and their copies with them. */
+	if (!by_etcd())
+		distribute_drop_reference_copies(group_id);
+	catalog_delete_group(group_id);
+}
+
+void
+groups_sync(void)
+{
+	int ids[MAX_GROUPS];
+	int n = by_etcd() ? ha_groups(ids, MAX_GROUPS) : 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		MemberGroupRow row = {0};
+
+		if (ids[i] < 1 || list_member_int(metadata_groups(), ids[i]))
+			continue;
+		row.group_id = ids[i];
+		catalog_insert_group(&row);
+		distribute_copy_reference_tables(ids[i]);
+	}
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * groups.h
+ *	  The worker groups: joining, leaving, and what every group must have.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_GROUPS_H
+#define PGCLUSTER_SHARD_DDL_GROUPS_H
+
+/* Adds the group reached at host and port; group_id 0: the next free number.  Returns its number. */
+extern int groups_add(const char *host, int port, int group_id);
+
+/* Removes a group that owns no shard. */
+extern void groups_remove(int group_id);
+
+/*
+ * With high availability on: adds the worker groups that have members in the
+ * store by now.  The caller holds the lock on the groups.
+ */
+extern void groups_sync(void);
+
+#endif

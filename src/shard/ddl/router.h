@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ * router.h
+ *	  Sends rows to the shards they belong to.
+ *
+ * Whoever has rows for a distributed table in this process (COPY FROM, the
+ * move of existing rows, INSERT ... SELECT) hands them over here one by one.
+ * They are collected per shard and copied there in large pieces within the
+ * remote transaction, so the groups work while the caller goes on.  Between
+ * two calls no COPY is open, so the caller may use the groups for queries of
+ * its own.
+ *
+ * Privileges are the caller's affair; so is the local copy of a reference
+ * table: the router feeds the groups only.
+ */
+#ifndef PGCLUSTER_SHARD_DDL_ROUTER_H
+#define PGCLUSTER_SHARD_DDL_ROUTER_H
+
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "utils/relcache.h"
+
+typedef struct Router Router;
+
+/*
+ * A router for rows of a distributed table that the caller holds a lock on.
+ * "groups" (list of ints) limits a reference table's rows to these groups;
+ * NIL: all groups.  It lives in "context", and nothing need be done when an
+ * error unwinds.
+ */
+extern Router *router_create(Relation rel, List *groups, MemoryContext context);
+
+/*
+ * One row, as arrays over all columns of the table.  Generated and dropped
+ * columns are left out.  Raises an error when the distribution column is
+ * null.
+ */
+extern void router_row(Router *router, const Datum *values, const bool *nulls);
+
+/* Sends what is left and waits until the groups have it all; returns the number of rows. */
+extern int64 router_finish(Router *router);
+
+/*
+ * A receiver that routes what a query returns: its column i is column
+ * attnums[i] of the table, columns not named are null.  rShutdown finishes
+ * the router; router_received then tells how many rows came.
+ */
+extern DestReceiver *router_receiver(Router *router, const AttrNumber *attnums, int nattnums);
+extern int64 router_received(DestReceiver *receiver);
+
+#endif

@@ -1,0 +1,594 @@
+/*-------------------------------------------------------------------------
+ * shard_ddl.c
+ *	  Writes the commands that make a table's piece of a shard.
+ *
+ * Columns are put together here; constraints, indexes and statistics are
+ * the server's own text for the shell table, with the schema replaced at the
+ * one place where the table's name is known to stand.  Text that does not
+ * begin as expected is an error: better no shard than a wrong one.
+ *
+ * Not made on a shard: identity and defaults that need something of the
+ * coordinator (a sequence, a user's function): the coordinator fills in
+ * every value before a row travels.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/toast_compression.h"
+#include "access/tupdesc.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_statistic_ext.h"
+#include "commands/defrem.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "shard/ddl/shard_ddl.h"
+#include "shard/metadata/metadata.h"
+
+int
+shard_ddl_begin(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+shard_ddl_end(int level)
+{
+	AtEOXact_GUC(true, level);
+}
+
+static char *
+shard_schema(Oid schema, int64 shard_id)
+{
+	return metadata_shard_schema(get_namespace_name(schema), shard_id);
+}
+
+char *
+shard_ddl_name(Relation rel, int64 shard_id)
+{
+	return quote_qualified_identifier(shard_schema(RelationGetNamespace(rel), shard_id),
+									  RelationGetRelationName(rel));
+}
+
+static char *
+shell_name(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
+}
+
+/* "text" without "prefix", which it must begin with. */
+static const char *
+after(const char *text, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	if (strncmp(text, prefix, length) != 0)
+		elog(ERROR, "\"%s\" does not begin with \"%s\"", text, prefix);
+	return text + length;
+}
+
+/*
+ * Grants
+ */
+static const struct
+{
+	AclMode mode;
+	const char *name;
+} privileges[] = {
+	{ACL_INSERT, "INSERT"},	  {ACL_SELECT, "SELECT"},	  {ACL_UPDATE, "UPDATE"},
+	{ACL_DELETE, "DELETE"},	  {ACL_TRUNCATE, "TRUNCATE"}, {ACL_REFERENCES, "REFERENCES"},
+	{ACL_TRIGGER, "TRIGGER"}, {ACL_USAGE, "USAGE"},		  {ACL_CREATE, "CREATE"},
+};
+
+static const char *
+role_name(Oid role)
+{
+	return role == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(role, false));
+}
+
+/*
+ * The grants of one aclitem[] on "object" ("TABLE x", "SCHEMA x"), those of
+ * the owner apart, who has his by default.  "columns": "(a)" or "".
+ */
+static List *
+grants(Datum acl_datum, Oid owner, const char *columns, const char *object)
+{
+	Acl *acl = DatumGetAclP(acl_datum);
+	AclItem *items = ACL_DAT(acl);
+	List *commands = NIL;
+
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		for (size_t p = 0; p < lengthof(privileges); p++)
+		{
+			AclMode mode = privileges[p].mode;
+
+			if (items[i].ai_grantee == owner || (ACLITEM_GET_PRIVS(items[i]) & mode) == 0)
+				continue;
+			commands = lappend(
+				commands,
+				psprintf("GRANT %s%s ON %s TO %s%s", privileges[p].name, columns, object,
+						 role_name(items[i].ai_grantee),
+						 (ACLITEM_GET_GOPTIONS(items[i]) & mode) != 0 ? " WITH GRANT OPTION" : ""));
+		}
+	}
+	return commands;
+}
+
+List *
+shard_ddl_grants(Relation rel, int64 shard_id)
+{
+	Oid owner = rel->rd_rel->relowner;
+	char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard_id));
+	List *commands = NIL;
+	HeapTuple tuple;
+	Datum acl;
+	bool isnull;
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	if (!isnull)
+		commands = grants(acl, owner, "", object);
+	ReleaseSysCache(tuple);
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (att->attisdropped)
+			continue;
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(rel)),
+								Int16GetDatum(att->attnum));
+		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
+		if (!isnull)
+			commands = list_concat(
+				commands,
+				grants(acl, owner, psprintf(" (%s)", quote_identifier(NameStr(att->attname))),
+					   object));
+		ReleaseSysCache(tuple);
+	}
+	return commands;
+}
+
+/*
+ * The schema belongs to the owner of the shell's schema where the user may
+ * give it to him; otherwise to the user, and that owner gets all rights.
+ */
+List *
+shard_ddl_schema(Oid schema, int64 shard_id)
+{
+	const char *name = quote_identifier(shard_schema(schema, shard_id));
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	List *commands;
+	Oid owner;
+	Datum acl;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	if (is_member_of_role(GetUserId(), owner))
+		commands =
+			list_make1(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", name, role_name(owner)));
+	else
+		commands = list_make2(psprintf("CREATE SCHEMA %s", name),
+							  psprintf("GRANT ALL ON SCHEMA %s TO %s", name, role_name(owner)));
+	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+		commands = list_concat(commands, grants(acl, owner, "", psprintf("SCHEMA %s", name)));
+	ReleaseSysCache(tuple);
+	return commands;
+}
+
+/*
+ * True when an expression means the same on any server: it uses nothing a
+ * user made, and no sequence.
+ */
+static bool
+uses_local_function(Oid function, void *context)
+{
+	static const Oid of_sequences[] = {F_NEXTVAL, F_CURRVAL, F_SETVAL_REGCLASS_INT8,
+									   F_SETVAL_REGCLASS_INT8_BOOL, F_LASTVAL};
+
+	if (function >= FirstGenbkiObjectId)
+		return true;
+	for (size_t i = 0; i < lengthof(of_sequences); i++)
+	{
+		if (function == of_sequences[i])
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_local_expression(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, uses_local_function, context))
+		return true;
+	if (IsA(node, NextValueExpr) || exprType(node) >= FirstGenbkiObjectId)
+		return true;
+	return expression_tree_walker(node, is_local_expression, context);
+}
+
+/* The default (or generation) expression of a column, NULL if it has none. */
+static Node *
+default_expression(Relation rel, AttrNumber attnum)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
+	{
+		if (constr->defval[i].adnum == attnum)
+			return stringToNode(constr->defval[i].adbin);
+	}
+	return NULL;
+}
+
+static void
+append_default(StringInfo sql, Relation rel, Form_pg_attribute att)
+{
+	Node *expression = default_expression(rel, att->attnum);
+	List *context;
+	char *text;
+
+	if (expression == NULL)
+		return;
+	if (att->attgenerated == '\0' && is_local_expression(expression, NULL))
+		return;
+	context = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
+	text = deparse_expression(expression, context, false, false);
+	if (att->attgenerated == '\0')
+		appendStringInfo(sql, " DEFAULT %s", text);
+	else
+		appendStringInfo(sql, " GENERATED ALWAYS AS (%s) %s", text,
+						 att->attgenerated == ATTRIBUTE_GENERATED_STORED ? "STORED" : "VIRTUAL");
+}
+
+static void
+append_column(StringInfo sql, Relation rel, Form_pg_attribute att)
+{
+	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)),
+					 format_type_extended(att->atttypid, att->atttypmod,
+										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	if (att->attcompression != '\0')
+		appendStringInfo(sql, " COMPRESSION %s", GetCompressionMethodName(att->attcompression));
+	if (OidIsValid(att->attcollation) && att->attcollation != get_typcollation(att->atttypid))
+		appendStringInfo(sql, " COLLATE %s", generate_collation_name(att->attcollation));
+	append_default(sql, rel, att);
+	if (att->attnotnull)
+		appendStringInfoString(sql, " NOT NULL");
+}
+
+/* " (a = 'b', ...)" of an array of options, or "" */
+static char *
+options_text(Datum options)
+{
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&text);
+	foreach (lc, untransformRelOptions(options))
+	{
+		DefElem *option = lfirst(lc);
+
+		appendStringInfo(&text, "%s%s = %s", text.len == 0 ? " (" : ", ",
+						 quote_identifier(option->defname),
+						 quote_literal_cstr(option->arg ? defGetString(option) : "true"));
+	}
+	if (text.len > 0)
+		appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+static char *
+create_table(Relation rel, int64 shard_id)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	const char *separator = "";
+	StringInfoData sql;
+	HeapTuple tuple;
+	Datum options;
+	bool isnull;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE %sTABLE %s (",
+					 rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
+					 shard_ddl_name(rel, shard_id));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		appendStringInfoString(&sql, separator);
+		append_column(&sql, rel, att);
+		separator = ", ";
+	}
+	appendStringInfoChar(&sql, ')');
+	if (OidIsValid(rel->rd_rel->relam))
+		appendStringInfo(&sql, " USING %s", quote_identifier(get_am_name(rel->rd_rel->relam)));
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+		appendStringInfo(&sql, " WITH%s", options_text(options));
+	ReleaseSysCache(tuple);
+	return sql.data;
+}
+
+static const char *
+storage_name(char storage)
+{
+	switch (storage)
+	{
+		case TYPSTORAGE_PLAIN:
+			return "PLAIN";
+		case TYPSTORAGE_EXTERNAL:
+			return "EXTERNAL";
+		case TYPSTORAGE_EXTENDED:
+			return "EXTENDED";
+		default:
+			return "MAIN";
+	}
+}
+
+/* What a column has beyond CREATE TABLE: storage, options. */
+static List *
+column_commands(Relation rel, Form_pg_attribute att, const char *name)
+{
+	List *commands = NIL;
+	HeapTuple tuple;
+	Datum options;
+	bool isnull;
+
+	if (att->attstorage != get_typstorage(att->atttypid))
+		commands = lappend(commands, psprintf("ALTER TABLE %s ALTER COLUMN %s SET STORAGE %s", name,
+											  quote_identifier(NameStr(att->attname)),
+											  storage_name(att->attstorage)));
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(rel)),
+							Int16GetDatum(att->attnum));
+	options = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
+	if (!isnull)
+		commands = lappend(commands, psprintf("ALTER TABLE %s ALTER COLUMN %s SET%s", name,
+											  quote_identifier(NameStr(att->attname)),
+											  options_text(options)));
+	ReleaseSysCache(tuple);
+	return commands;
+}
+
+List *
+shard_ddl_table(Relation rel, int64 shard_id)
+{
+	char *name = shard_ddl_name(rel, shard_id);
+	List *commands = list_make1(create_table(rel, shard_id));
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (!att->attisdropped)
+			commands = list_concat(commands, column_commands(rel, att, name));
+	}
+	return commands;
+}
+
+/* Constraints of the table of the kinds in "types", pg_constraint rows, by name. */
+static List *
+constraints(Relation rel, const char *types)
+{
+	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	List *found = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (strchr(types, ((Form_pg_constraint) GETSTRUCT(tuple))->contype) != NULL)
+			found = lappend(found, heap_copytuple(tuple));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* The text of a constraint behind "ADD CONSTRAINT name ". */
+static const char *
+constraint_text(Relation rel, Form_pg_constraint constraint)
+{
+	char *prefix = psprintf("ALTER TABLE %s ADD CONSTRAINT %s ", shell_name(rel),
+							quote_identifier(NameStr(constraint->conname)));
+
+	return after(pg_get_constraintdef_command(constraint->oid), prefix);
+}
+
+char *
+shard_ddl_index(Relation rel, Oid index, int64 shard_id)
+{
+	const char *text = pg_get_indexdef_string(index);
+	const char *name = quote_identifier(get_rel_name(index));
+	bool unique = strncmp(text, "CREATE UNIQUE", 13) == 0;
+	char *start = psprintf("CREATE %sINDEX %s ON ", unique ? "UNIQUE " : "", name);
+
+	return psprintf("%s%s%s", start, shard_ddl_name(rel, shard_id),
+					after(after(text, start), shell_name(rel)));
+}
+
+/* Indexes that no constraint makes. */
+static List *
+index_commands(Relation rel, int64 shard_id)
+{
+	List *commands = NIL;
+	ListCell *lc;
+
+	foreach (lc, RelationGetIndexList(rel))
+	{
+		Oid index = lfirst_oid(lc);
+
+		if (!OidIsValid(get_index_constraint(index)) && get_index_isvalid(index))
+			commands = lappend(commands, shard_ddl_index(rel, index, shard_id));
+	}
+	return commands;
+}
+
+static char *
+statistics_command(Relation rel, Oid statistics, int64 shard_id)
+{
+	HeapTuple tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(statistics));
+	Form_pg_statistic_ext form;
+	char *text = pg_get_statisticsobjdef_string(statistics);
+	char *prefix;
+	char *suffix = psprintf(" FROM %s", shell_name(rel));
+	const char *body;
+	int length;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for statistics object %u", statistics);
+	form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
+	prefix = psprintf(
+		"CREATE STATISTICS %s",
+		quote_qualified_identifier(get_namespace_name(form->stxnamespace), NameStr(form->stxname)));
+	body = after(text, prefix);
+	length = strlen(body) - strlen(suffix);
+	if (length < 0)
+		elog(ERROR, "\"%s\" does not end with \"%s\"", text, suffix);
+	(void) after(body + length, suffix);
+	text = psprintf("CREATE STATISTICS %s%.*s FROM %s",
+					quote_qualified_identifier(shard_schema(RelationGetNamespace(rel), shard_id),
+											   NameStr(form->stxname)),
+					length, body, shard_ddl_name(rel, shard_id));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+static char *
+replica_identity_command(Relation rel, int64 shard_id)
+{
+	char *name = shard_ddl_name(rel, shard_id);
+
+	switch (rel->rd_rel->relreplident)
+	{
+		case REPLICA_IDENTITY_FULL:
+			return psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name);
+		case REPLICA_IDENTITY_NOTHING:
+			return psprintf("ALTER TABLE %s REPLICA IDENTITY NOTHING", name);
+		case REPLICA_IDENTITY_INDEX:
+			if (!OidIsValid(RelationGetReplicaIndex(rel)))
+				return NULL;
+			return psprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", name,
+							quote_identifier(get_rel_name(RelationGetReplicaIndex(rel))));
+		default:
+			return NULL;
+	}
+}
+
+List *
+shard_ddl_rest(Relation rel, int64 shard_id)
+{
+	char *name = shard_ddl_name(rel, shard_id);
+	char *identity = replica_identity_command(rel, shard_id);
+	List *commands = NIL;
+	ListCell *lc;
+
+	foreach (lc, constraints(rel, "puxc"))
+	{
+		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+
+		commands = lappend(commands, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", name,
+											  quote_identifier(NameStr(constraint->conname)),
+											  constraint_text(rel, constraint)));
+	}
+	commands = list_concat(commands, index_commands(rel, shard_id));
+	foreach (lc, RelationGetStatExtList(rel))
+		commands = lappend(commands, statistics_command(rel, lfirst_oid(lc), shard_id));
+	if (identity != NULL)
+		commands = lappend(commands, identity);
+	commands = list_concat(commands, shard_ddl_grants(rel, shard_id));
+	if (rel->rd_rel->relowner != GetUserId())
+		commands = lappend(commands, psprintf("ALTER TABLE %s OWNER TO %s", name,
+											  role_name(rel->rd_rel->relowner)));
+	return commands;
+}
+
+/* "FOREIGN KEY (a, b) REFERENCES " of the constraint, as the server writes it. */
+static char *
+foreign_key_start(Relation rel, HeapTuple constraint)
+{
+	bool isnull;
+	Datum keys = SysCacheGetAttr(CONSTROID, constraint, Anum_pg_constraint_conkey, &isnull);
+	Datum *attnums;
+	int n;
+	StringInfoData text;
+
+	if (isnull)
+		elog(ERROR, "foreign key without columns");
+	deconstruct_array(DatumGetArrayTypeP(keys), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &attnums, NULL, &n);
+	initStringInfo(&text);
+	appendStringInfoString(&text, "FOREIGN KEY (");
+	for (int i = 0; i < n; i++)
+		appendStringInfo(
+			&text, "%s%s", i > 0 ? ", " : "",
+			quote_identifier(get_attname(RelationGetRelid(rel), DatumGetInt16(attnums[i]), false)));
+	appendStringInfoString(&text, ") REFERENCES ");
+	return text.data;
+}
+
+List *
+shard_ddl_foreign_keys(Relation rel, int64 shard_id)
+{
+	List *commands = NIL;
+	ListCell *lc;
+
+	foreach (lc, constraints(rel, "f"))
+	{
+		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+		char *start = foreign_key_start(rel, lfirst(lc));
+		const char *text = after(constraint_text(rel, constraint), start);
+		Relation target = table_open(constraint->confrelid, AccessShareLock);
+		const DistributedTable *table = metadata_table(constraint->confrelid);
+		int64 target_shard = shard_id;
+
+		if (table == NULL)
+			elog(ERROR, "foreign key \"%s\" points at a table that is not distributed",
+				 NameStr(constraint->conname));
+		if (table->kind == TABLE_REFERENCE)
+			target_shard = table->colocation->shards[0].id;
+		commands = lappend(commands, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s",
+											  shard_ddl_name(rel, shard_id),
+											  quote_identifier(NameStr(constraint->conname)), start,
+											  shard_ddl_name(target, target_shard),
+											  after(text, shell_name(target))));
+		table_close(target, NoLock);
+	}
+	return commands;
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ * shard_ddl.h
+ *	  The commands that make a table's piece of a shard.
+ *
+ * All names in them are qualified; the relation itself, and the tables its
+ * foreign keys point at, stand in the schemas of the shard.  A shard's piece
+ * belongs to the table's owner and carries its grants.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_SHARD_DDL_H
+#define PGCLUSTER_SHARD_DDL_SHARD_DDL_H
+
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+/* Schema, table and columns, as far as rows need them: lists of C strings. */
+extern List *shard_ddl_schema(Oid schema, int64 shard_id);
+extern List *shard_ddl_table(Relation rel, int64 shard_id);
+
+/* What is cheaper to add when the rows are there: constraints, indexes, statistics. */
+extern List *shard_ddl_rest(Relation rel, int64 shard_id);
+
+/* Foreign keys: last of all, when the tables they point at are complete. */
+extern List *shard_ddl_foreign_keys(Relation rel, int64 shard_id);
+
+/* One index, or one constraint with what it owns. */
+extern char *shard_ddl_index(Relation rel, Oid index, int64 shard_id);
+
+/* Grants of the table and its columns. */
+extern List *shard_ddl_grants(Relation rel, int64 shard_id);
+
+/* "schema_id"."table", quoted. */
+extern char *shard_ddl_name(Relation rel, int64 shard_id);
+
+/*
+ * Everything that is deparsed between these two stands under a search_path
+ * of pg_catalog alone.  shard_ddl_end takes what shard_ddl_begin returned;
+ * an error in between needs no clean-up.
+ */
+extern int shard_ddl_begin(void);
+extern void shard_ddl_end(int level);
+
+#endif

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ * shard_run.c
+ *	  Runs commands on many shards side by side.
+ *
+ * All are handed to the groups' connections before the first answer is
+ * waited for.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "shard/ddl/shard_run.h"
+#include "shard/remote/remote.h"
+
+struct ShardRun
+{
+	List *tasks;
+};
+
+ShardRun *
+shard_run_create(void)
+{
+	return palloc0(sizeof(ShardRun));
+}
+
+/* The result of such a command has no rows that anybody wants. */
+static void
+spool(void *arg)
+{
+	RemoteTask *task = *(RemoteTask **) arg;
+	PGresult *row;
+
+	while ((row = remote_task_next(task)) != NULL)
+		PQclear(row);
+}
+
+void
+shard_run_add(ShardRun *run, int group_id, const char *sql)
+{
+	RemoteQuery query = {0};
+	RemoteTask **task = palloc0(sizeof(*task));
+
+	query.group_id = group_id;
+	query.sql = sql;
+	query.writes = true;
+	*task = remote_task_start(&query, CurrentMemoryContext, spool, task);
+	run->tasks = lappend(run->tasks, task);
+}
+
+void
+shard_run_add_all(ShardRun *run, List *group_ids, List *commands)
+{
+	ListCell *group;
+	ListCell *command;
+
+	foreach (group, group_ids)
+	{
+		foreach (command, commands)
+			shard_run_add(run, lfirst_int(group), lfirst(command));
+	}
+}
+
+void
+shard_run_finish(ShardRun *run)
+{
+	ListCell *lc;
+
+	foreach (lc, run->tasks)
+	{
+		RemoteTask **task = lfirst(lc);
+
+		spool(task);
+		remote_task_end(*task);
+	}
+	list_free_deep(run->tasks);
+	run->tasks = NIL;
+}

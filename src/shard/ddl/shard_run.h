@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * shard_run.h
+ *	  Runs commands on many shards side by side.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_SHARD_RUN_H
+#define PGCLUSTER_SHARD_DDL_SHARD_RUN_H
+
+#include "nodes/pg_list.h"
+
+typedef struct ShardRun ShardRun;
+
+/* Commands to run; everything is in the current memory context. */
+extern ShardRun *shard_run_create(void);
+
+/* Adds a command, or a list of them (C strings), for one group or for each of several. */
+extern void shard_run_add(ShardRun *run, int group_id, const char *sql);
+extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);
+
+/*
+ * Runs them in the remote transactions, those of one group in the order
+ * added, and waits for all.
+ */
+extern void shard_run_finish(ShardRun *run);
+
+#endif
