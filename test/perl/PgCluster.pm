@@ -334,6 +334,15 @@ sub destroy
 	return;
 }
 
+# Leaves the servers running when the program ends.
+sub release
+{
+	my ($self) = @_;
+
+	delete $live{$self};
+	return;
+}
+
 #-----------------------------------------------------------------------
 # Groups with high availability
 #-----------------------------------------------------------------------
