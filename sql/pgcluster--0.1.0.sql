@@ -153,3 +153,11 @@ COMMENT ON FUNCTION pgcluster.query_on_group(integer, text) IS 'runs a query on 
 ------------------------------------------------------------------------
 -- shard/maintenance
 ------------------------------------------------------------------------
+
+CREATE FUNCTION pgcluster.wake_maintenance() RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_wake_maintenance';
+REVOKE ALL ON FUNCTION pgcluster.wake_maintenance() FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.wake_maintenance() IS 'makes the maintenance worker of this database do a round as soon as this transaction commits';
+
+SELECT pgcluster.wake_maintenance();

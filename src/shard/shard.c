@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "shard/maintenance/maintenance.h"
 #include "shard/remote/remote.h"
 #include "shard/shard.h"
 
@@ -12,4 +13,5 @@ void
 shard_init(void)
 {
 	remote_init();
+	maintenance_init();
 }

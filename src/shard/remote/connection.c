@@ -347,22 +347,26 @@ failure_is_final(int code)
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR);
 }
 
-/* Plans another attempt, or gives up.  failure and failure_code say why. */
+/*
+ * Plans another attempt, or gives up.  failure and failure_code say why.  The
+ * loss of an open connection, unlike a failed attempt, does not mean that the
+ * node is down: often it is back already.
+ */
 static void
-try_again(RemoteConnection *c)
+try_again(RemoteConnection *c, bool was_open)
 {
 	int64 now = clock_now_us();
 
 	connection_close(c);
 	if (c->give_up_at == 0)
 		c->give_up_at = now + patience(c);
-	if (failure_is_final(c->failure_code) || any_impatient(c) || now >= c->give_up_at ||
-		transaction_ending())
+	if ((!was_open && (failure_is_final(c->failure_code) || any_impatient(c))) ||
+		now >= c->give_up_at || transaction_ending())
 	{
 		give_up(c);
 		return;
 	}
-	c->retry_at = now + RETRY_US;
+	c->retry_at = was_open ? now : now + RETRY_US;
 	set_state(c, CONNECTION_WAITING);
 }
 
@@ -378,7 +382,7 @@ attempt_failed(RemoteConnection *c, const char *message)
 		strspn(code + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
 		c->failure_code = MAKE_SQLSTATE(code[3], code[4], code[5], code[6], code[7]);
 	error_describe(message, c->failure, sizeof(c->failure));
-	try_again(c);
+	try_again(c, false);
 }
 
 typedef struct Parameters
@@ -476,7 +480,7 @@ connection_begin(RemoteConnection *c)
 
 	if (!connection_locate(c))
 	{
-		try_again(c);
+		try_again(c, false);
 		return;
 	}
 
@@ -651,7 +655,7 @@ connection_lost(RemoteConnection *c, const PGresult *reason)
 		c->level = 0;
 		c->write_level = 0;
 		if (!dlist_is_empty(&c->tasks))
-			try_again(c);
+			try_again(c, true);
 	}
 }
 

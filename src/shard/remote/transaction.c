@@ -41,6 +41,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/shmem.h"
+#include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
 #include "shard/remote/twophase.h"
 
@@ -444,6 +445,7 @@ finish_commit_prepared(RemoteConnection *c)
 					  errdetail("Prepared transaction \"%s\" will be committed as soon as the node "
 								"answers.",
 								c->gid)));
+	maintenance_kick();
 }
 
 static void
@@ -462,6 +464,7 @@ after_commit(void)
 		EmitErrorReport();
 		FlushErrorState();
 		transaction_foreach(connection_close);
+		maintenance_kick();
 	}
 	PG_END_TRY();
 }
@@ -548,8 +551,9 @@ finish_rollback(RemoteConnection *c)
 	if (c->two_phase == TWO_PHASE_PREPARED)
 		in_doubt = !ending_succeeded(c);
 	if (in_doubt)
-		if (c->state == CONNECTION_OPEN && PQtransactionStatus(c->conn) != PQTRANS_IDLE)
-			connection_close(c);
+		maintenance_kick();
+	if (c->state == CONNECTION_OPEN && PQtransactionStatus(c->conn) != PQTRANS_IDLE)
+		connection_close(c);
 	if (c->settings.in_transaction)
 		settings_forget(c);
 	reset(c);

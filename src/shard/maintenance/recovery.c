@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ * recovery.c
+ *	  Finishes two-phase commits whose session could not.
+ *
+ * For each group the order is what makes it safe:
+ *
+ *	1. read the records of the group
+ *	2. list the prepared transactions on the group's node
+ *	3. prove that this server leads (high availability only)
+ *	4. leave alone those whose local transaction is still in progress
+ *	5. read the records again
+ *
+ * A transaction listed in 2 and over in 4 has its record in 5 if it
+ * committed, and never will if not.  A record read in 1 whose transaction is
+ * not in 2 has been carried out.  3 keeps a former leader, which knows
+ * nothing of the transactions of the new one, from rolling them back: a
+ * commit that passes the fence after 2 shows that nobody else led then.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "shard/maintenance/maintenance.h"
+#include "shard/metadata/metadata.h"
+#include "shard/remote/remote.h"
+#include "shard/remote/twophase.h"
+
+/* Lives as long as a round. */
+static MemoryContext round_context = NULL;
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(round_context);
+}
+
+static List *
+remember(List *list, const char *string)
+{
+	MemoryContext old = MemoryContextSwitchTo(round_context);
+
+	list = lappend(list, makeString(pstrdup(string)));
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
+static bool
+contains(List *list, const char *string)
+{
+	ListCell *lc;
+
+	foreach (lc, list)
+	{
+		if (strcmp(strVal(lfirst(lc)), string) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* In a transaction of its own: names that have a record. */
+static List *
+read_records(int group_id)
+{
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(group_id)};
+	List *gids = NIL;
+
+	begin();
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT gid FROM pgcluster.two_phase_record WHERE group_id = $1", 1,
+							  types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read pgcluster.two_phase_record");
+	for (uint64 i = 0; i < SPI_processed; i++)
+		gids = remember(gids, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	end();
+	return gids;
+}
+
+static void
+delete_records(List *gids)
+{
+	Oid types[] = {TEXTARRAYOID};
+	Datum *elements;
+	Datum values[1];
+	int n = 0;
+	ListCell *lc;
+
+	if (gids == NIL)
+		return;
+	begin();
+	elements = palloc(sizeof(Datum) * list_length(gids));
+	foreach (lc, gids)
+		elements[n++] = CStringGetTextDatum(strVal(lfirst(lc)));
+	values[0] = PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+	SPI_connect();
+	if (SPI_execute_with_args("DELETE FROM pgcluster.two_phase_record WHERE gid = ANY ($1)", 1,
+							  types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from pgcluster.two_phase_record");
+	SPI_finish();
+	end();
+}
+
+/* Prepared transactions of this group's making that are on the node now. */
+static List *
+list_prepared(int group_id)
+{
+	char prefix[100];
+	const char *values[1] = {prefix};
+	RemoteQuery query = {.group_id = group_id,
+						 .sql = "SELECT gid FROM pg_prepared_xacts "
+								"WHERE database = current_database() AND starts_with(gid, $1)",
+						 .nparams = 1,
+						 .values = values,
+						 .impatient = true};
+	RemoteTask *task;
+	PGresult *row;
+	List *gids = NIL;
+
+	twophase_gid_prefix(prefix, sizeof(prefix));
+	begin();
+	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		gids = remember(gids, PQgetvalue(row, 0, 0));
+		PQclear(row);
+	}
+	remote_task_end(task);
+	end();
+	return gids;
+}
+
+/* Commits a transaction with an id: with high availability the fence must let it through. */
+static void
+prove_leadership(void)
+{
+	begin();
+	(void) GetTopTransactionId();
+	end();
+}
+
+/* Ends one prepared transaction; fine if another was quicker. */
+static void
+finish_prepared(int group_id, const char *gid, bool commit)
+{
+	char *sql = psprintf("%s PREPARED %s", commit ? "COMMIT" : "ROLLBACK", quote_literal_cstr(gid));
+	RemoteQuery query = {.group_id = group_id, .sql = sql, .impatient = true};
+
+	PG_TRY();
+	{
+		RemoteTask *task;
+
+		begin();
+		task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+		while (remote_task_next(task) != NULL)
+			;
+		remote_task_end(task);
+		end();
+		ereport(LOG, (errmsg("%s prepared transaction \"%s\" of group %d",
+							 commit ? "committed" : "rolled back", gid, group_id)));
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_UNDEFINED_OBJECT)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(round_context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(round_context);
+	}
+	PG_END_TRY();
+}
+
+/* True when nothing of the group is left over. */
+static bool
+recover_group(int group_id)
+{
+	List *before = read_records(group_id);
+	List *prepared = list_prepared(group_id);
+	List *over = NIL;
+	List *carried_out = NIL;
+	List *records;
+	bool complete = true;
+	ListCell *lc;
+
+	foreach (lc, before)
+	{
+		if (!contains(prepared, strVal(lfirst(lc))))
+			carried_out = lappend(carried_out, lfirst(lc));
+	}
+
+	if (prepared != NIL)
+		prove_leadership();
+	foreach (lc, prepared)
+	{
+		if (twophase_in_progress(strVal(lfirst(lc))))
+			complete = false;
+		else
+			over = lappend(over, lfirst(lc));
+	}
+	if (over != NIL)
+	{
+		records = read_records(group_id);
+		foreach (lc, over)
+		{
+			char *gid = strVal(lfirst(lc));
+			bool commit = contains(records, gid);
+
+			finish_prepared(group_id, gid, commit);
+			if (commit)
+				carried_out = lappend(carried_out, lfirst(lc));
+		}
+	}
+	delete_records(carried_out);
+	return complete;
+}
+
+/* The same, with errors told in the log only. */
+static bool
+recover_group_safely(int group_id)
+{
+	volatile bool complete = false;
+
+	PG_TRY();
+	{
+		complete = recover_group(group_id);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(round_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(round_context);
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("two-phase recovery of group %d has to wait: %s", group_id, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0));
+	}
+	PG_END_TRY();
+	return complete;
+}
+
+static List *
+list_groups(void)
+{
+	List *groups;
+	List *copy;
+	MemoryContext old;
+
+	begin();
+	groups = metadata_groups();
+	old = MemoryContextSwitchTo(round_context);
+	copy = list_copy(groups);
+	MemoryContextSwitchTo(old);
+	end();
+	return copy;
+}
+
+bool
+recovery_round(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool complete = true;
+	List *groups;
+	ListCell *lc;
+
+	round_context =
+		AllocSetContextCreate(TopMemoryContext, "two-phase recovery", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(round_context);
+	groups = list_groups();
+	foreach (lc, groups)
+		complete &= recover_group_safely(lfirst_int(lc));
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(round_context);
+	return complete;
+}
