@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "shard/ddl/utility.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/plan.h"
 #include "shard/planner/planner.h"
@@ -18,4 +19,5 @@ shard_init(void)
 	maintenance_init();
 	shard_plan_init();
 	planner_init();
+	ddl_init();
 }
