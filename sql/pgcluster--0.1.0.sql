@@ -11,6 +11,63 @@ GRANT USAGE ON SCHEMA pgcluster TO PUBLIC;
 -- ha
 ------------------------------------------------------------------------
 
+CREATE FUNCTION pg_catalog.cluster_status(
+    OUT group_id integer, OUT member text, OUT host text, OUT port integer, OUT role text,
+    OUT state text, OUT timeline integer, OUT lag_bytes bigint, OUT tags jsonb,
+    OUT pending_restart boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION pg_catalog.cluster_status() IS 'members of the cluster, as last seen in etcd';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_status() TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_leader(
+    wanted_group_id integer DEFAULT NULL, OUT group_id integer, OUT member text, OUT host text,
+    OUT port integer, OUT epoch bigint)
+RETURNS record
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_leader(integer) IS 'leader of a group, by default of the own; NULL when there is none just now';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_leader(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_leader(integer) TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_lease(
+    OUT holder text, OUT epoch bigint, OUT held boolean, OUT fenced boolean,
+    OUT expires_in interval, OUT ttl interval)
+RETURNS record
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_lease() IS 'who holds the lease of this group, and whether this server may commit';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_lease() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_lease() TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_events(OUT at timestamptz, OUT decision text, OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL SAFE ROWS 100;
+COMMENT ON FUNCTION pg_catalog.cluster_events() IS 'what this member decided since its server started, and why; the latest 200';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_events() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_events() TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_check(
+    OUT check_name text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL SAFE ROWS 20;
+COMMENT ON FUNCTION pg_catalog.cluster_check() IS 'whether this server is set up right for the cluster';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_check() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_check() TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_switchover(
+    candidate text DEFAULT NULL, group_id integer DEFAULT NULL, at timestamptz DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_switchover(text, integer, timestamptz) IS 'hands leadership of a group to the candidate, by default the best; returns the next leader';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_switchover(text, integer, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION pgcluster.ha_rules(
+    OUT rule integer, OUT role text, OUT lease text, OUT condition text, OUT action text,
+    OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgcluster_ha_rules' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 50;
+COMMENT ON FUNCTION pgcluster.ha_rules() IS 'by which rules a member decides: the first that fits';
+
 ------------------------------------------------------------------------
 -- shard/metadata
 ------------------------------------------------------------------------

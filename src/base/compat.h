@@ -26,6 +26,11 @@
 #define compat_create_wait_event_set(context, nevents) CreateWaitEventSet((context), (nevents))
 #endif
 
+/* The status of a backend as of the local snapshot; index from 1. */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index pgstat_fetch_stat_local_beentry
+#endif
+
 /*
  * An SQL entry point: visible although the library hides its symbols.
  */

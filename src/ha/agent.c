@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ * agent.c
+ *	  The agent: observe, decide, act, nap.
+ *
+ * One background worker, started with the postmaster and again after each
+ * crash-restart.  It has no database connection and waits for nothing but
+ * its one nap, in which the answers of the store come in; so it stands still
+ * only when its process does, and then the fence closes by itself.
+ *
+ * An error costs one turn: it is logged, the connection to the store is made
+ * anew, and all that was known of it is learned again.  The lease is not
+ * given up for it.  A crash-restart empties shared memory; the new agent
+ * goes on with the lease of the old one, see lease.c.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "ha/agent.h"
+#include "ha/ha.h"
+#include "ha/server.h"
+#include "ha/settings.h"
+
+#define US_PER_MS INT64CONST(1000)
+#define US_PER_S INT64CONST(1000000)
+
+/* The server changes without telling the agent: look so often, or more often when it is about to. */
+#define NAP_MS 250
+#define SHORT_NAP_MS 10
+#define ERROR_NAP_MS 500
+
+/* A request to the store that failed is not repeated sooner. */
+#define RETRY_US (200 * US_PER_MS)
+
+/* At the end: for the last words to the store. */
+#define FAREWELL_MS 200
+#define REVOKE_MS 1000
+
+Agent agent;
+
+/*
+ * Requests in flight
+ */
+
+bool
+agent_may_send(AgentOp op)
+{
+	return agent.dcs != NULL && !agent.flights[op].busy &&
+		   clock_now_us() >= agent.flights[op].not_before;
+}
+
+AgentFlight *
+agent_take_off(AgentOp op)
+{
+	AgentFlight *flight = &agent.flights[op];
+
+	flight->op = op;
+	flight->busy = true;
+	flight->not_before = 0;
+	return flight;
+}
+
+void
+agent_landed(AgentFlight *flight, const DcsResult *result)
+{
+	flight->busy = false;
+	if (result->status != DCS_OK)
+		flight->not_before = clock_now_us() + RETRY_US;
+}
+
+/*
+ * The connection to the store
+ */
+
+/* A verb may take so long that it can be tried once more within the ttl. */
+static int
+store_timeout_ms(void)
+{
+	return Max(agent.config.ttl * 1000 / 3, 300);
+}
+
+static void
+connect_store(void)
+{
+	DcsSettings settings;
+
+	memset(agent.flights, 0, sizeof(agent.flights));
+	ha_dcs_settings(&settings, store_timeout_ms());
+	agent.dcs = etcd_create(agent.context, &settings);
+	agent.dcs->ops->watch(
+		agent.dcs, ha_own_group() == 0 ? key_scope_prefix() : key_group_prefix(ha_own_group()),
+		observe_store, NULL);
+}
+
+static void
+disconnect_store(void)
+{
+	Dcs *dcs = agent.dcs;
+
+	agent.dcs = NULL;
+	agent.connected = false;
+	if (dcs != NULL)
+		dcs->ops->destroy(dcs);
+}
+
+static void
+reload(void)
+{
+	DcsSettings settings;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (agent.dcs == NULL)
+		return;
+	if (config_etcd_endpoints[0] == '\0')
+	{
+		ereport(LOG, (errmsg("pgcluster.etcd_endpoints cannot be emptied while the server runs"),
+					  errhint("Restart the server to switch high availability off.")));
+		return;
+	}
+	ha_dcs_settings(&settings, store_timeout_ms());
+	agent.dcs->ops->reconfigure(agent.dcs, &settings);
+}
+
+/*
+ * The end
+ */
+
+/*
+ * The postmaster died: no session of this server may commit any more, and
+ * the next leader need not wait for the lease to expire.
+ */
+static void
+bury_server(void)
+{
+	DcsSettings settings;
+
+	agent.fence_shut = true;
+	ha_fence_set(0);
+	if (agent.lease != 0)
+	{
+		ha_dcs_settings(&settings, REVOKE_MS);
+		etcd_revoke_blocking(&settings, agent.lease, REVOKE_MS);
+	}
+	proc_exit(1);
+}
+
+/*
+ * The server shuts down.  The lease is kept: the postmaster gives it back
+ * when the last record of this server's WAL has reached the standbys.
+ */
+static void
+take_leave(void)
+{
+	int64 until = clock_now_us() + FAREWELL_MS * US_PER_MS;
+
+	if (agent.dcs == NULL || agent.lease == 0)
+		proc_exit(0);
+	agent.lease_sent_us = 0; /* the last renewal is due now */
+	observe_self();
+	lease_maintain();
+	agent.stopping = true;
+	lease_publish_member();
+	while ((agent.flights[OP_MEMBER].busy || agent.flights[OP_KEEPALIVE].busy) &&
+		   clock_now_us() < until)
+		if (agent.dcs->ops->wait(agent.dcs, WL_POSTMASTER_DEATH | WL_TIMEOUT,
+								 (until - clock_now_us()) / US_PER_MS + 1) &
+			WL_POSTMASTER_DEATH)
+			bury_server();
+	proc_exit(0);
+}
+
+/*
+ * The loop
+ */
+
+static void
+report_decision(HaDecision decision)
+{
+	bool same =
+		decision.action == agent.decision.action && decision.reason == agent.decision.reason;
+
+	agent.decision = decision;
+	if (same)
+		return;
+	agent.changed = true;
+	ha_event_record(ha_action_name(decision.action), decision.reason);
+	ereport(decision.action == HA_WAIT ? DEBUG1 : LOG,
+			(errmsg("member \"%s\": %s, because %s", config_node_name,
+					ha_action_name(decision.action), decision.reason)));
+}
+
+/* Is the server about to change, so that a long nap would cost time? */
+static bool
+is_change_near(const HaView *view)
+{
+	return view->role == HA_STARTING || !view->position_known ||
+		   (view->role == HA_REPLICA && view->lease == LEASE_MINE) ||
+		   (view->role == HA_PRIMARY && view->switchover.asked) ||
+		   (view->role == HA_REPLICA && view->lease == LEASE_OTHER && !agent.self.streaming &&
+			agent.followed_us != 0 && clock_now_us() - agent.followed_us < US_PER_S);
+}
+
+static long
+nap_ms(const HaView *view)
+{
+	int64 now = clock_now_us();
+	int64 us = is_change_near(view) ? SHORT_NAP_MS * US_PER_MS : NAP_MS * US_PER_MS;
+	int64 again = ha_decide_again(view, now);
+
+	if (again >= 0)
+		us = Min(us, again);
+	us = Min(us, lease_next_moment() - now);
+	return (long) (Max(us, 0) / US_PER_MS + 1);
+}
+
+static void
+nap(const HaView *view)
+{
+	int events = agent.dcs->ops->wait(agent.dcs, WL_LATCH_SET | WL_POSTMASTER_DEATH | WL_TIMEOUT,
+									  nap_ms(view));
+
+	if (events & WL_POSTMASTER_DEATH)
+		bury_server();
+	if (events & WL_LATCH_SET)
+		ResetLatch(MyLatch);
+}
+
+static void
+attend_signals(void)
+{
+	if (ShutdownRequestPending)
+		take_leave();
+	if (ConfigReloadPending)
+		reload();
+	CHECK_FOR_INTERRUPTS();
+}
+
+static void
+turn(void)
+{
+	HaView view;
+	HaRole former;
+
+	MemoryContextReset(agent.cycle);
+	MemoryContextSwitchTo(agent.cycle);
+	attend_signals();
+	if (agent.dcs == NULL)
+		connect_store();
+
+	former = agent.self.role;
+	observe_self();
+	/* pg_rewind of the others goes by the timeline of the last checkpoint. */
+	if (former == HA_REPLICA && agent.self.role == HA_PRIMARY)
+		server_start_checkpoint();
+	observe_view(&view);
+	report_decision(ha_decide(&view, clock_now_us()));
+	act_on(&view, agent.decision);
+	if (agent.seen)
+	{
+		lease_maintain();
+		lease_move_fence();
+		lease_publish_member();
+		lease_publish_leadership();
+		request_attend(&view);
+		observe_publish();
+	}
+	nap(&view);
+}
+
+static void
+recover_from_error(void)
+{
+	HOLD_INTERRUPTS();
+	error_context_stack = NULL;
+	EmitErrorReport();
+	LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	pgstat_report_wait_end();
+	AtEOXact_Files(false);
+	MemoryContextSwitchTo(agent.context);
+	FlushErrorState();
+	RESUME_INTERRUPTS();
+
+	ha_event_record("error", "see the server's log; the store is asked anew");
+	disconnect_store();
+	agent.seen = false;
+	if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH, ERROR_NAP_MS,
+				  PG_WAIT_EXTENSION) &
+		WL_POSTMASTER_DEATH)
+		bury_server();
+	ResetLatch(MyLatch);
+}
+
+static void
+leave_shared(int code, Datum arg)
+{
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	ha_shared->agent_latch = NULL;
+	ha_shared->agent_pid = 0;
+	LWLockRelease(ha_shared->lock);
+}
+
+static void
+enter_shared(void)
+{
+	before_shmem_exit(leave_shared, 0);
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	ha_shared->agent_latch = MyLatch;
+	ha_shared->agent_pid = MyProcPid;
+	LWLockRelease(ha_shared->lock);
+}
+
+static void
+make_contexts(void)
+{
+	agent.context =
+		AllocSetContextCreate(TopMemoryContext, "pgcluster agent", ALLOCSET_DEFAULT_SIZES);
+	agent.store = AllocSetContextCreate(agent.context, "pgcluster store", ALLOCSET_DEFAULT_SIZES);
+	agent.cycle = AllocSetContextCreate(agent.context, "pgcluster cycle", ALLOCSET_DEFAULT_SIZES);
+}
+
+extern PGDLLEXPORT void pgcluster_agent_main(Datum arg);
+
+void
+pgcluster_agent_main(Datum arg)
+{
+	sigjmp_buf on_error;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
+	BackgroundWorkerUnblockSignals();
+
+	make_contexts();
+	MemoryContextSwitchTo(agent.cycle);
+	key_read_config(NULL, &agent.config);
+	agent.voting = -1;
+	enter_shared();
+
+	if (sigsetjmp(on_error, 1) != 0)
+		recover_from_error();
+	PG_exception_stack = &on_error;
+	for (;;)
+		turn();
+}
+
+void
+agent_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
+	/* Not "never": the server forgets such workers in a crash-restart. */
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pgcluster", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgcluster_agent_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "pgcluster agent", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pgcluster agent", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}

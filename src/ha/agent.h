@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ * agent.h
+ *	  What the agent knows, shared by the files that make it up: agent.c (the
+ *	  loop), observe.c (what is), lease.c (its keys and its lease), act.c
+ *	  (what it does).
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_HA_AGENT_H
+#define PGCLUSTER_HA_AGENT_H
+
+#include "access/xlogdefs.h"
+#include "dcs/dcs.h"
+#include "ha/decide.h"
+#include "ha/keys.h"
+#include "ha/shared.h"
+
+/* A key of the store as the watch last told of it. */
+typedef struct AgentKey
+{
+	char *value; /* NULL: there is none */
+	int64 create_revision;
+	int64 mod_revision; /* 0 when there is none, as etcd compares it */
+	int64 lease;
+	int64 seen_revision; /* of the newest news, a deletion included */
+} AgentKey;
+
+typedef struct AgentMember
+{
+	HaMember said;
+	AgentKey key; /* its value is not kept */
+} AgentMember;
+
+typedef struct AgentGroup
+{
+	int id;
+	AgentKey keys[N_HA_KEYS];
+} AgentGroup;
+
+/* What this server is like, looked up anew each turn. */
+typedef struct AgentSelf
+{
+	HaRole role;
+	HaPosition position;
+	bool position_known;
+	bool streaming;
+	bool promoting;
+	bool may_lead;
+	int priority;
+	int64 starting_since;
+} AgentSelf;
+
+/* How far a switchover got; see HaSwitchover. */
+typedef struct AgentSwitchover
+{
+	int64 failover_revision; /* the failover key it is about; 0: none */
+	int64 since_us;
+	int64 closed_us;
+	int64 checkpoint_us; /* when the checkpoint was asked for; 0: not yet */
+	XLogRecPtr checkpoint_lsn;
+	bool checkpointed;
+} AgentSwitchover;
+
+/* Requests in flight: one of a kind. */
+typedef enum AgentOp
+{
+	OP_KEEPALIVE,
+	OP_GRANT,
+	OP_REVOKE,
+	OP_MEMBER,
+	OP_ACQUIRE,
+	OP_TIMELINE,
+	OP_STATUS,
+	OP_FAILOVER,
+	OP_HAND_OVER,
+	OP_REQUEST,
+	N_AGENT_OPS
+} AgentOp;
+
+typedef struct AgentFlight
+{
+	AgentOp op;
+	bool busy;
+	int64 not_before; /* after a failure */
+	int64 lease;	  /* that the request was about */
+} AgentFlight;
+
+typedef struct Agent
+{
+	MemoryContext context; /* lives as long as the process */
+	MemoryContext store;   /* what the watch told; emptied when it starts anew */
+	MemoryContext cycle;   /* one turn */
+	Dcs *dcs;
+	AgentFlight flights[N_AGENT_OPS];
+
+	/* what the store holds */
+	bool seen;
+	bool connected;
+	bool changed; /* since it was last published */
+	int64 revision;
+	AgentGroup groups[HA_MAX_GROUPS];
+	int ngroups;
+	AgentMember *members;
+	int nmembers;
+	int64 vacant_us; /* since when the own group has no leader; 0: it has one */
+	HaConfig config;
+	HaStatus status;
+	HaFork *forks;
+	int nforks;
+
+	/* the lease */
+	int64 lease;		 /* 0: none */
+	int64 lease_refused; /* an earlier lease that turned out to be gone */
+	int lease_ttl;
+	int64 lease_sent_us;		  /* of the last request that etcd confirmed */
+	bool fence_shut;			  /* whatever the lease says */
+	char trouble[HA_REASON_SIZE]; /* why etcd could not be asked; empty: it could */
+
+	/* this server */
+	AgentSelf self;
+	char published[4096]; /* the member key without its position */
+	char sent[4096];	  /* the member key that was sent last */
+	int64 published_us;
+	uint64 published_lsn;
+	int64 status_us;
+	uint64 status_lsn;
+	int64 status_epoch; /* in which the status was written last */
+	uint32 status_timeline;
+	uint32 acquired_timeline; /* of the acquisition in flight; 0: none asked for */
+	int64 voting;			  /* the epoch's revision to vote at; -1: none */
+	int64 promoted_us;		  /* when promotion was asked for */
+	char followed[1024];	  /* primary_conninfo written last */
+	int64 followed_us;
+	int64 acted_us; /* when a drastic step was last tried */
+	bool stopping;
+	AgentSwitchover switchover;
+	HaRequest request; /* the one being carried out; id 0: none */
+	char sent_failover[512];
+	bool request_sent;				   /* its failover key was written */
+	char request_leader[HA_NAME_SIZE]; /* when it was asked for */
+	int64 request_us;
+	HaDecision decision;
+} Agent;
+
+extern Agent agent;
+
+/* Registers the worker; called from ha_init. */
+extern void agent_register(void);
+
+/* agent.c */
+extern bool agent_may_send(AgentOp op);
+/* Marks the request as sent; its callback must call agent_landed first. */
+extern AgentFlight *agent_take_off(AgentOp op);
+extern void agent_landed(AgentFlight *flight, const DcsResult *result);
+
+/* observe.c */
+extern void observe_store(void *arg, const DcsEvents *events);
+extern void observe_apply(const DcsKeyValue *kv, int64 revision);
+extern void observe_self(void);
+extern void observe_view(HaView *view);
+extern void observe_publish(void);
+extern AgentGroup *observe_group(int id);
+extern AgentMember *observe_member(int group_id, const char *name);
+extern AgentKey *observe_key(HaKey key); /* of the own group, never NULL */
+extern HaLease observe_lease(void);
+
+/* lease.c */
+extern void lease_maintain(void);
+extern void lease_move_fence(void);
+extern void lease_drop(void);
+extern void lease_publish_member(void);
+extern void lease_publish_leadership(void);
+extern int64 lease_next_moment(void);
+
+/* act.c */
+extern void act_on(const HaView *view, HaDecision decision);
+
+/* request.c */
+extern void request_attend(const HaView *view);
+/* True when a session of this server asked for a switchover of the own group. */
+extern bool request_is_own(void);
+extern void request_finish(bool done, int sqlstate, const char *message, const char *hint);
+/* Gives the session a moment to pass the outcome on. */
+extern void request_await_reader(void);
+
+#endif

@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ * fence.c
+ *	  Stops commits when the lease is not provably held.
+ *
+ * A transaction that wrote is looked at twice: before its commit record is
+ * written, where it waits and then fails if the deadline has passed, and
+ * after the record is flushed, where nothing can be undone any more, but the
+ * client can still be kept from taking the commit for acknowledged: its
+ * connection is shut.  Between the two the process may be stopped for any
+ * time; that is what the second look is for.
+ *
+ * Both looks read one word of shared memory and a clock, and ask nobody:
+ * they work when the agent is stopped, hung or gone.  What moves the
+ * deadline is the agent's business.
+ *
+ * A session that starts behind a closed fence starts read-only, so that a
+ * client which looks for a server to write to goes elsewhere; it becomes
+ * read-write by itself when the fence has opened.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "replication/walsender.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+
+/*
+ * With GSSAPI this header wants headers that the server's packages do not
+ * bring.  Only the socket is used here, whose place does not depend on it.
+ */
+#undef ENABLE_GSS
+#include "libpq/libpq-be.h"
+StaticAssertDecl(offsetof(Port, sock) == 0, "the socket is the first field of Port");
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "ha/fence.h"
+#include "ha/shared.h"
+
+/* The agent may die with the deadline far ahead or not: look again now and then. */
+#define RECHECK_MS 1000
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* The present transaction was looked at before its commit: look again after. */
+static bool second_look_due = false;
+
+static bool session_started = false;
+static bool made_read_only = false;
+
+static bool
+fence_applies(void)
+{
+	return ha_enabled() && IsUnderPostmaster;
+}
+
+static void
+refuse_commit(void)
+{
+	GroupLeader leader;
+	bool other =
+		ha_group_leader(ha_own_group(), &leader) && strcmp(leader.member, config_node_name) != 0;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot commit: member \"%s\" does not hold the lease of its group",
+					config_node_name),
+			 other ? errdetail("Member \"%s\" (%s:%d) leads group %d.", leader.member, leader.host,
+							   leader.port, leader.group_id)
+				   : errdetail("The lease could not be renewed and nobody else is known to lead "
+							   "group %d.",
+							   ha_own_group()),
+			 other ? errhint("Connect to the leader and run the transaction again.")
+				   : errhint("Run the transaction again when the store can be reached; see "
+							 "cluster_lease() and cluster_events().")));
+}
+
+/* Waits until the fence is open, at most pgcluster.fence_wait; else an error. */
+static void
+wait_at_fence(void)
+{
+	int64 until;
+
+	second_look_due = true;
+	if (ha_fence_is_open())
+		return;
+
+	until = clock_now_us() + (int64) config_fence_wait * 1000;
+	ConditionVariablePrepareToSleep(&ha_shared->fence_cv);
+	while (!ha_fence_is_open())
+	{
+		int64 left = (until - clock_now_us()) / 1000;
+
+		if (left <= 0)
+		{
+			ConditionVariableCancelSleep();
+			refuse_commit();
+		}
+		ConditionVariableTimedSleep(&ha_shared->fence_cv, Min(left, RECHECK_MS), PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+}
+
+/*
+ * The commit is on disk.  If the deadline passed meanwhile, another member
+ * may lead without it, so the client must not hear that it succeeded.
+ */
+static void
+look_after_flush(void)
+{
+	if (!second_look_due)
+		return;
+	second_look_due = false;
+	if (ha_fence_is_open() || MyProcPort == NULL || MyProcPort->sock == PGINVALID_SOCKET)
+		return;
+
+	shutdown(MyProcPort->sock, SHUT_RDWR);
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("the lease ran out during a commit, the client's connection was closed"),
+			 errdetail("The transaction is committed on this server, but it is not certain that it "
+					   "is part of the cluster's history.")));
+}
+
+/*
+ * default_transaction_read_only is reported to the client at the start of
+ * the session, after the transaction in which the session was set up.
+ */
+static void
+set_read_only(bool read_only)
+{
+	SetConfigOption("default_transaction_read_only", read_only ? "on" : "off", PGC_USERSET,
+					PGC_S_OVERRIDE);
+	made_read_only = read_only;
+}
+
+static void
+adjust_session(void)
+{
+	bool client = MyProcPort != NULL && !am_walsender;
+
+	if (!session_started)
+	{
+		session_started = true;
+		if (client && !RecoveryInProgress() && !ha_fence_is_open() && !DefaultXactReadOnly)
+			set_read_only(true);
+	}
+	else if (made_read_only && ha_fence_is_open())
+		set_read_only(false);
+}
+
+static void
+fence_transaction(XactEvent event, void *arg)
+{
+	if (!fence_applies())
+		return;
+
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+				wait_at_fence();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			wait_at_fence();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			look_after_flush();
+			adjust_session();
+			break;
+		case XACT_EVENT_ABORT:
+			second_look_due = false;
+			break;
+			/* A parallel worker has no transaction of its own: its leader is asked. */
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			break;
+	}
+}
+
+/*
+ * The second phase writes without a transaction id of its own.  A rollback
+ * is a write just as well: it would be missing on a leader that has the
+ * transaction prepared.
+ */
+static bool
+is_second_phase(const Node *statement)
+{
+	const TransactionStmt *transaction = (const TransactionStmt *) statement;
+
+	return IsA(statement, TransactionStmt) && (transaction->kind == TRANS_STMT_COMMIT_PREPARED ||
+											   transaction->kind == TRANS_STMT_ROLLBACK_PREPARED);
+}
+
+static void
+fence_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *query_env,
+			  DestReceiver *dest, QueryCompletion *completion)
+{
+	if (is_second_phase(pstmt->utilityStmt) && fence_applies() && !RecoveryInProgress())
+		wait_at_fence();
+
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, query_env, dest,
+							 completion);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, query_env,
+								dest, completion);
+}
+
+void
+fence_init(void)
+{
+	if (!ha_enabled())
+		return;
+	RegisterXactCallback(fence_transaction, NULL);
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = fence_utility;
+}

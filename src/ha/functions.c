@@ -1,0 +1,365 @@
+/*-------------------------------------------------------------------------
+ * functions.c
+ *	  The SQL functions of high availability.
+ *
+ * All read shared memory only, on primaries and standbys alike; what changes
+ * something leaves a request there for the agent.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/config.h"
+#include "ha/settings.h"
+#include "ha/shared.h"
+
+#define REQUEST_NAP_MS 1000
+
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL || text[0] == '\0';
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/* A copy of what shared memory holds, so that no lock is held while rows are made. */
+static HaShared *
+copy_shared(void)
+{
+	HaShared *copy = palloc(sizeof(HaShared));
+
+	LWLockAcquire(ha_shared->lock, LW_SHARED);
+	memcpy(copy, ha_shared, sizeof(HaShared));
+	LWLockRelease(ha_shared->lock);
+	return copy;
+}
+
+/*
+ * cluster_status
+ */
+
+#define STATUS_COLUMNS 10
+
+static const SharedGroup *
+find_group(const HaShared *shared, int group_id)
+{
+	for (int i = 0; i < shared->ngroups; i++)
+		if (shared->groups[i].leader.group_id == group_id)
+			return &shared->groups[i];
+	return NULL;
+}
+
+static void
+put_member(ReturnSetInfo *result, const SharedMember *m, const char *role, int64 lag,
+		   bool lag_known)
+{
+	Datum values[STATUS_COLUMNS];
+	bool nulls[STATUS_COLUMNS] = {false};
+
+	values[0] = Int32GetDatum(m->group_id);
+	values[1] = CStringGetTextDatum(m->name);
+	values[2] = text_or_null(m->host, &nulls[2]);
+	values[3] = Int32GetDatum(m->port);
+	nulls[3] = m->port == 0;
+	values[4] = CStringGetTextDatum(role);
+	values[5] = text_or_null(m->state, &nulls[5]);
+	values[6] = Int32GetDatum((int32) m->timeline);
+	nulls[6] = m->timeline == 0;
+	values[7] = Int64GetDatum(lag);
+	nulls[7] = !lag_known;
+	nulls[8] = m->tags[0] == '\0';
+	values[8] = nulls[8] ? (Datum) 0 : DirectFunctionCall1(jsonb_in, CStringGetDatum(m->tags));
+	values[9] = BoolGetDatum(m->pending_restart);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_standalone(ReturnSetInfo *result)
+{
+	SharedMember self = {0};
+
+	self.group_id = ha_own_group();
+	strlcpy(self.name, config_node_name, sizeof(self.name));
+	strlcpy(self.host, ha_own_host(), sizeof(self.host));
+	self.port = ha_own_port();
+	strlcpy(self.state, "standalone", sizeof(self.state));
+	put_member(result, &self, RecoveryInProgress() ? "replica" : "leader", 0, false);
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+	const SharedMember *x = a;
+	const SharedMember *y = b;
+
+	if (x->group_id != y->group_id)
+		return x->group_id < y->group_id ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+PGCLUSTER_FUNCTION(cluster_status);
+
+Datum
+cluster_status(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	HaShared *shared;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!ha_enabled())
+	{
+		put_standalone(result);
+		return (Datum) 0;
+	}
+
+	shared = copy_shared();
+	qsort(shared->members, shared->nmembers, sizeof(SharedMember), compare_members);
+	for (int i = 0; i < shared->nmembers; i++)
+	{
+		const SharedMember *m = &shared->members[i];
+		const SharedGroup *group = find_group(shared, m->group_id);
+		bool leads = group != NULL && strcmp(group->leader.member, m->name) == 0;
+		int64 lag = group == NULL ? 0 : (int64) group->optime - (int64) m->lsn;
+
+		put_member(result, m, leads ? "leader" : "replica", Max(lag, 0),
+				   !leads && group != NULL && m->lsn_known);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * cluster_leader
+ */
+
+PGCLUSTER_FUNCTION(cluster_leader);
+
+Datum
+cluster_leader(PG_FUNCTION_ARGS)
+{
+	int group_id = PG_ARGISNULL(0) ? ha_own_group() : PG_GETARG_INT32(0);
+	GroupLeader leader;
+	TupleDesc desc;
+	Datum values[5];
+	bool nulls[5] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!ha_group_leader(group_id, &leader))
+		PG_RETURN_NULL();
+	values[0] = Int32GetDatum(leader.group_id);
+	values[1] = CStringGetTextDatum(leader.member);
+	values[2] = CStringGetTextDatum(leader.host);
+	values[3] = Int32GetDatum(leader.port);
+	values[4] = Int64GetDatum((int64) leader.epoch);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * cluster_lease
+ */
+
+static Datum
+seconds(double number)
+{
+	return DirectFunctionCall7(make_interval, Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+							   Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+							   Float8GetDatum(number));
+}
+
+PGCLUSTER_FUNCTION(cluster_lease);
+
+Datum
+cluster_lease(PG_FUNCTION_ARGS)
+{
+	HaShared *shared = copy_shared();
+	int64 left = (int64) pg_atomic_read_u64(&ha_shared->deadline_us) - clock_now_us();
+	TupleDesc desc;
+	Datum values[6];
+	bool nulls[6] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = text_or_null(shared->holder, &nulls[0]);
+	values[1] = Int64GetDatum((int64) shared->epoch);
+	nulls[1] = shared->epoch == 0;
+	values[2] = BoolGetDatum(ha_enabled() && shared->lease_holder == LEASE_MINE && left > 0);
+	values[3] = BoolGetDatum(ha_enabled() && left <= 0);
+	nulls[4] = left <= 0;
+	values[4] = nulls[4] ? (Datum) 0 : seconds((double) left / 1000000.0);
+	nulls[5] = !ha_enabled();
+	values[5] = nulls[5] ? (Datum) 0 : seconds(shared->ttl);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * cluster_events
+ */
+
+PGCLUSTER_FUNCTION(cluster_events);
+
+Datum
+cluster_events(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	HaShared *shared = copy_shared();
+	uint64 first = shared->nevents > HA_MAX_EVENTS ? shared->nevents - HA_MAX_EVENTS : 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (uint64 i = first; i < shared->nevents; i++)
+	{
+		const SharedEvent *event = &shared->events[i % HA_MAX_EVENTS];
+		Datum values[3];
+		bool nulls[3] = {false};
+
+		values[0] = TimestampTzGetDatum(event->at);
+		values[1] = CStringGetTextDatum(event->decision);
+		values[2] = CStringGetTextDatum(event->reason);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * ha_rules
+ */
+
+PGCLUSTER_FUNCTION(pgcluster_ha_rules);
+
+Datum
+pgcluster_ha_rules(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int count;
+	const HaRule *rules = ha_rules(&count);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < count; i++)
+	{
+		Datum values[6];
+		bool nulls[6] = {false};
+
+		values[0] = Int32GetDatum(i + 1);
+		values[1] = CStringGetTextDatum(ha_role_name(rules[i].role));
+		values[2] = CStringGetTextDatum(ha_lease_name(rules[i].lease));
+		values[3] = text_or_null(rules[i].condition, &nulls[3]);
+		values[4] = CStringGetTextDatum(ha_action_name(rules[i].action));
+		values[5] = CStringGetTextDatum(rules[i].reason);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * cluster_switchover
+ */
+
+/* Frees the place for the next request, unless somebody else has it by now. */
+static void
+leave_request(int code, Datum arg)
+{
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	if (ha_shared->request.id == DatumGetUInt64(arg))
+		ha_shared->request.id = 0;
+	LWLockRelease(ha_shared->lock);
+}
+
+static uint64
+place_request(const char *candidate, int group_id, TimestampTz at)
+{
+	HaRequest *request = &ha_shared->request;
+	uint64 id = 0;
+	bool agent_runs;
+
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	agent_runs = ha_shared->agent_latch != NULL;
+	if (agent_runs && request->id == 0)
+	{
+		memset(request, 0, sizeof(*request));
+		id = request->id = ++ha_shared->last_request;
+		request->state = HA_REQUEST_WAITING;
+		request->group_id = group_id;
+		strlcpy(request->candidate, candidate, sizeof(request->candidate));
+		request->at = at;
+		SetLatch(ha_shared->agent_latch);
+	}
+	LWLockRelease(ha_shared->lock);
+
+	if (!agent_runs)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the pgcluster agent of this server is not running"),
+						errhint("It is started again by itself; see the server's log.")));
+	if (id == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another session waits for a switchover that it asked for"),
+						errhint("Try again later.")));
+	return id;
+}
+
+static HaRequest
+await_outcome(uint64 id)
+{
+	HaRequest request;
+
+	ConditionVariablePrepareToSleep(&ha_shared->request_cv);
+	for (;;)
+	{
+		LWLockAcquire(ha_shared->lock, LW_SHARED);
+		request = ha_shared->request;
+		LWLockRelease(ha_shared->lock);
+		if (request.id != id)
+			elog(ERROR, "the request was lost");
+		if (request.state == HA_REQUEST_DONE || request.state == HA_REQUEST_FAILED)
+			break;
+		ConditionVariableTimedSleep(&ha_shared->request_cv, REQUEST_NAP_MS, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return request;
+}
+
+PGCLUSTER_FUNCTION(cluster_switchover);
+
+Datum
+cluster_switchover(PG_FUNCTION_ARGS)
+{
+	const char *candidate = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int group_id = PG_ARGISNULL(1) ? ha_own_group() : PG_GETARG_INT32(1);
+	TimestampTz at = PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2);
+	HaRequest request;
+	uint64 id;
+
+	if (!ha_enabled())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("high availability is off"),
+						errhint("Set pgcluster.etcd_endpoints and restart the server.")));
+	if (strlen(candidate) >= HA_NAME_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG), errmsg("the candidate's name is too long")));
+	if (at != 0 && (TIMESTAMP_NOT_FINITE(at) || at <= GetCurrentTimestamp()))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("the time of the switchover is not in the future")));
+
+	id = place_request(candidate, group_id, at);
+	PG_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
+	{
+		request = await_outcome(id);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
+	leave_request(0, UInt64GetDatum(id));
+
+	if (request.state == HA_REQUEST_FAILED)
+		ereport(ERROR,
+				(errcode(request.sqlstate), errmsg("cannot switch over: %s", request.message),
+				 request.hint[0] ? errhint("%s", request.hint) : 0));
+	PG_RETURN_TEXT_P(cstring_to_text(request.message));
+}

@@ -1,0 +1,591 @@
+/*-------------------------------------------------------------------------
+ * keys.c
+ *	  The keys of the store: their names and the JSON in them.
+ *
+ * Names and values are those that Patroni's tools read.  Fields and keys of
+ * our own stand beside theirs: "instance" and "vote" of a member, "timeline"
+ * of the status, the keys "epoch" and "timeline".
+ *
+ * Whatever is read may have been written by anyone, so a value that makes no
+ * sense is passed over, never an error.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <json-c/json.h>
+#include <time.h>
+
+#include "access/timeline.h"
+#include "utils/timestamp.h"
+
+#include "base/config.h"
+#include "base/owner.h"
+#include "ha/keys.h"
+
+#define DEFAULT_TTL 5
+#define DEFAULT_LOOP_WAIT 10
+#define DEFAULT_RETRY_TIMEOUT 10
+#define DEFAULT_MAXIMUM_LAG 1048576
+#define DEFAULT_PRIMARY_START_TIMEOUT 300
+
+static const char *const key_names[N_HA_KEYS] = {"leader",	"initialize", "config", "status",
+												 "history", "failover",	  "epoch",	"timeline"};
+
+static const char member_folder[] = "members/";
+
+/*
+ * Names
+ */
+
+const char *
+key_scope_prefix(void)
+{
+	static char prefix[512];
+	char raw[512];
+	char *to = prefix;
+
+	if (prefix[0] != '\0')
+		return prefix;
+	/* Slashes side by side count as one. */
+	snprintf(raw, sizeof(raw), "/%s/%s/", config_namespace, config_scope);
+	for (const char *from = raw; *from; from++)
+		if (*from != '/' || from == raw || from[-1] != '/')
+			*to++ = *from;
+	*to = '\0';
+	return prefix;
+}
+
+const char *
+key_group_prefix(int group_id)
+{
+	static char prefix[600];
+
+	if (config_group < 0)
+		return key_scope_prefix();
+	snprintf(prefix, sizeof(prefix), "%s%d/", key_scope_prefix(), group_id);
+	return prefix;
+}
+
+char *
+key_name_in(int group_id, HaKey key)
+{
+	return psprintf("%s%s", key_group_prefix(group_id), key_names[key]);
+}
+
+char *
+key_name(HaKey key)
+{
+	return key_name_in(ha_own_group(), key);
+}
+
+char *
+key_member_name(const char *member)
+{
+	return psprintf("%s%s%s", key_group_prefix(ha_own_group()), member_folder, member);
+}
+
+static bool
+parse_group(const char **name, int *group_id)
+{
+	char *end;
+	long n;
+
+	if (config_group < 0)
+	{
+		*group_id = 0;
+		return true;
+	}
+	if (!(**name >= '0' && **name <= '9'))
+		return false;
+	n = strtol(*name, &end, 10);
+	if (*end != '/' || n > INT_MAX)
+		return false;
+	*group_id = (int) n;
+	*name = end + 1;
+	return true;
+}
+
+bool
+key_parse_name(const char *name, int *group_id, HaKey *key, const char **member)
+{
+	size_t length = strlen(key_scope_prefix());
+
+	if (strncmp(name, key_scope_prefix(), length) != 0)
+		return false;
+	name += length;
+	if (!parse_group(&name, group_id))
+		return false;
+
+	*member = NULL;
+	if (strncmp(name, member_folder, sizeof(member_folder) - 1) == 0)
+	{
+		*member = name + sizeof(member_folder) - 1;
+		return **member != '\0' && strlen(*member) < HA_NAME_SIZE && strchr(*member, '/') == NULL;
+	}
+	for (int i = 0; i < N_HA_KEYS; i++)
+		if (strcmp(name, key_names[i]) == 0)
+		{
+			*key = (HaKey) i;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * Reading
+ */
+
+static void
+free_json(void *object)
+{
+	json_object_put(object);
+}
+
+/* The parsed object, alive as long as the current memory context; or NULL. */
+static json_object *
+parse_json(const char *text, enum json_type type)
+{
+	json_object *object = text == NULL ? NULL : json_tokener_parse(text);
+
+	if (object == NULL)
+		return NULL;
+	owner_tie(CurrentMemoryContext, object, free_json);
+	return json_object_is_type(object, type) ? object : NULL;
+}
+
+static const char *
+get_text(json_object *object, const char *field)
+{
+	json_object *value;
+
+	if (!json_object_object_get_ex(object, field, &value) ||
+		!json_object_is_type(value, json_type_string))
+		return NULL;
+	return json_object_get_string(value);
+}
+
+static int64
+get_number(json_object *object, const char *field, int64 otherwise, int64 min, int64 max)
+{
+	json_object *value;
+	int64 number;
+
+	if (!json_object_object_get_ex(object, field, &value) ||
+		!(json_object_is_type(value, json_type_int) ||
+		  json_object_is_type(value, json_type_double)))
+		return otherwise;
+	number = json_object_get_int64(value);
+	return number < min || number > max ? otherwise : number;
+}
+
+static bool
+get_flag(json_object *object, const char *field)
+{
+	json_object *value;
+
+	return json_object_object_get_ex(object, field, &value) &&
+		   json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
+}
+
+static void
+copy_text(json_object *object, const char *field, char *to, size_t size)
+{
+	const char *text = get_text(object, field);
+
+	strlcpy(to, text == NULL ? "" : text, size);
+}
+
+static bool
+read_tags(json_object *tags, bool *may_lead, int *priority)
+{
+	int64 wanted = get_number(tags, "failover_priority", 1, INT_MIN, INT_MAX);
+
+	*may_lead = !get_flag(tags, "nofailover") && wanted > 0;
+	*priority = (int) wanted;
+	return true;
+}
+
+bool
+key_read_tags(const char *value, bool *may_lead, int *priority)
+{
+	json_object *tags = parse_json(value, json_type_object);
+
+	*may_lead = true;
+	*priority = 1;
+	return tags != NULL && read_tags(tags, may_lead, priority);
+}
+
+/* "postgres://[user@]host[:port][/database]", IPv6 hosts in brackets */
+static bool
+parse_conn_url(const char *url, SharedMember *shown)
+{
+	const char *host = strstr(url, "://");
+	const char *end;
+	size_t length;
+
+	if (host == NULL)
+		return false;
+	host += 3;
+	length = strcspn(host, "/?");
+	for (size_t i = 0; i < length; i++)
+		if (host[i] == '@')
+		{
+			host += i + 1;
+			break;
+		}
+	if (*host == '[')
+	{
+		host++;
+		end = strchr(host, ']');
+		if (end == NULL)
+			return false;
+		length = end - host;
+		end++;
+	}
+	else
+	{
+		length = strcspn(host, ":/?");
+		end = host + length;
+	}
+	if (length == 0 || length >= sizeof(shown->host))
+		return false;
+	memcpy(shown->host, host, length);
+	shown->host[length] = '\0';
+	shown->port = *end == ':' ? atoi(end + 1) : 5432;
+	return shown->port > 0 && shown->port <= 65535;
+}
+
+bool
+key_read_member(const char *value, HaMember *member)
+{
+	json_object *object = parse_json(value, json_type_object);
+	json_object *tags;
+	SharedMember *shown = &member->shown;
+	const char *url;
+
+	member->may_lead = true;
+	member->priority = 1;
+	if (object == NULL)
+		return false;
+
+	url = get_text(object, "conn_url");
+	if (url == NULL || !parse_conn_url(url, shown))
+		shown->host[0] = '\0';
+	copy_text(object, "role", shown->role, sizeof(shown->role));
+	copy_text(object, "state", shown->state, sizeof(shown->state));
+	copy_text(object, "instance", member->instance, sizeof(member->instance));
+	shown->timeline = (uint32) get_number(object, "timeline", 0, 0, PG_UINT32_MAX);
+	shown->lsn = (uint64) get_number(object, "xlog_location", -1, 0, PG_INT64_MAX);
+	shown->lsn_known = shown->lsn != (uint64) -1;
+	if (!shown->lsn_known)
+		shown->lsn = 0;
+	shown->pending_restart = get_flag(object, "pending_restart");
+	member->vote = get_number(object, "vote", -1, 0, PG_INT64_MAX);
+	member->voted = member->vote >= 0;
+
+	strlcpy(shown->tags, "{}", sizeof(shown->tags));
+	if (json_object_object_get_ex(object, "tags", &tags) &&
+		json_object_is_type(tags, json_type_object))
+	{
+		const char *text = json_object_to_json_string_ext(tags, JSON_C_TO_STRING_PLAIN |
+																	JSON_C_TO_STRING_NOSLASHESCAPE);
+
+		if (strlcpy(shown->tags, text, sizeof(shown->tags)) >= sizeof(shown->tags))
+			shown->tags[0] = '\0';
+		read_tags(tags, &member->may_lead, &member->priority);
+	}
+	return true;
+}
+
+void
+key_read_config(const char *value, HaConfig *config)
+{
+	json_object *object = parse_json(value, json_type_object);
+
+	config->ttl = DEFAULT_TTL;
+	config->loop_wait = DEFAULT_LOOP_WAIT;
+	config->retry_timeout = DEFAULT_RETRY_TIMEOUT;
+	config->maximum_lag = DEFAULT_MAXIMUM_LAG;
+	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
+	config->paused = false;
+	if (object == NULL)
+		return;
+	config->ttl = (int) get_number(object, "ttl", config->ttl, 2, 86400);
+	config->loop_wait = (int) get_number(object, "loop_wait", config->loop_wait, 1, 86400);
+	config->retry_timeout =
+		(int) get_number(object, "retry_timeout", config->retry_timeout, 1, 86400);
+	config->maximum_lag =
+		get_number(object, "maximum_lag_on_failover", config->maximum_lag, 0, PG_INT64_MAX);
+	config->primary_start_timeout =
+		(int) get_number(object, "primary_start_timeout", config->primary_start_timeout, 0, 86400);
+	config->paused = get_flag(object, "pause");
+}
+
+void
+key_read_status(const char *value, HaStatus *status)
+{
+	json_object *object = parse_json(value, json_type_object);
+
+	status->optime = 0;
+	status->timeline = 0;
+	if (object == NULL)
+		return;
+	status->optime = (uint64) get_number(object, "optime", 0, 0, PG_INT64_MAX);
+	status->timeline = (uint32) get_number(object, "timeline", 0, 0, PG_UINT32_MAX);
+}
+
+/* "2026-01-14T10:09:57.139400+00:00"; false when it is not of that form. */
+static bool
+parse_moment(const char *text, TimestampTz *at)
+{
+	struct tm tm = {0};
+	int offset_hours = 0;
+	int offset_minutes = 0;
+	int used = 0;
+	char sign;
+	double seconds;
+	time_t epoch;
+
+	if (sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%lf%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+			   &tm.tm_hour, &tm.tm_min, &seconds, &used) != 6 ||
+		seconds < 0 || seconds >= 61)
+		return false;
+	text += used;
+	if (*text == '+' || *text == '-')
+	{
+		sign = *text++;
+		if (sscanf(text, "%2d:%2d", &offset_hours, &offset_minutes) < 1)
+			return false;
+		if (sign == '-')
+		{
+			offset_hours = -offset_hours;
+			offset_minutes = -offset_minutes;
+		}
+	}
+	else if (*text != 'Z' && *text != '\0')
+		return false;
+
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	epoch = timegm(&tm) - offset_hours * 3600 - offset_minutes * 60;
+	*at = time_t_to_timestamptz(epoch) + (TimestampTz) (seconds * USECS_PER_SEC);
+	return true;
+}
+
+bool
+key_read_failover(const char *value, HaFailover *failover)
+{
+	json_object *object = parse_json(value, json_type_object);
+	const char *at;
+
+	memset(failover, 0, sizeof(*failover));
+	if (object == NULL)
+		return false;
+	copy_text(object, "leader", failover->leader, sizeof(failover->leader));
+	copy_text(object, "member", failover->member, sizeof(failover->member));
+	at = get_text(object, "scheduled_at");
+	if (at != NULL && !parse_moment(at, &failover->at))
+		return false;
+	return failover->leader[0] != '\0' || failover->member[0] != '\0';
+}
+
+int
+key_read_history(const char *value, HaFork *forks, int max)
+{
+	json_object *lines = parse_json(value, json_type_array);
+	int n = 0;
+
+	if (lines == NULL)
+		return 0;
+	for (size_t i = 0; i < json_object_array_length(lines) && n < max; i++)
+	{
+		json_object *line = json_object_array_get_idx(lines, i);
+		json_object *timeline;
+		json_object *end;
+
+		if (!json_object_is_type(line, json_type_array))
+			continue;
+		timeline = json_object_array_get_idx(line, 0);
+		end = json_object_array_get_idx(line, 1);
+		if (!json_object_is_type(timeline, json_type_int) ||
+			!json_object_is_type(end, json_type_int))
+			continue;
+		forks[n].timeline = (uint32) json_object_get_int64(timeline);
+		forks[n].end = (uint64) json_object_get_int64(end);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Writing
+ */
+
+static json_object *
+new_json(json_object *object)
+{
+	if (object == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	owner_tie(CurrentMemoryContext, object, free_json);
+	return object;
+}
+
+static void
+add_text(json_object *object, const char *field, const char *text)
+{
+	json_object_object_add(object, field, json_object_new_string(text));
+}
+
+static void
+add_number(json_object *object, const char *field, int64 number)
+{
+	json_object_object_add(object, field, json_object_new_int64(number));
+}
+
+static char *
+json_text(json_object *object)
+{
+	return pstrdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+															  JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+char *
+key_write_member(const HaMember *member, bool with_lsn)
+{
+	json_object *object = new_json(json_object_new_object());
+	const SharedMember *shown = &member->shown;
+	bool bracket = strchr(shown->host, ':') != NULL;
+	json_object *tags;
+
+	add_text(object, "conn_url",
+			 psprintf("postgres://%s%s%s:%d/postgres", bracket ? "[" : "", shown->host,
+					  bracket ? "]" : "", shown->port));
+	add_text(object, "state", shown->state);
+	add_text(object, "role", shown->role);
+	add_text(object, "version", PGCLUSTER_VERSION);
+	if (with_lsn && shown->lsn_known)
+		add_number(object, "xlog_location", (int64) shown->lsn);
+	if (shown->timeline != 0)
+		add_number(object, "timeline", shown->timeline);
+	if (shown->pending_restart)
+		json_object_object_add(object, "pending_restart", json_object_new_boolean(true));
+	tags = json_tokener_parse(shown->tags);
+	if (json_object_is_type(tags, json_type_object) && json_object_object_length(tags) > 0)
+		json_object_object_add(object, "tags", tags);
+	else
+		json_object_put(tags);
+	add_text(object, "instance", member->instance);
+	if (member->voted)
+		add_number(object, "vote", member->vote);
+	return json_text(object);
+}
+
+char *
+key_write_config(void)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	add_number(object, "ttl", DEFAULT_TTL);
+	add_number(object, "loop_wait", DEFAULT_LOOP_WAIT);
+	add_number(object, "retry_timeout", DEFAULT_RETRY_TIMEOUT);
+	add_number(object, "maximum_lag_on_failover", DEFAULT_MAXIMUM_LAG);
+	return json_text(object);
+}
+
+char *
+key_write_status(const HaStatus *status)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	add_number(object, "optime", (int64) status->optime);
+	add_number(object, "timeline", status->timeline);
+	return json_text(object);
+}
+
+/* The moment in UTC, in the form that parse_moment reads. */
+static char *
+write_moment(TimestampTz at)
+{
+	time_t epoch = (time_t) timestamptz_to_time_t(at);
+	struct tm tm;
+	char text[64];
+
+	gmtime_r(&epoch, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	return psprintf("%s.%06d+00:00", text,
+					(int) (((at % USECS_PER_SEC) + USECS_PER_SEC) % USECS_PER_SEC));
+}
+
+char *
+key_write_failover(const HaFailover *failover)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	if (failover->leader[0] != '\0')
+		add_text(object, "leader", failover->leader);
+	if (failover->member[0] != '\0')
+		add_text(object, "member", failover->member);
+	if (failover->at != 0)
+		add_text(object, "scheduled_at", write_moment(failover->at));
+	return json_text(object);
+}
+
+char *
+key_write_epoch(const char *leader)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	add_text(object, "leader", leader);
+	return json_text(object);
+}
+
+/* The line of "former" for the same fork, or NULL. */
+static json_object *
+find_line(json_object *former, uint32 timeline, uint64 end)
+{
+	for (size_t i = 0; former != NULL && i < json_object_array_length(former); i++)
+	{
+		json_object *line = json_object_array_get_idx(former, i);
+
+		if (json_object_is_type(line, json_type_array) &&
+			json_object_get_int64(json_object_array_get_idx(line, 0)) == (int64) timeline &&
+			json_object_get_int64(json_object_array_get_idx(line, 1)) == (int64) end)
+			return line;
+	}
+	return NULL;
+}
+
+static json_object *
+new_line(uint32 timeline, uint64 end, const char *leader)
+{
+	json_object *line = json_object_new_array();
+
+	json_object_array_add(line, json_object_new_int64(timeline));
+	json_object_array_add(line, json_object_new_int64((int64) end));
+	json_object_array_add(line, json_object_new_string("no recovery target specified"));
+	json_object_array_add(line, json_object_new_string(write_moment(GetCurrentTimestamp())));
+	json_object_array_add(line, json_object_new_string(leader));
+	return line;
+}
+
+char *
+key_write_history(uint32 timeline, const char *leader, const char *former)
+{
+	json_object *lines = new_json(json_object_new_array());
+	json_object *known = parse_json(former, json_type_array);
+	List *entries = readTimeLineHistory(timeline);
+
+	/* The newest stands first in the list, and last in the key. */
+	for (int i = list_length(entries) - 1; i >= 0; i--)
+	{
+		TimeLineHistoryEntry *entry = list_nth(entries, i);
+		json_object *line;
+
+		if (entry->end == InvalidXLogRecPtr)
+			continue;
+		line = find_line(known, entry->tli, entry->end);
+		json_object_array_add(lines, line ? json_object_get(line)
+										  : new_line(entry->tli, entry->end, leader));
+	}
+	return json_text(lines);
+}

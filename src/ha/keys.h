@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ * keys.h
+ *	  The keys of the store: their names and the JSON in them.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_HA_KEYS_H
+#define PGCLUSTER_HA_KEYS_H
+
+#include "datatype/timestamp.h"
+#include "utils/palloc.h"
+
+#include "ha/shared.h"
+
+/* The keys of a group, apart from those of its members. */
+typedef enum HaKey
+{
+	KEY_LEADER,		/* name of the leader, on its lease */
+	KEY_INITIALIZE, /* system identifier */
+	KEY_CONFIG,		/* settings of the group */
+	KEY_STATUS,		/* where the leader's WAL ends */
+	KEY_HISTORY,	/* the timelines before the present one */
+	KEY_FAILOVER,	/* a switchover that is asked for */
+	KEY_EPOCH,		/* written with each acquisition of the leader key, outlives it */
+	KEY_TIMELINE,	/* the highest timeline that a leader may have used */
+	N_HA_KEYS
+} HaKey;
+
+/* Settings of the group, from the config key. */
+typedef struct HaConfig
+{
+	int ttl;				   /* seconds */
+	int loop_wait;			   /* seconds */
+	int retry_timeout;		   /* seconds */
+	int64 maximum_lag;		   /* bytes */
+	int primary_start_timeout; /* seconds */
+	bool paused;
+} HaConfig;
+
+typedef struct HaStatus
+{
+	uint64 optime;
+	uint32 timeline;
+} HaStatus;
+
+typedef struct HaFailover
+{
+	char leader[HA_NAME_SIZE];
+	char member[HA_NAME_SIZE];
+	TimestampTz at; /* 0: at once */
+} HaFailover;
+
+/* What a member's key says. */
+typedef struct HaMember
+{
+	SharedMember shown;
+	char instance[64];
+	bool may_lead;
+	int priority;
+	bool voted;
+	int64 vote; /* the revision of the epoch key at which it voted */
+} HaMember;
+
+/* "/service/main/" */
+extern const char *key_scope_prefix(void);
+/* "/service/main/0/", or the above without groups */
+extern const char *key_group_prefix(int group_id);
+extern char *key_name(HaKey key); /* of the own group */
+extern char *key_name_in(int group_id, HaKey key);
+extern char *key_member_name(const char *member);
+
+/*
+ * Takes a key's full name apart.  False: not one of ours.  "member" is set
+ * for a member's key, else "key".
+ */
+extern bool key_parse_name(const char *name, int *group_id, HaKey *key, const char **member);
+
+/*
+ * Reading.  Values that are missing, of a wrong type or out of bounds leave
+ * the defaults; none of these throws for what it reads.  False: not JSON of
+ * the right kind at all.
+ */
+extern bool key_read_member(const char *value, HaMember *member);
+extern void key_read_config(const char *value, HaConfig *config);
+extern void key_read_status(const char *value, HaStatus *status);
+extern bool key_read_failover(const char *value, HaFailover *failover);
+extern int key_read_history(const char *value, HaFork *forks, int max);
+
+/* True when "value" is a JSON object; sets what it says of failover. */
+extern bool key_read_tags(const char *value, bool *may_lead, int *priority);
+
+/* Writing: JSON in the current memory context. */
+extern char *key_write_member(const HaMember *member, bool with_lsn);
+extern char *key_write_config(void);
+extern char *key_write_status(const HaStatus *status);
+extern char *key_write_failover(const HaFailover *failover);
+extern char *key_write_epoch(const char *leader);
+
+/*
+ * The history of a timeline from the server's history file, with what
+ * "former" (the present value or NULL) knows of the same lines.
+ */
+extern char *key_write_history(uint32 timeline, const char *leader, const char *former);
+
+#endif

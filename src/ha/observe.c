@@ -1,0 +1,590 @@
+/*-------------------------------------------------------------------------
+ * observe.c
+ *	  What the agent sees: the store through its watch, and this server.
+ *
+ * Keeps a copy of the keys of interest, brought up to date by each event,
+ * and makes of it the view that decide.c looks at and the picture that other
+ * processes see.  It writes nothing to the store and changes nothing in the
+ * server.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "access/xlog_internal.h"
+#include "miscadmin.h"
+#include "replication/walreceiver.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "ha/agent.h"
+#include "ha/server.h"
+#include "ha/settings.h"
+
+#define MAX_FORKS 1024
+
+/* A checkpoint before a switchover is not waited for longer than this. */
+#define CHECKPOINT_WAIT_US (30 * INT64CONST(1000000))
+
+/*
+ * The store
+ */
+
+AgentGroup *
+observe_group(int id)
+{
+	AgentGroup *group;
+
+	for (int i = 0; i < agent.ngroups; i++)
+		if (agent.groups[i].id == id)
+			return &agent.groups[i];
+	if (agent.ngroups == HA_MAX_GROUPS)
+		return NULL;
+	group = &agent.groups[agent.ngroups++];
+	memset(group, 0, sizeof(*group));
+	group->id = id;
+	return group;
+}
+
+AgentKey *
+observe_key(HaKey key)
+{
+	/* The own group is the first to be entered, see forget_store. */
+	return &observe_group(ha_own_group())->keys[key];
+}
+
+AgentMember *
+observe_member(int group_id, const char *name)
+{
+	for (int i = 0; i < agent.nmembers; i++)
+	{
+		AgentMember *m = &agent.members[i];
+
+		if (m->said.shown.group_id == group_id && strcmp(m->said.shown.name, name) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+/* Nothing is known of the store. */
+static void
+forget_store(void)
+{
+	MemoryContextReset(agent.store);
+	agent.nmembers = 0;
+	agent.ngroups = 0;
+	agent.members = MemoryContextAllocZero(agent.store, sizeof(AgentMember) * HA_MAX_MEMBERS);
+	agent.forks = MemoryContextAllocZero(agent.store, sizeof(HaFork) * MAX_FORKS);
+	agent.nforks = 0;
+	observe_group(ha_own_group());
+}
+
+static void
+apply_member(int group_id, const char *name, const DcsKeyValue *kv, int64 revision)
+{
+	AgentMember *m = observe_member(group_id, name);
+
+	if (m != NULL && m->key.seen_revision >= revision)
+		return;
+	if (kv->deleted)
+	{
+		if (m != NULL)
+			*m = agent.members[--agent.nmembers];
+		return;
+	}
+	if (m == NULL)
+	{
+		if (agent.nmembers == HA_MAX_MEMBERS)
+			return;
+		m = &agent.members[agent.nmembers++];
+	}
+	memset(m, 0, sizeof(*m));
+	m->said.shown.group_id = group_id;
+	strlcpy(m->said.shown.name, name, HA_NAME_SIZE);
+	key_read_member(kv->value, &m->said);
+	m->key.create_revision = kv->create_revision;
+	m->key.mod_revision = kv->mod_revision;
+	m->key.lease = kv->lease;
+	m->key.seen_revision = revision;
+}
+
+/* What is derived from a key of the own group. */
+static void
+digest_key(HaKey key, const AgentKey *stored)
+{
+	switch (key)
+	{
+		case KEY_LEADER:
+			if (stored->value != NULL)
+				agent.vacant_us = 0;
+			else if (agent.vacant_us == 0)
+				agent.vacant_us = clock_now_us();
+			break;
+		case KEY_CONFIG:
+			key_read_config(stored->value, &agent.config);
+			break;
+		case KEY_STATUS:
+			key_read_status(stored->value, &agent.status);
+			break;
+		case KEY_HISTORY:
+			agent.nforks = key_read_history(stored->value, agent.forks, MAX_FORKS);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+apply_key(int group_id, HaKey key, const DcsKeyValue *kv, int64 revision)
+{
+	AgentGroup *group = observe_group(group_id);
+	AgentKey *stored;
+
+	if (group == NULL)
+		return;
+	stored = &group->keys[key];
+	if (stored->seen_revision >= revision)
+		return;
+	if (stored->value != NULL)
+		pfree(stored->value);
+	memset(stored, 0, sizeof(*stored));
+	stored->seen_revision = revision;
+	if (!kv->deleted)
+	{
+		stored->value = MemoryContextStrdup(agent.store, kv->value);
+		stored->create_revision = kv->create_revision;
+		stored->mod_revision = kv->mod_revision;
+		stored->lease = kv->lease;
+	}
+	if (group_id == ha_own_group())
+		digest_key(key, stored);
+}
+
+/* News of one key as of "revision"; what is older than what is known is passed over. */
+void
+observe_apply(const DcsKeyValue *kv, int64 revision)
+{
+	int group_id;
+	HaKey key;
+	const char *member;
+
+	agent.changed = true;
+	if (!key_parse_name(kv->key, &group_id, &key, &member))
+		return;
+	if (member != NULL)
+		apply_member(group_id, member, kv, revision);
+	else
+		apply_key(group_id, key, kv, revision);
+}
+
+void
+observe_store(void *arg, const DcsEvents *events)
+{
+	MemoryContext former = MemoryContextSwitchTo(agent.cycle);
+
+	agent.connected = events->connected;
+	agent.changed = true;
+	if (events->reset)
+		forget_store();
+	for (int i = 0; i < events->nkvs; i++)
+		observe_apply(&events->kvs[i], events->kvs[i].mod_revision);
+	if (events->reset)
+	{
+		agent.seen = true;
+		/* What is not there was not told of. */
+		for (int key = 0; key < N_HA_KEYS; key++)
+			if (observe_key(key)->value == NULL)
+				digest_key(key, observe_key(key));
+	}
+	if (events->revision > agent.revision)
+		agent.revision = events->revision;
+	MemoryContextSwitchTo(former);
+}
+
+HaLease
+observe_lease(void)
+{
+	AgentKey *leader = observe_key(KEY_LEADER);
+
+	if (!agent.seen)
+		return LEASE_UNKNOWN;
+	if (leader->value == NULL)
+		return LEASE_FREE;
+	if (strcmp(leader->value, config_node_name) != 0)
+		return LEASE_OTHER;
+	return agent.lease != 0 && leader->lease == agent.lease ? LEASE_MINE : LEASE_EARLIER;
+}
+
+/*
+ * This server
+ */
+
+static HaRole
+present_role(void)
+{
+	switch (GetRecoveryState())
+	{
+		case RECOVERY_STATE_CRASH:
+			return HA_STARTING;
+		case RECOVERY_STATE_ARCHIVE:
+			return HA_REPLICA;
+		case RECOVERY_STATE_DONE:
+			break;
+	}
+	return HA_PRIMARY;
+}
+
+static void
+observe_position(AgentSelf *self)
+{
+	TimeLineID timeline = 0;
+	XLogRecPtr lsn;
+
+	if (self->role == HA_PRIMARY)
+	{
+		lsn = GetFlushRecPtr(&timeline);
+		self->position_known = true;
+	}
+	else
+	{
+		TimeLineID received_timeline = 0;
+		XLogRecPtr received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
+
+		lsn = GetXLogReplayRecPtr(&timeline);
+		if (received > lsn)
+		{
+			lsn = received;
+			timeline = received_timeline;
+		}
+		/* Consistency is reached only after all WAL of before a crash. */
+		self->position_known =
+			self->role == HA_REPLICA && lsn != 0 && (HotStandbyActive() || !EnableHotStandby);
+	}
+	self->position.timeline = timeline;
+	self->position.lsn = lsn;
+}
+
+void
+observe_self(void)
+{
+	AgentSelf *self = &agent.self;
+	HaRole role = present_role();
+
+	if (role != HA_STARTING)
+		self->starting_since = 0;
+	else if (self->starting_since == 0)
+		self->starting_since = clock_now_us();
+	self->role = role;
+	observe_position(self);
+	self->streaming = role == HA_REPLICA && server_is_streaming();
+	self->promoting = role == HA_REPLICA && PromoteIsTriggered();
+	key_read_tags(config_tags, &self->may_lead, &self->priority);
+}
+
+/*
+ * The view
+ */
+
+static int64
+present_election(void)
+{
+	return observe_key(KEY_EPOCH)->mod_revision;
+}
+
+static bool
+is_foreign(void)
+{
+	const char *initialize = observe_key(KEY_INITIALIZE)->value;
+	char own[32];
+
+	if (initialize == NULL || initialize[0] == '\0')
+		return false;
+	snprintf(own, sizeof(own), UINT64_FORMAT, GetSystemIdentifier());
+	return strcmp(initialize, own) != 0;
+}
+
+/*
+ * The key of this name was written by another server, or by another data
+ * directory; once that has gone, its lease and so its key go too.
+ */
+static bool
+is_name_taken(const AgentMember *own)
+{
+	return own != NULL && own->said.instance[0] != '\0' &&
+		   strcmp(own->said.instance, ha_instance()) != 0;
+}
+
+/* The epoch key names the last leader, and no acquisition goes without writing it. */
+static bool
+has_led_last(void)
+{
+	const char *epoch = observe_key(KEY_EPOCH)->value;
+
+	return epoch != NULL && strcmp(epoch, key_write_epoch(config_node_name)) == 0 &&
+		   agent.self.position.lsn + agent.config.maximum_lag >= agent.status.optime &&
+		   agent.self.position.timeline >= agent.status.timeline;
+}
+
+static int
+view_peers(HaPeer *peers)
+{
+	int64 election = present_election();
+	int n = 0;
+
+	for (int i = 0; i < agent.nmembers; i++)
+	{
+		const AgentMember *m = &agent.members[i];
+		HaPeer *peer = &peers[n];
+
+		if (m->said.shown.group_id != ha_own_group() ||
+			strcmp(m->said.shown.name, config_node_name) == 0)
+			continue;
+		strlcpy(peer->name, m->said.shown.name, HA_NAME_SIZE);
+		peer->may_lead = m->said.may_lead && strcmp(m->said.shown.state, "stopping") != 0;
+		peer->priority = m->said.priority;
+		peer->voted = m->said.voted && m->said.vote == election;
+		peer->position.timeline = m->said.shown.timeline;
+		peer->position.lsn = m->said.shown.lsn;
+		n++;
+	}
+	return n;
+}
+
+/* What the history says of this member, with and without a leader. */
+static void
+view_history(HaView *view)
+{
+	AgentKey *leader = observe_key(KEY_LEADER);
+	AgentMember *m;
+	HaPosition theirs;
+	bool settled;
+
+	if (leader->value == NULL)
+	{
+		view->diverged =
+			ha_is_diverged(view->position, agent.status.timeline, agent.forks, agent.nforks);
+		return;
+	}
+	m = observe_member(ha_own_group(), leader->value);
+	if (m == NULL)
+		return;
+	theirs.timeline = m->said.shown.timeline;
+	theirs.lsn = m->said.shown.lsn;
+	settled =
+		strcmp(m->said.shown.role, "primary") == 0 || strcmp(m->said.shown.role, "master") == 0;
+	view->leader_behind =
+		theirs.timeline < view->position.timeline ||
+		(!settled && theirs.timeline == view->position.timeline && theirs.lsn < view->position.lsn);
+	/* Only a history that was written in this timeline tells of its fork. */
+	if (settled && agent.status.timeline >= theirs.timeline)
+		view->diverged = ha_is_diverged(view->position, theirs.timeline, agent.forks, agent.nforks);
+}
+
+static bool
+is_following(void)
+{
+	AgentKey *leader = observe_key(KEY_LEADER);
+	AgentMember *m;
+
+	if (leader->value == NULL)
+		return false;
+	m = observe_member(ha_own_group(), leader->value);
+	/* Without an address there is nothing to follow yet. */
+	if (m == NULL || m->said.shown.host[0] == '\0')
+		return true;
+	return server_follows(ha_primary_conninfo(m->said.shown.host, m->said.shown.port));
+}
+
+/* Starts anew whenever the failover key is another one. */
+static void
+track_switchover(const AgentKey *failover, bool due)
+{
+	AgentSwitchover *s = &agent.switchover;
+	int64 revision = due ? failover->mod_revision : 0;
+
+	if (s->failover_revision != revision)
+	{
+		bool same = s->closed_us != 0 && revision != 0;
+
+		/* A key that was only filled in goes on where it was. */
+		if (!same)
+			memset(s, 0, sizeof(*s));
+		s->failover_revision = revision;
+		s->since_us = clock_now_us();
+	}
+	if (s->checkpoint_us != 0 && !s->checkpointed)
+		s->checkpointed = server_checkpointed_since(s->checkpoint_lsn) ||
+						  clock_now_us() - s->checkpoint_us > CHECKPOINT_WAIT_US;
+}
+
+static void
+view_candidate(HaView *view, const char *name)
+{
+	HaSwitchover *s = &view->switchover;
+	XLogRecPtr has = InvalidXLogRecPtr;
+
+	strlcpy(s->candidate, name, HA_NAME_SIZE);
+	s->candidate_is_self = strcmp(name, config_node_name) == 0;
+	for (int i = 0; i < view->npeers; i++)
+	{
+		const HaPeer *peer = &view->peers[i];
+
+		if (strcmp(peer->name, name) != 0)
+			continue;
+		s->candidate_live = true;
+		s->candidate_may_lead = peer->may_lead;
+		if (peer->position.timeline == view->position.timeline)
+			has = peer->position.lsn;
+	}
+	if (view->lease != LEASE_MINE)
+		return;
+	s->candidate_streams = server_standby_has(name, &has);
+	s->candidate_near = has + agent.config.maximum_lag >= view->position.lsn;
+	s->candidate_has_all = has >= view->position.lsn;
+}
+
+static void
+view_switchover(HaView *view)
+{
+	const AgentKey *failover = observe_key(KEY_FAILOVER);
+	HaSwitchover *s = &view->switchover;
+	HaFailover asked;
+	bool due = failover->value != NULL && key_read_failover(failover->value, &asked) &&
+			   asked.member[0] != '\0' && asked.at <= GetCurrentTimestamp();
+
+	/* It is about the present leader; without one, about the last. */
+	if (due && view->lease != LEASE_FREE && asked.leader[0] != '\0' &&
+		(observe_key(KEY_LEADER)->value == NULL ||
+		 strcmp(asked.leader, observe_key(KEY_LEADER)->value) != 0))
+		due = false;
+
+	track_switchover(failover, due);
+	if (!due)
+		return;
+	s->asked = true;
+	s->since_us = agent.switchover.since_us;
+	s->closed_us = agent.switchover.closed_us;
+	s->checkpointed = agent.switchover.checkpointed;
+	view_candidate(view, asked.member);
+}
+
+/* The view as of now, in the cycle's context. */
+void
+observe_view(HaView *view)
+{
+	const AgentSelf *self = &agent.self;
+	AgentMember *own;
+	HaPeer *peers;
+
+	memset(view, 0, sizeof(*view));
+	strlcpy(view->name, config_node_name, HA_NAME_SIZE);
+	view->role = self->role;
+	view->position = self->position;
+	view->position_known = self->position_known;
+	view->may_lead = self->may_lead;
+	view->priority = self->priority;
+	view->promoting = self->promoting;
+	view->lease = LEASE_UNKNOWN;
+	if (!agent.seen)
+		return;
+
+	own = observe_member(ha_own_group(), config_node_name);
+	peers = palloc0(sizeof(HaPeer) * HA_MAX_MEMBERS);
+	view->npeers = view_peers(peers);
+	view->peers = peers;
+	view->lease = observe_lease();
+	view->voted = own != NULL && own->said.voted && own->said.vote == present_election();
+	view->name_taken = is_name_taken(own);
+	view->foreign = is_foreign();
+	view->start_overdue =
+		self->starting_since != 0 && clock_now_us() - self->starting_since >
+										 agent.config.primary_start_timeout * INT64CONST(1000000);
+	view->proven = ha_fence_is_open() || (agent.fence_shut && agent.lease != 0);
+	view->led_last = has_led_last();
+	view->never_led = observe_key(KEY_EPOCH)->value == NULL;
+	view->lagging = self->position.lsn + agent.config.maximum_lag < agent.status.optime;
+	view->paused = agent.config.paused;
+	view->vacant_us = agent.vacant_us;
+	view->following = is_following();
+	view_history(view);
+	view_switchover(view);
+}
+
+/*
+ * The picture for others
+ */
+
+static bool
+publish_leader(SharedGroup *shared, AgentGroup *group)
+{
+	const AgentKey *key = &group->keys[KEY_LEADER];
+	AgentMember *m = key->value == NULL ? NULL : observe_member(group->id, key->value);
+	GroupLeader leader = {0};
+	HaStatus status;
+	bool differs;
+
+	leader.group_id = group->id;
+	if (m != NULL && m->said.shown.host[0] != '\0')
+	{
+		strlcpy(leader.member, key->value, sizeof(leader.member));
+		strlcpy(leader.host, m->said.shown.host, sizeof(leader.host));
+		leader.port = m->said.shown.port;
+		leader.epoch = (uint64) key->create_revision;
+	}
+	key_read_status(group->keys[KEY_STATUS].value, &status);
+	shared->optime = status.optime;
+	differs = memcmp(&shared->leader, &leader, sizeof(leader)) != 0;
+	shared->leader = leader;
+	return differs;
+}
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	int x = ((const AgentGroup *const *) a)[0]->id;
+	int y = ((const AgentGroup *const *) b)[0]->id;
+
+	return x < y ? -1 : x > y;
+}
+
+void
+observe_publish(void)
+{
+	AgentGroup *sorted[HA_MAX_GROUPS];
+	AgentKey *leader = observe_key(KEY_LEADER);
+	bool grew;
+
+	for (int i = 0; i < agent.ngroups; i++)
+		sorted[i] = &agent.groups[i];
+	qsort(sorted, agent.ngroups, sizeof(sorted[0]), compare_groups);
+
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	ha_shared->connected = agent.connected;
+	ha_shared->role = agent.self.role;
+	ha_shared->lease_holder = observe_lease();
+	strlcpy(ha_shared->holder, leader->value ? leader->value : "", HA_NAME_SIZE);
+	ha_shared->epoch = (uint64) leader->create_revision;
+	ha_shared->ttl = agent.lease_ttl > 0 ? agent.lease_ttl : agent.config.ttl;
+	ha_shared->loop_wait = agent.config.loop_wait;
+	ha_shared->paused = agent.config.paused;
+	strlcpy(ha_shared->refusal, agent.decision.action == HA_REFUSE ? agent.decision.reason : "",
+			HA_REASON_SIZE);
+	grew = ha_shared->ngroups != agent.ngroups;
+	ha_shared->ngroups = agent.ngroups;
+	for (int i = 0; i < agent.ngroups; i++)
+		grew |= publish_leader(&ha_shared->groups[i], sorted[i]);
+	ha_shared->nmembers = agent.nmembers;
+	for (int i = 0; i < agent.nmembers; i++)
+		ha_shared->members[i] = agent.members[i].said.shown;
+	LWLockRelease(ha_shared->lock);
+
+	if (grew)
+	{
+		pg_atomic_fetch_add_u64(&ha_shared->generation, 1);
+		ConditionVariableBroadcast(&ha_shared->leaders_cv);
+	}
+	agent.changed = false;
+}

@@ -1,0 +1,467 @@
+/*-------------------------------------------------------------------------
+ * server.c
+ *	  What the agent asks of, and does to, its own server.
+ *
+ * The agent has no database connection, so all of this goes through shared
+ * memory, the files that the server itself obeys, and signals to the
+ * postmaster.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "access/timeline.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogrecovery.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "port.h"
+#include "postmaster/bgwriter.h"
+#include "postmaster/interrupt.h"
+#include "postmaster/postmaster.h"
+#include "replication/walreceiver.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/fd.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "ha/server.h"
+
+#define AUTO_CONF_TEMPORARY PG_AUTOCONF_FILENAME ".pgcluster"
+#define REJOIN_FILE "pgcluster.rejoin"
+/* What the history file of a timeline says that this server did not use. */
+#define SKIPPED_TIMELINE "skipped by pgcluster"
+#define REJOIN_PROGRAM "pgcluster_node"
+
+/* How long sessions have to end by themselves before a demotion ends them. */
+#define SESSIONS_WAIT_US 200000
+#define RELOAD_WAIT_US 200000
+
+/*
+ * Replication
+ */
+
+bool
+server_is_streaming(void)
+{
+	bool streaming;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	streaming = WalRcv->walRcvState == WALRCV_STREAMING;
+	SpinLockRelease(&WalRcv->mutex);
+	return streaming;
+}
+
+/* The process id of the walsender whose client goes by "name", or 0. */
+static pid_t
+find_walsender(const char *name)
+{
+	pid_t pid = 0;
+	int n = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= n && pid == 0; i++)
+	{
+		PgBackendStatus *status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
+
+		if (status->st_backendType == B_WAL_SENDER && strcmp(status->st_appname, name) == 0)
+			pid = status->st_procpid;
+	}
+	pgstat_clear_backend_activity_snapshot();
+	return pid;
+}
+
+bool
+server_standby_has(const char *name, XLogRecPtr *has)
+{
+	pid_t pid = find_walsender(name);
+	bool found = false;
+
+	if (pid == 0)
+		return false;
+	for (int i = 0; i < max_wal_senders && !found; i++)
+	{
+		WalSnd *sender = &WalSndCtl->walsnds[i];
+
+		SpinLockAcquire(&sender->mutex);
+		if (sender->pid == pid)
+		{
+			found = true;
+			if (sender->flush > *has)
+				*has = sender->flush;
+		}
+		SpinLockRelease(&sender->mutex);
+	}
+	return found;
+}
+
+/*
+ * Checkpoints
+ */
+
+XLogRecPtr
+server_start_checkpoint(void)
+{
+	XLogRecPtr lsn = GetXLogInsertRecPtr();
+
+	RequestCheckpoint(CHECKPOINT_IMMEDIATE | CHECKPOINT_FORCE);
+	return lsn;
+}
+
+bool
+server_checkpointed_since(XLogRecPtr lsn)
+{
+	XLogRecPtr redo;
+	TimeLineID timeline;
+
+	GetOldestRestartPoint(&redo, &timeline);
+	return redo >= lsn;
+}
+
+/*
+ * Following
+ */
+
+bool
+server_follows(const char *conninfo)
+{
+	return PrimaryConnInfo != NULL && strcmp(PrimaryConnInfo, conninfo) == 0;
+}
+
+/* Is this line of a configuration file about primary_conninfo? */
+static bool
+is_conninfo_line(const char *line)
+{
+	static const char name[] = "primary_conninfo";
+
+	while (*line == ' ' || *line == '\t')
+		line++;
+	return pg_strncasecmp(line, name, sizeof(name) - 1) == 0 &&
+		   strchr(" \t='", line[sizeof(name) - 1]) != NULL;
+}
+
+/* The contents of postgresql.auto.conf with another primary_conninfo. */
+static char *
+rewrite_auto_conf(const char *conninfo)
+{
+	StringInfoData out;
+	FILE *file = AllocateFile(PG_AUTOCONF_FILENAME, "r");
+	char *line = NULL;
+	size_t size = 0;
+
+	initStringInfo(&out);
+	if (file == NULL && errno != ENOENT)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open file \"%s\": %m", PG_AUTOCONF_FILENAME)));
+	while (file != NULL && getline(&line, &size, file) > 0)
+	{
+		if (is_conninfo_line(line))
+			continue;
+		appendStringInfoString(&out, line);
+		if (out.data[out.len - 1] != '\n')
+			appendStringInfoChar(&out, '\n');
+	}
+	free(line);
+	if (file != NULL)
+		FreeFile(file);
+
+	appendStringInfoString(&out, "primary_conninfo = '");
+	for (const char *p = conninfo; *p; p++)
+	{
+		if (*p == '\'' || *p == '\\')
+			appendStringInfoChar(&out, *p);
+		appendStringInfoChar(&out, *p);
+	}
+	appendStringInfoString(&out, "'\n");
+	return out.data;
+}
+
+/* Writes a file so that it is on disk, whole, when this returns. */
+static void
+write_file(const char *path, const char *contents)
+{
+	size_t length = strlen(contents);
+	int fd = OpenTransientFile(path, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(), errmsg("could not create file \"%s\": %m", path)));
+	errno = 0;
+	if (write(fd, contents, length) != (ssize_t) length)
+	{
+		if (errno == 0)
+			errno = ENOSPC;
+		ereport(ERROR,
+				(errcode_for_file_access(), errmsg("could not write file \"%s\": %m", path)));
+	}
+	if (pg_fsync(fd) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(), errmsg("could not fsync file \"%s\": %m", path)));
+	if (CloseTransientFile(fd) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(), errmsg("could not close file \"%s\": %m", path)));
+	fsync_fname(".", true);
+}
+
+static void
+set_conninfo(const char *conninfo)
+{
+	LWLockAcquire(AutoFileLock, LW_EXCLUSIVE);
+	write_file(AUTO_CONF_TEMPORARY, rewrite_auto_conf(conninfo));
+	durable_rename(AUTO_CONF_TEMPORARY, PG_AUTOCONF_FILENAME, ERROR);
+	LWLockRelease(AutoFileLock);
+}
+
+void
+server_follow(const char *conninfo)
+{
+	set_conninfo(conninfo);
+	kill(PostmasterPid, SIGHUP);
+}
+
+/*
+ * Promotion
+ */
+
+/*
+ * The server takes the first timeline of which it finds no history file.  A
+ * timeline that another leader may have used, but whose history never came
+ * here, gets a file that nobody will take for an ancestor of anything: the
+ * fork it tells of lies before all WAL there is.
+ */
+static void
+skip_timeline(TimeLineID timeline)
+{
+	char path[MAXPGPATH];
+	char temporary[MAXPGPATH];
+	XLogRecPtr start = wal_segment_size;
+
+	TLHistoryFilePath(path, timeline);
+	snprintf(temporary, sizeof(temporary), "%s.pgcluster", path);
+	write_file(temporary, psprintf("1\t%X/%X\t%s\n", LSN_FORMAT_ARGS(start), SKIPPED_TIMELINE));
+	durable_rename(temporary, path, ERROR);
+}
+
+/* The newest timeline that pg_wal has a history file of, or 0. */
+static TimeLineID
+newest_history(void)
+{
+	DIR *dir = opendir(XLOGDIR);
+	struct dirent *entry;
+	TimeLineID newest = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (IsTLHistoryFileName(entry->d_name))
+			newest = Max(newest, (TimeLineID) strtoul(entry->d_name, NULL, 16));
+	if (dir != NULL)
+		closedir(dir);
+	return newest;
+}
+
+static bool
+is_skipped(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char line[256] = "";
+
+	if (file == NULL)
+		return false;
+	if (fgets(line, sizeof(line), file) == NULL)
+		line[0] = '\0';
+	fclose(file);
+	return strstr(line, SKIPPED_TIMELINE) != NULL;
+}
+
+/*
+ * A crash may come between the file of a skipped timeline and that of the
+ * timeline after it.  Recovery, which goes for the newest, would then refuse
+ * to start.  Must not throw.
+ */
+void
+server_forget_skipped_timelines(void)
+{
+	TimeLineID newest;
+	char path[MAXPGPATH];
+
+	while ((newest = newest_history()) != 0)
+	{
+		TLHistoryFilePath(path, newest);
+		if (!is_skipped(path) || unlink(path) != 0)
+			break;
+	}
+}
+
+void
+server_promote(uint32 timeline)
+{
+	TimeLineID own;
+
+	if (PromoteIsTriggered())
+		return;
+	GetXLogReplayRecPtr(&own);
+	for (TimeLineID t = own + 1; t < timeline; t++)
+		if (!existsTimeLineHistory(t))
+			skip_timeline(t);
+
+	write_file(PROMOTE_SIGNAL_FILE, "");
+	if (kill(PostmasterPid, SIGUSR1) != 0)
+		ereport(ERROR, (errmsg("could not send a signal to the postmaster: %m")));
+}
+
+/*
+ * Demotion
+ */
+
+static int
+end_sessions(void)
+{
+	int n = pgstat_fetch_stat_numbackends();
+	int sessions = 0;
+
+	for (int i = 1; i <= n; i++)
+	{
+		PgBackendStatus *status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
+
+		if (status->st_backendType == B_BACKEND)
+		{
+			sessions++;
+			kill(status->st_procpid, SIGTERM);
+		}
+	}
+	pgstat_clear_backend_activity_snapshot();
+	return sessions;
+}
+
+/*
+ * The crash-restart would end them as well, but with a message that speaks of
+ * a crash and of memory that may be corrupted.
+ */
+static void
+end_sessions_and_wait(void)
+{
+	int64 until = clock_now_us() + SESSIONS_WAIT_US;
+
+	while (end_sessions() > 0 && clock_now_us() < until)
+		pg_usleep(5000);
+}
+
+/* The postmaster passes the signal on when it has read its files anew. */
+static void
+reload_and_wait(void)
+{
+	int64 until = clock_now_us() + RELOAD_WAIT_US;
+
+	ConfigReloadPending = false;
+	kill(PostmasterPid, SIGHUP);
+	while (!ConfigReloadPending && clock_now_us() < until)
+		pg_usleep(1000);
+}
+
+void
+server_demote(void)
+{
+	/* A promotion that was asked for and not carried out must not be now. */
+	unlink(PROMOTE_SIGNAL_FILE);
+	write_file(STANDBY_SIGNAL_FILE, "");
+	set_conninfo("");
+	end_sessions_and_wait();
+	reload_and_wait();
+
+	if (!restart_after_crash)
+		ereport(LOG, (errmsg("the server will stop instead of coming back as a standby"),
+					  errhint("Set restart_after_crash to on.")));
+	ereport(LOG, (errmsg("restarting all server processes to come back as a standby")));
+
+	/* An exit that the postmaster takes for a crash: it then starts anew in recovery. */
+	_exit(2);
+}
+
+/*
+ * Rejoining
+ */
+
+static bool
+is_supervised(void)
+{
+	const char *pid = getenv("PGCLUSTER_NODE_PID");
+
+	return pid != NULL && atoi(pid) > 1 && kill(atoi(pid), 0) == 0;
+}
+
+static void
+close_files(void)
+{
+	int max = (int) sysconf(_SC_OPEN_MAX);
+
+	for (int fd = 3; fd < Min(max, 65536); fd++)
+		close(fd);
+}
+
+/* In the child of the agent: becomes a process that outlives the server. */
+static void
+exec_detached(const char *program)
+{
+	char *const argv[] = {unconstify(char *, program), "rejoin", "-D", DataDir, NULL};
+
+	sigset_t none;
+
+	if (setsid() < 0 || fork() != 0)
+		_exit(0);
+	close_files();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Its messages go where those of the server go. */
+	execv(program, argv);
+	_exit(127);
+}
+
+static bool
+start_detached_rejoin(void)
+{
+	char program[MAXPGPATH];
+	pid_t pid;
+	int status;
+
+	strlcpy(program, my_exec_path, sizeof(program));
+	get_parent_directory(program);
+	join_path_components(program, program, REJOIN_PROGRAM);
+	if (access(program, X_OK) != 0)
+	{
+		ereport(LOG, (errcode_for_file_access(),
+					  errmsg("could not find \"%s\" to rejoin the cluster: %m", program),
+					  errhint("Run \"pgcluster_node rejoin -D %s\".", DataDir)));
+		return false;
+	}
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		exec_detached(program);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	return true;
+}
+
+bool
+server_rejoin(const char *conninfo)
+{
+	write_file(REJOIN_FILE, psprintf("%s\n", conninfo));
+	if (is_supervised())
+	{
+		kill(PostmasterPid, SIGINT);
+		return true;
+	}
+	return start_detached_rejoin();
+}

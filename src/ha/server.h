@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ * server.h
+ *	  What the agent asks of, and does to, its own server.
+ *
+ * All of it works without a database connection.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_HA_SERVER_H
+#define PGCLUSTER_HA_SERVER_H
+
+#include "access/xlogdefs.h"
+
+/* True when WAL arrives from another server. */
+extern bool server_is_streaming(void);
+
+/*
+ * True when a standby of that name streams from this server; moves "has" up
+ * to what it confirmed to have on disk.
+ */
+extern bool server_standby_has(const char *name, XLogRecPtr *has);
+
+/* Starts a checkpoint; server_checkpointed_since tells when it is done. */
+extern XLogRecPtr server_start_checkpoint(void);
+extern bool server_checkpointed_since(XLogRecPtr lsn);
+
+/* Is primary_conninfo this one?  Makes it so, without a restart. */
+extern bool server_follows(const char *conninfo);
+extern void server_follow(const char *conninfo);
+
+/*
+ * Makes the startup process end recovery, on "timeline" unless that or a
+ * later one is known to have been used.
+ */
+extern void server_promote(uint32 timeline);
+
+/* To be called before each start of recovery; see skip_timeline. */
+extern void server_forget_skipped_timelines(void);
+
+/*
+ * Ends the sessions and comes back as a standby that streams from nobody,
+ * in the same postmaster.  Does not return.
+ */
+extern void server_demote(void) pg_attribute_noreturn();
+
+/*
+ * Has the data directory brought in line with the server at "conninfo", which
+ * takes a stop of this server.  False: it is on its way already, or cannot
+ * be started.
+ */
+extern bool server_rejoin(const char *conninfo);
+
+#endif

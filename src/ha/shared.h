@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ * shared.h
+ *	  The shared memory of high availability, for the files of ha/ only.
+ *
+ * The agent is the only writer of all but the request.  Readers elsewhere
+ * in the library go through ha/state.h.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_HA_SHARED_H
+#define PGCLUSTER_HA_SHARED_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#include "ha/decide.h"
+#include "ha/state.h"
+
+#define HA_MAX_MEMBERS 256
+#define HA_MAX_GROUPS 64
+#define HA_MAX_EVENTS 200
+#define HA_TAGS_SIZE 1024
+#define HA_STATE_SIZE 32
+#define HA_REASON_SIZE 256
+
+typedef struct SharedMember
+{
+	int group_id;
+	char name[HA_NAME_SIZE];
+	char host[256];
+	int port;
+	char role[HA_STATE_SIZE];
+	char state[HA_STATE_SIZE];
+	uint32 timeline;
+	uint64 lsn;
+	bool lsn_known;
+	bool pending_restart;
+	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
+} SharedMember;
+
+typedef struct SharedGroup
+{
+	GroupLeader leader; /* member[0] == '\0': none */
+	uint64 optime;		/* of the leader, as last published */
+} SharedGroup;
+
+typedef struct SharedEvent
+{
+	TimestampTz at;
+	char decision[HA_STATE_SIZE];
+	char reason[HA_REASON_SIZE];
+} SharedEvent;
+
+/* A wish of a session, which the agent carries out; one at a time. */
+typedef enum HaRequestState
+{
+	HA_REQUEST_NONE,
+	HA_REQUEST_WAITING, /* the agent has not seen it */
+	HA_REQUEST_TAKEN,
+	HA_REQUEST_DONE,
+	HA_REQUEST_FAILED
+} HaRequestState;
+
+typedef struct HaRequest
+{
+	uint64 id; /* 0: nobody's */
+	HaRequestState state;
+	int group_id;
+	char candidate[HA_NAME_SIZE]; /* empty: the best */
+	TimestampTz at;				  /* 0: at once */
+	int sqlstate;
+	char message[HA_REASON_SIZE]; /* done: who will lead; failed: why not */
+	char hint[HA_REASON_SIZE];
+} HaRequest;
+
+typedef struct HaShared
+{
+	/* Read by every commit, without a lock. */
+	pg_atomic_uint64 deadline_us; /* until when this server may commit; 0: the fence is closed */
+	pg_atomic_uint64 generation;  /* of the leaders */
+
+	/* For the postmaster at its exit, which takes no lock. */
+	pg_atomic_uint64 lease;
+
+	ConditionVariable fence_cv;	  /* the fence was opened */
+	ConditionVariable leaders_cv; /* the generation grew */
+	ConditionVariable request_cv; /* the request moved on */
+
+	LWLock *lock; /* guards all below */
+	Latch *agent_latch;
+	pid_t agent_pid;
+	bool connected; /* the store is being watched */
+	HaRole role;
+	HaLease lease_holder;
+	char holder[HA_NAME_SIZE];
+	uint64 epoch; /* of the present leader of the own group */
+	int ttl;
+	int loop_wait;
+	bool paused;
+	char refusal[HA_REASON_SIZE]; /* why this server takes no part; empty: it does */
+	int nmembers;
+	SharedMember members[HA_MAX_MEMBERS];
+	int ngroups;
+	SharedGroup groups[HA_MAX_GROUPS];
+	uint64 nevents; /* ever recorded */
+	SharedEvent events[HA_MAX_EVENTS];
+	uint64 last_request;
+	HaRequest request;
+} HaShared;
+
+extern HaShared *ha_shared;
+
+/* The group this server belongs to (0 when there are no groups). */
+extern int ha_own_group(void);
+
+/* Asks for the shared memory and has the lease given back at exit; from ha_init. */
+extern void ha_state_init(void);
+
+/* True when the deadline is ahead. */
+extern bool ha_fence_is_open(void);
+
+/* Moves the deadline; 0 closes the fence.  Wakes those who wait behind it. */
+extern void ha_fence_set(int64 deadline_us);
+
+/* Adds a line to what cluster_events() shows. */
+extern void ha_event_record(const char *decision, const char *reason);
+
+#endif
