@@ -11,6 +11,7 @@
 #define PGCLUSTER_BASE_COMPAT_H
 
 #include "fmgr.h"
+#include "nodes/plannodes.h"
 
 #if PG_VERSION_NUM < 150000
 #error "pgcluster needs PostgreSQL 15 or newer"
@@ -56,6 +57,41 @@ server_major_version(void)
 #else
 #define user_owns_relation(relid) pg_class_ownercheck(relid, GetUserId())
 #define truncate_relations(rels, relids) ExecuteTruncateGuts(rels, relids, NIL, DROP_CASCADE, false)
+#endif
+
+/*
+ * Since 16 the permissions to check are kept apart from the range table.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
+
+static inline void
+compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *copy)
+{
+	if (copy->perminfoindex != 0)
+	{
+		RTEPermissionInfo *info = getRTEPermissionInfo(query->rteperminfos, copy);
+
+		statement->permInfos = lappend(statement->permInfos, copyObject(info));
+		copy->perminfoindex = list_length(statement->permInfos);
+	}
+}
+
+static inline void
+compat_forget_permissions(RangeTblEntry *rte)
+{
+	rte->perminfoindex = 0;
+}
+#else
+static inline void
+compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *copy)
+{
+}
+
+static inline void
+compat_forget_permissions(RangeTblEntry *rte)
+{
+}
 #endif
 
 #endif

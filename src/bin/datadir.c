@@ -25,6 +25,7 @@
 
 #include "datadir.h"
 #include "node.h"
+#include "process.h"
 
 #define STAGE "pgcluster.new"
 #define COMPLETE_MARK STAGE "/pgcluster.complete"
@@ -245,18 +246,72 @@ datadir_shut_down(void)
 	return down;
 }
 
+/* As the kernel shows the working directory of a server. */
+static const char *
+real_data_dir(void)
+{
+	static char *path = NULL;
+
+	if (path == NULL && (path = realpath(options.data_dir, NULL)) == NULL)
+		pg_fatal("could not access directory \"%s\": %m", options.data_dir);
+	return path;
+}
+
+static void
+count_process(pid_t pid, void *arg)
+{
+	(*(int *) arg)++;
+}
+
+int
+datadir_server_processes(void)
+{
+	int n = 0;
+
+	process_for_each("postgres", real_data_dir(), count_process, &n);
+	return n;
+}
+
+static void
+signal_process(pid_t pid, void *arg)
+{
+	kill(pid, *(int *) arg);
+}
+
+void
+datadir_signal_server_processes(int sig)
+{
+	process_for_each("postgres", real_data_dir(), signal_process, &sig);
+}
+
+typedef struct PidSearch
+{
+	pid_t wanted;
+	bool found;
+} PidSearch;
+
+static void
+compare_pid(pid_t pid, void *arg)
+{
+	PidSearch *search = arg;
+
+	if (pid == search->wanted)
+		search->found = true;
+}
+
+/* The number in postmaster.pid may long be another program's. */
 pid_t
 datadir_postmaster(void)
 {
 	char *path = datadir_path("postmaster.pid");
 	char *text = read_text(path);
-	pid_t pid = text ? atoi(text) : 0;
+	PidSearch search = {text ? atoi(text) : 0, false};
 
 	pg_free(path);
 	free(text);
-	if (pid <= 0 || pid == getpid())
-		return 0;
-	return kill(pid, 0) == 0 || errno == EPERM ? pid : 0;
+	if (search.wanted > 0)
+		process_for_each("postgres", real_data_dir(), compare_pid, &search);
+	return search.found ? search.wanted : 0;
 }
 
 /*-------------------------------------------------------------------------

@@ -29,8 +29,14 @@ extern uint64 datadir_system_identifier(void);
 /* True if the server of this directory was stopped in an orderly manner. */
 extern bool datadir_shut_down(void);
 
-/* The process in postmaster.pid if there is such a process, else 0. */
+/* The postmaster of this directory, 0: none runs. */
 extern pid_t datadir_postmaster(void);
+
+/* How many processes of a server use this directory, a dead postmaster's too. */
+extern int datadir_server_processes(void);
+
+/* Sends a signal to all of them. */
+extern void datadir_signal_server_processes(int sig);
 
 /* Path of a file in the directory; never freed. */
 extern char *datadir_path(const char *name);

@@ -201,35 +201,96 @@ process_describe(int status)
 	return text;
 }
 
+/* Calls fn for each process there is. */
 static void
-signal_children(int sig)
+for_each_process(void (*fn)(pid_t pid, void *arg), void *arg)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 
 	if (proc == NULL)
-		return;
+		pg_fatal("could not open directory \"/proc\": %m");
 	while ((entry = readdir(proc)) != NULL)
 	{
-		char path[64];
-		char line[512];
 		pid_t pid = atoi(entry->d_name);
-		int parent;
-		const char *after_name;
-		FILE *file;
 
-		if (pid <= 0)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-		file = fopen(path, "r");
-		if (file == NULL)
-			continue;
-		if (fgets(line, sizeof(line), file) != NULL && (after_name = strrchr(line, ')')) != NULL &&
-			sscanf(after_name + 1, " %*c %d", &parent) == 1 && parent == getpid())
-			kill(pid, sig);
-		fclose(file);
+		if (pid > 0 && pid != getpid())
+			fn(pid, arg);
 	}
 	closedir(proc);
+}
+
+typedef struct ProgramSearch
+{
+	const char *program;
+	const char *directory;
+	void (*fn)(pid_t pid, void *arg);
+	void *arg;
+} ProgramSearch;
+
+/* False when the process is gone or another user's. */
+static bool
+read_process_link(pid_t pid, const char *name, char *target, size_t size)
+{
+	char path[64];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, name);
+	length = readlink(path, target, size - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	return true;
+}
+
+static void
+match_program(pid_t pid, void *arg)
+{
+	const ProgramSearch *search = arg;
+	char directory[MAXPGPATH];
+	char program[MAXPGPATH];
+	char *name;
+
+	if (!read_process_link(pid, "cwd", directory, sizeof(directory)) ||
+		strcmp(directory, search->directory) != 0 ||
+		!read_process_link(pid, "exe", program, sizeof(program)))
+		return;
+	/* A program that was replaced since is followed by " (deleted)". */
+	name = last_dir_separator(program);
+	if (name == NULL)
+		return;
+	name[1 + strcspn(name + 1, " ")] = '\0';
+	if (strcmp(name + 1, search->program) == 0)
+		search->fn(pid, search->arg);
+}
+
+void
+process_for_each(const char *program, const char *directory, void (*fn)(pid_t pid, void *arg),
+				 void *arg)
+{
+	ProgramSearch search = {program, directory, fn, arg};
+
+	for_each_process(match_program, &search);
+}
+
+/* A zombie among them is none the worse for it. */
+static void
+signal_if_child(pid_t pid, void *arg)
+{
+	char path[64];
+	char line[512];
+	int parent;
+	const char *after_name;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return;
+	if (fgets(line, sizeof(line), file) != NULL && (after_name = strrchr(line, ')')) != NULL &&
+		sscanf(after_name + 1, " %*c %d", &parent) == 1 && parent == getpid())
+		kill(pid, *(int *) arg);
+	fclose(file);
 }
 
 void
@@ -249,7 +310,9 @@ process_end_orphans(void)
 			continue;
 		if (now - began > ORPHAN_GRACE_MS && now - last_signal > 200)
 		{
-			signal_children(now - began > ORPHAN_QUIT_MS ? SIGKILL : SIGQUIT);
+			int sig = now - began > ORPHAN_QUIT_MS ? SIGKILL : SIGQUIT;
+
+			for_each_process(signal_if_child, &sig);
 			last_signal = now;
 		}
 		process_wait_signal(50);

@@ -52,6 +52,13 @@ extern ProcessResult process_run(const char *const *argv, const char *input, boo
 extern const char *process_describe(int status);
 
 /*
+ * Calls fn for each process that runs "program" (a file name without path)
+ * in the directory; both as the kernel shows them.
+ */
+extern void process_for_each(const char *program, const char *directory,
+							 void (*fn)(pid_t pid, void *arg), void *arg);
+
+/*
  * Waits until no process is left whose parent we are, as all become whom
  * the postmaster leaves behind; asks, then forces, those that stay.
  */

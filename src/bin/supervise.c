@@ -31,6 +31,7 @@
 #define POLL_MS 500
 #define RETRY_MS 2000
 #define OTHER_SERVER_WAIT_MS 60000
+#define ORPHAN_GRACE_MS 1500
 
 /*-------------------------------------------------------------------------
  * Before a start
@@ -120,39 +121,59 @@ rejoin(void)
 	return PROCESS_STOPPED;
 }
 
+/* A postmaster that is there is left alone; what a dead one left behind has to go. */
+static void
+hurry_orphans(int waited)
+{
+	if (datadir_postmaster() == 0 && waited >= ORPHAN_GRACE_MS && waited % 200 == 0)
+		datadir_signal_server_processes(waited >= 2 * ORPHAN_GRACE_MS ? SIGKILL : SIGQUIT);
+}
+
 /*
- * A server whose parent was killed is shutting down; two servers in one
- * directory are impossible, so wait until it is gone.
+ * When this program's predecessor was killed its server is still shutting
+ * down.  Two servers in one directory are impossible, so wait until it is
+ * gone, with every process that holds its shared memory.
  */
 static bool
 wait_for_other_server(void)
 {
-	pid_t pid = datadir_postmaster();
-
-	if (pid == 0)
-		return true;
-	pg_log_info("waiting for process %d, which uses \"%s\", to end", (int) pid, options.data_dir);
-	for (int waited = 0; waited < OTHER_SERVER_WAIT_MS; waited += 50)
+	for (int waited = 0; datadir_server_processes() > 0; waited += 50)
 	{
-		if (datadir_postmaster() == 0)
-			return true;
+		if (waited == 0)
+			pg_log_info("waiting for the processes of another server in \"%s\" to end",
+						options.data_dir);
+		if (waited >= OTHER_SERVER_WAIT_MS)
+		{
+			pg_log_error("a server that was not started by this program uses \"%s\"",
+						 options.data_dir);
+			pg_log_error_hint("Stop it with \"pg_ctl stop\".");
+			return false;
+		}
+		hurry_orphans(waited);
 		if (!process_sleep(50))
-			return true;
+			return false;
 	}
-	pg_log_error("process %d still uses \"%s\"", (int) pid, options.data_dir);
-	pg_log_error_hint("Stop that server, or remove postmaster.pid if the process is none.");
-	return false;
+
+	/* Its number may be another program's by now, and stop the new one. */
+	datadir_remove_file("postmaster.pid");
+	return true;
 }
 
-/* Data of another cluster must not meet this one. */
+/*
+ * Data of another cluster must not meet this one.  Looked at once: a server
+ * that died is started again without waiting for etcd.
+ */
 static bool
 belongs_to_group(void)
 {
+	static bool looked = false;
 	GroupView view;
 	char own[32];
 
-	if (claim_wanted || !store_group_view(&view) || !view.initialize_exists ||
-		view.initialize[0] == '\0')
+	if (looked || claim_wanted)
+		return true;
+	looked = true;
+	if (!store_group_view(&view) || !view.initialize_exists || view.initialize[0] == '\0')
 		return true;
 	snprintf(own, sizeof(own), UINT64_FORMAT, datadir_system_identifier());
 	if (strcmp(own, view.initialize) == 0)
@@ -169,9 +190,9 @@ prepare(void)
 {
 	ProcessResult result = PROCESS_OK;
 
-	datadir_recover();
 	if (!wait_for_other_server())
 		return PROCESS_FAILED;
+	datadir_recover();
 	switch (datadir_state())
 	{
 		case DATADIR_FOREIGN:

@@ -5,7 +5,10 @@
  */
 #include "postgres.h"
 
+#include "shard/ddl/utility.h"
 #include "shard/maintenance/maintenance.h"
+#include "shard/plan.h"
+#include "shard/planner/planner.h"
 #include "shard/remote/remote.h"
 #include "shard/shard.h"
 
@@ -14,4 +17,7 @@ shard_init(void)
 {
 	remote_init();
 	maintenance_init();
+	shard_plan_init();
+	planner_init();
+	ddl_init();
 }

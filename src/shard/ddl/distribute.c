@@ -409,6 +409,20 @@ distribute_copy_reference_tables(int group_id)
 	}
 }
 
+/*
+ * Until AtEOXact_GUC nodes, which are told of this setting, do not tell what
+ * else a drop took along: it was decided here already.
+ */
+static int
+quiet_begin(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 static char *
 drop_schema_command(Relation rel, int64 shard_id)
 {
@@ -422,6 +436,7 @@ distribute_drop_reference_copies(int group_id)
 {
 	List *schemas = NIL;
 	ShardRun *run = shard_run_create();
+	int level = quiet_begin();
 	ListCell *lc;
 
 	foreach (lc, metadata_tables())
@@ -439,6 +454,7 @@ distribute_drop_reference_copies(int group_id)
 		table_close(rel, NoLock);
 	}
 	shard_run_finish(run);
+	AtEOXact_GUC(true, level);
 }
 
 void
@@ -449,6 +465,7 @@ distribute_drop_shards(Oid relid)
 	int colocation_id = table->colocation->id;
 	bool shared = shares_schema(rel, colocation_id);
 	ShardRun *run = shard_run_create();
+	int level = quiet_begin();
 
 	for (int i = 0; i < table->colocation->nshards; i++)
 	{
@@ -460,6 +477,7 @@ distribute_drop_shards(Oid relid)
 		shard_run_add_all(run, shard_groups(shard), list_make1(sql));
 	}
 	shard_run_finish(run);
+	AtEOXact_GUC(true, level);
 	relation_close(rel, NoLock);
 
 	catalog_delete_table(relid);

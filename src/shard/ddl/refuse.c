@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ * refuse.c
+ *	  Refuses commands that would leave a shell and its shards different.
+ *
+ * Each handler finds the distributed tables that its statement names.  What
+ * only concerns the shell, or changes nothing that shards depend on, passes.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "nodes/makefuncs.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+
+#include "shard/ddl/utility.h"
+#include "shard/metadata/metadata.h"
+
+static void
+refuse(UtilityCall *call, Oid relid)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s is not supported for distributed table \"%s\"",
+						   CreateCommandName(call->pstmt->utilityStmt), get_rel_name(relid)),
+					errhint("Use undistribute_table, change the table, and distribute it again.")));
+}
+
+static void
+refuse_if_distributed(UtilityCall *call, RangeVar *name)
+{
+	const DistributedTable *table = name != NULL ? utility_table(name) : NULL;
+
+	if (table != NULL)
+		refuse(call, table->relid);
+}
+
+static List *
+publication_tables(List *objects)
+{
+	List *names = NIL;
+	ListCell *lc;
+
+	foreach (lc, objects)
+	{
+		PublicationObjSpec *object = lfirst(lc);
+
+		if (object->pubtable != NULL)
+			names = lappend(names, object->pubtable->relation);
+	}
+	return names;
+}
+
+/* The relations that a statement is about. */
+static List *
+named_relations(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterObjectSchemaStmt:
+			return list_make1(((AlterObjectSchemaStmt *) stmt)->relation);
+		case T_AlterPolicyStmt:
+			return list_make1(((AlterPolicyStmt *) stmt)->table);
+		case T_ClusterStmt:
+			return list_make1(((ClusterStmt *) stmt)->relation);
+		case T_CreatePolicyStmt:
+			return list_make1(((CreatePolicyStmt *) stmt)->table);
+		case T_CreatePublicationStmt:
+			return publication_tables(((CreatePublicationStmt *) stmt)->pubobjects);
+		case T_AlterPublicationStmt:
+			return publication_tables(((AlterPublicationStmt *) stmt)->pubobjects);
+		case T_CreateStatsStmt:
+			return ((CreateStatsStmt *) stmt)->relations;
+		case T_CreateTrigStmt:
+			return list_make2(((CreateTrigStmt *) stmt)->relation,
+							  ((CreateTrigStmt *) stmt)->constrrel);
+		case T_IndexStmt:
+			return list_make1(((IndexStmt *) stmt)->relation);
+		case T_ReindexStmt:
+			return list_make1(((ReindexStmt *) stmt)->relation);
+		case T_RuleStmt:
+			return list_make1(((RuleStmt *) stmt)->relation);
+		default:
+			return NIL;
+	}
+}
+
+bool
+refuse_named(UtilityCall *call)
+{
+	ListCell *lc;
+
+	foreach (lc, named_relations(call->pstmt->utilityStmt))
+	{
+		Node *node = lfirst(lc);
+
+		if (node != NULL && IsA(node, RangeVar))
+			refuse_if_distributed(call, (RangeVar *) node);
+	}
+	return false;
+}
+
+/*
+ * A foreign key of a local table may point at a reference table, whose rows
+ * are here, but not at a hash table.
+ */
+static void
+refuse_foreign_key(Constraint *constraint)
+{
+	const DistributedTable *target;
+
+	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
+		return;
+	target = utility_table(constraint->pktable);
+	if (target != NULL && target->kind == TABLE_HASH)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a local table cannot have a foreign key to distributed table \"%s\"",
+						get_rel_name(target->relid)),
+				 errhint("Undistribute \"%s\", create the foreign key, and distribute both tables, "
+						 "or make it a reference table.",
+						 get_rel_name(target->relid))));
+}
+
+static void
+refuse_column_constraints(ColumnDef *column)
+{
+	ListCell *lc;
+
+	foreach (lc, column->constraints)
+		refuse_foreign_key(castNode(Constraint, lfirst(lc)));
+}
+
+bool
+refuse_create_table(UtilityCall *call)
+{
+	Node *node = call->pstmt->utilityStmt;
+	CreateStmt *stmt = IsA(node, CreateForeignTableStmt) ? &((CreateForeignTableStmt *) node)->base
+														 : (CreateStmt *) node;
+	ListCell *lc;
+
+	foreach (lc, stmt->inhRelations)
+		refuse_if_distributed(call, lfirst(lc));
+	foreach (lc, stmt->tableElts)
+	{
+		if (IsA(lfirst(lc), Constraint))
+			refuse_foreign_key(lfirst(lc));
+		else if (IsA(lfirst(lc), ColumnDef))
+			refuse_column_constraints(lfirst(lc));
+	}
+	foreach (lc, stmt->constraints)
+		refuse_foreign_key(castNode(Constraint, lfirst(lc)));
+	return false;
+}
+
+/* Subcommands of ALTER TABLE that concern the coordinator alone. */
+static bool
+is_harmless(AlterTableType type)
+{
+	return type == AT_SetStatistics || type == AT_ColumnDefault || type == AT_SetIdentity ||
+		   type == AT_SetTableSpace;
+}
+
+/* What a subcommand on a local table says of others. */
+static void
+refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
+{
+	if (cmd->def == NULL)
+		return;
+	if (IsA(cmd->def, Constraint))
+		refuse_foreign_key((Constraint *) cmd->def);
+	else if (IsA(cmd->def, ColumnDef))
+		refuse_column_constraints((ColumnDef *) cmd->def);
+	else if (IsA(cmd->def, RangeVar))
+		refuse_if_distributed(call, (RangeVar *) cmd->def);
+	else if (IsA(cmd->def, PartitionCmd))
+		refuse_if_distributed(call, ((PartitionCmd *) cmd->def)->name);
+}
+
+bool
+refuse_alter_table(UtilityCall *call)
+{
+	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
+	const DistributedTable *table = utility_table(stmt->relation);
+	ListCell *lc;
+
+	foreach (lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
+
+		if (table == NULL)
+			refuse_subcommand(call, cmd);
+		else if (!is_harmless(cmd->subtype))
+			refuse(call, table->relid);
+	}
+	return false;
+}
+
+/* Objects that are named by their table and a name of their own. */
+static bool
+belongs_to_table(ObjectType type)
+{
+	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
+}
+
+bool
+refuse_drop(UtilityCall *call)
+{
+	DropStmt *stmt = castNode(DropStmt, call->pstmt->utilityStmt);
+	ListCell *lc;
+
+	if (stmt->removeType != OBJECT_INDEX && !belongs_to_table(stmt->removeType))
+		return false;
+	foreach (lc, stmt->objects)
+	{
+		List *name = list_copy(castNode(List, lfirst(lc)));
+
+		if (belongs_to_table(stmt->removeType))
+			name = list_truncate(name, list_length(name) - 1);
+		if (name != NIL)
+			refuse_if_distributed(call, makeRangeVarFromNameList(name));
+	}
+	return false;
+}
+
+/* The schemas of the shards are named after the schema. */
+static void
+refuse_schema_rename(const char *schema)
+{
+	Oid oid = get_namespace_oid(schema, true);
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		if (get_rel_namespace(lfirst_oid(lc)) == oid)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot rename schema \"%s\"", schema),
+					 errdetail("Table \"%s\" in it is distributed.", get_rel_name(lfirst_oid(lc))),
+					 errhint("Use undistribute_table first.")));
+	}
+}
+
+bool
+refuse_rename(UtilityCall *call)
+{
+	RenameStmt *stmt = castNode(RenameStmt, call->pstmt->utilityStmt);
+
+	if (stmt->renameType == OBJECT_SCHEMA)
+		refuse_schema_rename(stmt->subname);
+	else
+		refuse_if_distributed(call, stmt->relation);
+	return false;
+}
+
+bool
+refuse_grant(UtilityCall *call)
+{
+	GrantStmt *stmt = castNode(GrantStmt, call->pstmt->utilityStmt);
+	ListCell *lc;
+
+	if (stmt->targtype != ACL_TARGET_OBJECT || stmt->objtype != OBJECT_TABLE)
+		return false;
+	foreach (lc, stmt->objects)
+		refuse_if_distributed(call, lfirst(lc));
+	return false;
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ * utility.h
+ *	  Utility commands that touch distributed tables.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_UTILITY_H
+#define PGCLUSTER_SHARD_DDL_UTILITY_H
+
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+
+/* One call of the utility hook. */
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *query_string;
+	bool read_only_tree; /* the statement must be copied before it is changed */
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+} UtilityCall;
+
+/*
+ * What to do about a kind of statement.  True: all is done; false: the
+ * server shall carry it out.  Called only in a database with distributed
+ * tables.
+ */
+typedef bool (*UtilityHandler)(UtilityCall *call);
+
+extern bool copy_handle(UtilityCall *call);
+extern bool truncate_handle(UtilityCall *call);
+
+/* These refuse what would leave shell and shards different (refuse.c). */
+extern bool refuse_named(UtilityCall *call);
+extern bool refuse_alter_table(UtilityCall *call);
+extern bool refuse_create_table(UtilityCall *call);
+extern bool refuse_drop(UtilityCall *call);
+extern bool refuse_rename(UtilityCall *call);
+extern bool refuse_grant(UtilityCall *call);
+
+/* Has the server (or the next hook) carry out the statement. */
+extern void utility_run(UtilityCall *call);
+
+/*
+ * The distributed table that a name stands for, or the one that the index
+ * it stands for belongs to; NULL if neither.  Locked against being
+ * distributed meanwhile.
+ */
+struct DistributedTable;
+extern const struct DistributedTable *utility_table(RangeVar *name);
+
+/* Installs the hooks; called from shard_init. */
+extern void ddl_init(void);
+
+#endif

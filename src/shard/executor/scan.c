@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ * scan.c
+ *	  The custom scan that carries out a ShardPlan.
+ *
+ * Nothing is asked of a node before the first row is wanted.  A statement on
+ * one shard passes its rows on as they come; several shards work side by
+ * side, and their rows are gathered in a store that spills to disk, so that
+ * two scans of a query never need one connection at the same time.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "shard/executor/scan.h"
+
+static Node *scan_create(CustomScan *plan);
+static void scan_begin(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *scan_exec(CustomScanState *node);
+static void scan_end(CustomScanState *node);
+static void scan_rescan(CustomScanState *node);
+static TupleTableSlot *scan_next(ScanState *node);
+static bool scan_recheck(ScanState *node, TupleTableSlot *slot);
+static void scan_start(ShardScan *scan);
+static void start_stream(ShardScan *scan);
+static void start_gather(ShardScan *scan);
+static ShardTask *add_tasks(ShardScan *scan, const DistributedTable *table, List *positions);
+static void count_affected(ShardScan *scan, int64 affected);
+static void gather(ShardScan *scan);
+static TupleTableSlot *next_streamed(ShardScan *scan);
+static TupleTableSlot *next_stored(ShardScan *scan);
+static void clear_result(void *arg);
+
+const CustomScanMethods shard_scan_methods = {
+	.CustomName = "pgcluster",
+	.CreateCustomScanState = scan_create,
+};
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = "pgcluster",
+	.BeginCustomScan = scan_begin,
+	.ExecCustomScan = scan_exec,
+	.EndCustomScan = scan_end,
+	.ReScanCustomScan = scan_rescan,
+	.ExplainCustomScan = explain_scan,
+};
+
+/* What an execution begins with, by tier. */
+static void (*const starters[])(ShardScan *scan) = {
+	[TIER_SINGLE_SHARD] = start_stream,
+	[TIER_EVERY_SHARD] = start_gather,
+	[TIER_BY_TABLE] = start_gather,
+};
+
+static Node *
+scan_create(CustomScan *plan)
+{
+	ShardScan *scan = palloc0(sizeof(ShardScan));
+
+	NodeSetTag(scan, T_CustomScanState);
+	scan->css.methods = &exec_methods;
+	scan->plan = shard_plan_of(plan);
+	return (Node *) scan;
+}
+
+static void
+scan_begin(CustomScanState *node, EState *estate, int eflags)
+{
+	ShardScan *scan = (ShardScan *) node;
+
+	scan->context = estate->es_query_cxt;
+	scan->owner = CurrentResourceOwner;
+}
+
+static TupleTableSlot *
+scan_exec(CustomScanState *node)
+{
+	return ExecScan(&node->ss, scan_next, scan_recheck);
+}
+
+static TupleTableSlot *
+scan_next(ScanState *node)
+{
+	ShardScan *scan = (ShardScan *) node;
+
+	if (!scan->started)
+		scan_start(scan);
+	if (scan->store != NULL)
+		return next_stored(scan);
+	if (scan->streaming)
+		return next_streamed(scan);
+	return ExecClearTuple(node->ss_ScanTupleSlot);
+}
+
+/* Shards have filtered by these conditions already, and no row of theirs is ever rechecked. */
+static bool
+scan_recheck(ScanState *node, TupleTableSlot *slot)
+{
+	return true;
+}
+
+static void
+scan_start(ShardScan *scan)
+{
+	MemoryContextCallback *callback = MemoryContextAllocZero(scan->context, sizeof(*callback));
+
+	callback->func = clear_result;
+	callback->arg = scan;
+	MemoryContextRegisterResetCallback(scan->context, callback);
+	scan->started = true;
+	params_prepare(scan);
+	params_evaluate(scan);
+	starters[scan->plan->tier](scan);
+}
+
+/* An error between two rows must not leave the result that was at hand. */
+static void
+clear_result(void *arg)
+{
+	ShardScan *scan = arg;
+
+	PQclear(scan->result);
+	scan->result = NULL;
+}
+
+/* The whole statement on one shard. */
+static void
+start_stream(ShardScan *scan)
+{
+	const DistributedTable *table = metadata_table(scan->plan->relid);
+	ShardTask *task;
+
+	if (table == NULL)
+		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);
+	task = add_tasks(scan, table, shards_choose(scan, table));
+	scan->streaming = true;
+	tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
+	if (!scan->plan->returning)
+		(void) next_streamed(scan);
+}
+
+/* The same SQL on several shards. */
+static void
+start_gather(ShardScan *scan)
+{
+	const DistributedTable *table = metadata_table(scan->plan->relid);
+
+	if (table == NULL)
+		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);
+	add_tasks(scan, table, shards_choose(scan, table));
+	scan->store = tasks_new_store(scan);
+	for (int i = 0; i < scan->ntasks; i++)
+	{
+		ShardTask *task = &scan->tasks[i];
+
+		task->store = scan->store;
+		tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
+	}
+	gather(scan);
+}
+
+static ShardTask *
+add_tasks(ShardScan *scan, const DistributedTable *table, List *positions)
+{
+	ListCell *cell;
+
+	scan->tasks =
+		MemoryContextAllocZero(scan->context, Max(list_length(positions), 1) * sizeof(ShardTask));
+	foreach (cell, positions)
+	{
+		ShardTask *task = &scan->tasks[scan->ntasks++];
+
+		task->scan = scan;
+		task->shard = &table->colocation->shards[lfirst_int(cell)];
+		task->group_id = task->shard->group_id;
+	}
+	return scan->tasks;
+}
+
+/* All rows of all tasks; what they changed is counted. */
+static void
+gather(ShardScan *scan)
+{
+	int64 affected = 0;
+
+	for (int i = 0; i < scan->ntasks; i++)
+		tasks_drain(&scan->tasks[i]);
+	for (int i = 0; i < scan->ntasks; i++)
+		affected += tasks_end(&scan->tasks[i]);
+	count_affected(scan, affected);
+}
+
+/* Rows of a SELECT are counted by the executor. */
+static void
+count_affected(ShardScan *scan, int64 affected)
+{
+	if (scan->plan->command != CMD_SELECT && scan->css.ss.ps.state->es_plannedstmt->canSetTag)
+		scan->css.ss.ps.state->es_processed += affected;
+}
+
+static TupleTableSlot *
+next_streamed(ShardScan *scan)
+{
+	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
+	ShardTask *task = &scan->tasks[0];
+
+	for (;;)
+	{
+		MemoryContext old;
+
+		if (task->remote == NULL)
+			return ExecClearTuple(slot);
+		if (scan->result == NULL)
+		{
+			scan->result = remote_task_next(task->remote);
+			scan->result_row = 0;
+		}
+		if (scan->result == NULL)
+		{
+			task->drained = true;
+			count_affected(scan, tasks_end(task));
+			return ExecClearTuple(slot);
+		}
+		if (scan->result_row >= PQntuples(scan->result))
+		{
+			PQclear(scan->result);
+			scan->result = NULL;
+			continue;
+		}
+		old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+		codec_store_row(&scan->cache->rows, scan->result, scan->result_row++, slot);
+		MemoryContextSwitchTo(old);
+		return slot;
+	}
+}
+
+static TupleTableSlot *
+next_stored(ShardScan *scan)
+{
+	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
+	TupleTableSlot *stored = scan->store_slot;
+	int columns = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	if (stored == NULL)
+		stored = scan->store_slot = ExecInitExtraTupleSlot(
+			scan->css.ss.ps.state, slot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+	if (!tuplestore_gettupleslot(scan->store, true, false, stored))
+	{
+		if (scan->streaming && scan->tasks[0].remote != NULL)
+			count_affected(scan, tasks_end(&scan->tasks[0]));
+		return slot;
+	}
+	slot_getallattrs(stored);
+	memcpy(slot->tts_values, stored->tts_values, columns * sizeof(Datum));
+	memcpy(slot->tts_isnull, stored->tts_isnull, columns * sizeof(bool));
+	slot->tts_tableOid = scan->plan->relid;
+	return ExecStoreVirtualTuple(slot);
+}
+
+static void
+scan_end(CustomScanState *node)
+{
+	ShardScan *scan = (ShardScan *) node;
+
+	for (int i = 0; i < scan->ntasks; i++)
+	{
+		if (scan->tasks[i].remote != NULL)
+			remote_task_end(scan->tasks[i].remote);
+		scan->tasks[i].remote = NULL;
+	}
+	clear_result(scan);
+	if (scan->store_slot != NULL)
+		ExecClearTuple(scan->store_slot);
+	if (scan->store != NULL)
+		tuplestore_end(scan->store);
+	scan->store = NULL;
+}
+
+static void
+scan_rescan(CustomScanState *node)
+{
+	ShardScan *scan = (ShardScan *) node;
+
+	if (!scan->started)
+		return;
+	if (scan->streaming || scan->plan->command != CMD_SELECT)
+		elog(ERROR, "a statement on one shard cannot be run again from its start");
+	tuplestore_rescan(scan->store);
+	ExecScanReScan(&node->ss);
+}

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ * scan.h
+ *	  The running state of a plan of ours, as the files of this folder share it.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_EXECUTOR_SCAN_H
+#define PGCLUSTER_SHARD_EXECUTOR_SCAN_H
+
+#include "nodes/execnodes.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+
+#include "shard/executor/codec.h"
+#include "shard/metadata/metadata.h"
+#include "shard/plan.h"
+
+/* Kept with the plan: all that does not change from one execution to the next. */
+struct ShardPlanCache
+{
+	bool binary_is_safe; /* what the codecs were made for */
+	int nparams;
+	ValueCodec *params;
+	Oid *wire_types;
+	RowCodec rows;
+	FmgrInfo key_hash;
+	int nshards;
+	int64 *shard_ids; /* of the SQL kept below; 0: none yet */
+	char **sql;		  /* by position of the shard */
+};
+
+typedef struct ShardScan ShardScan;
+
+/* One statement on one node. */
+typedef struct ShardTask
+{
+	ShardScan *scan;
+	RemoteTask *remote;
+	const Shard *shard;
+	int group_id;
+	bool drained;
+	Tuplestorestate *store; /* where its rows go when they cannot be passed on */
+} ShardTask;
+
+struct ShardScan
+{
+	CustomScanState css;
+	ShardPlan *plan;
+	ShardPlanCache *cache;
+	MemoryContext context;	   /* of this execution */
+	MemoryContext row_context; /* of a row that goes into a store */
+	ResourceOwner owner;
+	bool started;
+
+	/* Values of the parameters, as the nodes get them, and as they are */
+	Datum *param_values;
+	bool *param_nulls;
+	const char **wire_values;
+	int *wire_lengths;
+	int *wire_formats;
+
+	int ntasks;
+	ShardTask *tasks;
+	int shards_total;
+
+	/* Rows come from the first task itself while "streaming", else from the store. */
+	bool streaming;
+	PGresult *result; /* being taken apart; freed with "context" */
+	int result_row;
+	Tuplestorestate *store;
+	TupleTableSlot *store_slot;
+	TupleTableSlot *row_slot; /* between a result and a store */
+};
+
+/* --- params.c: values that are known when an execution starts --- */
+extern void params_prepare(ShardScan *scan);
+extern void params_evaluate(ShardScan *scan);
+extern Datum params_value(ShardScan *scan, Expr *expr, bool *isnull);
+
+/* --- shards.c: which shards an execution is about --- */
+/* Positions of the shards in the colocation group, ascending ints. */
+extern List *shards_choose(ShardScan *scan, const DistributedTable *table);
+extern const Shard *shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
+/* The SQL for the shard at "position", kept with the plan. */
+extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, int position);
+
+/* --- tasks.c: statements under way on nodes --- */
+extern void tasks_start(ShardScan *scan, ShardTask *task, const char *sql);
+extern void tasks_drain(ShardTask *task);
+extern int64 tasks_end(ShardTask *task);
+extern Tuplestorestate *tasks_new_store(ShardScan *scan);
+
+/* --- explain.c --- */
+extern void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
+
+#endif

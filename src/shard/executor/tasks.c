@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ * tasks.c
+ *	  Statements under way on nodes.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "shard/executor/scan.h"
+
+static void spool(void *arg);
+static void store_result(ShardTask *task);
+
+/* Sends the statement to the group of the task's shard. */
+void
+tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
+{
+	RemoteQuery query = {0};
+
+	task->scan = scan;
+	query.group_id = task->group_id;
+	query.sql = sql;
+	query.nparams = scan->cache->nparams;
+	query.types = scan->cache->wire_types;
+	query.values = scan->wire_values;
+	query.lengths = scan->wire_lengths;
+	query.formats = scan->wire_formats;
+	query.binary = scan->cache->rows.binary;
+	query.prepare = scan->plan->tier != TIER_ROWS;
+	query.writes = scan->plan->writes;
+	task->remote = remote_task_start(&query, scan->context, spool, task);
+}
+
+Tuplestorestate *
+tasks_new_store(ShardScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->context);
+	ResourceOwner owner = CurrentResourceOwner;
+	Tuplestorestate *store;
+
+	CurrentResourceOwner = scan->owner;
+	store = tuplestore_begin_heap(false, false, work_mem);
+	if (scan->row_slot == NULL)
+	{
+		TupleDesc desc = scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+
+		scan->row_context =
+			AllocSetContextCreate(scan->context, "pgcluster row", ALLOCSET_SMALL_SIZES);
+		scan->row_slot = ExecInitExtraTupleSlot(scan->css.ss.ps.state, desc, &TTSOpsVirtual);
+	}
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+	return store;
+}
+
+/*
+ * The connection is needed for something else: what is left of a stream of
+ * rows goes into a store, from which the scan reads on.
+ */
+static void
+spool(void *arg)
+{
+	ShardTask *task = arg;
+	ShardScan *scan = task->scan;
+
+	if (task->store == NULL)
+	{
+		task->store = tasks_new_store(scan);
+		if (scan->streaming)
+			scan->store = task->store;
+	}
+	tasks_drain(task);
+}
+
+/* Reads all rows of the task into its store. */
+void
+tasks_drain(ShardTask *task)
+{
+	ShardScan *scan = task->scan;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (task->drained)
+		return;
+	CurrentResourceOwner = scan->owner;
+	for (;;)
+	{
+		/* What the reader of the stream had not yet taken comes first. */
+		if (scan->result == NULL)
+		{
+			scan->result = remote_task_next(task->remote);
+			scan->result_row = 0;
+		}
+		if (scan->result == NULL)
+			break;
+		store_result(task);
+	}
+	task->drained = true;
+	CurrentResourceOwner = owner;
+}
+
+/* Moves the rest of the result at hand into the task's store. */
+static void
+store_result(ShardTask *task)
+{
+	ShardScan *scan = task->scan;
+	TupleTableSlot *slot = scan->row_slot;
+
+	while (scan->result_row < PQntuples(scan->result))
+	{
+		MemoryContext old = MemoryContextSwitchTo(scan->row_context);
+
+		codec_store_row(&scan->cache->rows, scan->result, scan->result_row++, slot);
+		MemoryContextSwitchTo(old);
+		tuplestore_putvalues(task->store, slot->tts_tupleDescriptor, slot->tts_values,
+							 slot->tts_isnull);
+		ExecClearTuple(slot);
+		MemoryContextReset(scan->row_context);
+	}
+	PQclear(scan->result);
+	scan->result = NULL;
+}
+
+/* Rows the statement changed; the task is over after that. */
+int64
+tasks_end(ShardTask *task)
+{
+	int64 affected = remote_task_affected(task->remote);
+
+	remote_task_end(task->remote);
+	task->remote = NULL;
+	return affected;
+}

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ * plan.h
+ *	  The contract between planner and executor.
+ *
+ * The planner decides what is sent to shards and how the shards are chosen,
+ * without ever asking another node; the executor carries it out and never
+ * sees why.  A ShardPlan does not depend on the values of parameters, so
+ * that a prepared statement keeps one plan.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLAN_H
+#define PGCLUSTER_SHARD_PLAN_H
+
+#include "nodes/extensible.h"
+#include "nodes/plannodes.h"
+
+typedef enum ShardTier
+{
+	TIER_SINGLE_SHARD, /* the whole statement runs on the one shard its key chooses */
+	TIER_EVERY_SHARD,  /* the whole statement runs on each shard that may have rows for it */
+	TIER_ROWS,		   /* an INSERT of several rows, each sent to its shard */
+	TIER_SELECT_ROWS,  /* an INSERT of the rows of a query */
+	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
+	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
+} ShardTier;
+
+/* What the executor keeps beside a plan from one execution to the next. */
+typedef struct ShardPlanCache ShardPlanCache;
+
+typedef struct ShardPlan
+{
+	ExtensibleNode header;
+
+	ShardTier tier;
+	CmdType command;
+	bool writes;	/* changes rows or locks them */
+	bool returning; /* gives rows back */
+	Oid relid;		/* the distributed table whose shards are meant */
+
+	/*
+	 * The SQL for a shard: pieces[0] schemas[0] pieces[1] ... pieces[n], where
+	 * the name of the shard's schema is put in place of each schema.
+	 */
+	List *pieces;  /* String */
+	List *schemas; /* String */
+
+	/* $1, $2, ... of that SQL: expressions without columns, evaluated once per execution. */
+	List *params;
+
+	/*
+	 * How the shard is found: the value "key" (or each element of it, when it
+	 * is an array) is hashed.  NULL: all shards.
+	 */
+	Expr *key;
+	int key_param; /* index into params of the key's value; -1: evaluate "key" */
+	bool key_is_array;
+	Oid key_hash; /* hash function for the type of the key's value */
+	Oid key_collation;
+
+	/* TIER_BY_TABLE: columns (attribute numbers) in the order the SQL returns them */
+	List *columns;
+
+	/*
+	 * TIER_ROWS: the statement, its rows left out, and the rows as lists of
+	 * expressions in the order of its target list.
+	 */
+	Query *query;
+	List *rows;
+	int key_position; /* of the distribution column in a row; -1: not given */
+
+	/*
+	 * TIER_EVERY_COPY: the same statement for the local copy, its parameters
+	 * those of "params".  TIER_SELECT_ROWS: the query that yields the rows.
+	 */
+	PlannedStmt *local;
+
+	char *why; /* why no cheaper tier was possible; NULL: this is the cheapest */
+
+	ShardPlanCache *cache; /* the executor's; never copied */
+} ShardPlan;
+
+extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
+
+/* The plan that a CustomScan of ours carries. */
+extern ShardPlan *shard_plan_of(CustomScan *scan);
+
+/* Names of the tiers, as EXPLAIN shows them. */
+extern const char *shard_tier_name(ShardTier tier);
+
+/* The executor's end of a CustomScan. */
+extern const CustomScanMethods shard_scan_methods;
+
+/* Makes plans known to the server; called from shard_init. */
+extern void shard_plan_init(void);
+
+#endif

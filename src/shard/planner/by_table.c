@@ -1,0 +1,454 @@
+/*-------------------------------------------------------------------------
+ * by_table.c
+ *	  Any SELECT: the server plans it, over scans that fetch from shards.
+ *
+ * Each hash distributed table gets one path, a scan of ours that fetches the
+ * columns it needs and leaves out the rows that a filter, if it can be
+ * evaluated elsewhere with the same result, removes.  All else, joins and
+ * sorts and windows, is the server's.
+ *
+ * What must stay true: such a table never has another path, since its local
+ * heap is an empty shell.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/plancat.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "shard/metadata/metadata.h"
+#include "shard/planner/statement.h"
+#include "shard/planner/template.h"
+
+/* Rows of a table that was never analyzed. */
+#define DEFAULT_ROWS 100000
+
+/* Cost of asking one node, in units of the planner: about a round trip. */
+#define TASK_COST 100.0
+
+static set_rel_pathlist_hook_type prev_pathlist = NULL;
+static get_relation_info_hook_type prev_relation_info = NULL;
+
+/*
+ * True while a query of this tier is planned; the server also asks for a
+ * relation's size when it builds an index, of our own catalogs too.
+ */
+static bool planning = false;
+
+/* Why that query has no cheaper tier; copied into its scans. */
+static char *planning_why = NULL;
+
+static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
+static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+					   List *clauses, List *custom_plans);
+static void divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses,
+						   ShardPlan *plan, Lift *lift, List **remote, List **local);
+static Node *ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift);
+static bool foreign_walker(Node *node, void *context);
+static void prune_by(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause);
+static bool is_key(Node *node, const DistributedTable *table, Index rti);
+static bool is_constant(Node *node);
+static List *needed_columns(RelOptInfo *rel, List *tlist, List *local, TupleDesc desc);
+static Query *scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals);
+static bool refused_walker(Node *node, void *context);
+static char *refused_query(Query *query);
+static bool is_hash_table(RangeTblEntry *rte);
+
+static const CustomPathMethods path_methods = {
+	.CustomName = "pgcluster scan",
+	.PlanCustomPath = plan_scan,
+};
+
+void
+by_table_init(void)
+{
+	prev_pathlist = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = pgcluster_pathlist;
+	prev_relation_info = get_relation_info_hook;
+	get_relation_info_hook = pgcluster_relation_info;
+}
+
+PlannedStmt *
+plan_by_table(const PlanRequest *request, char **why)
+{
+	char *outer_why = planning_why;
+	bool outer_planning = planning;
+	char *refused = NULL;
+	PlannedStmt *statement = NULL;
+
+	(void) refused_walker((Node *) request->query, &refused);
+	if (refused != NULL)
+	{
+		*why = refused;
+		return NULL;
+	}
+	planning = true;
+	planning_why = *why;
+	PG_TRY();
+	{
+		statement = planner_server(request, request->query);
+	}
+	PG_FINALLY();
+	{
+		planning = outer_planning;
+		planning_why = outer_why;
+	}
+	PG_END_TRY();
+	return statement;
+}
+
+static bool
+is_hash_table(RangeTblEntry *rte)
+{
+	const DistributedTable *table;
+
+	if (rte->rtekind != RTE_RELATION || planner_local_reads() || !metadata_any_table())
+		return false;
+	table = metadata_table(rte->relid);
+	return table != NULL && table->kind == TABLE_HASH;
+}
+
+/* What the server's executor could not do with rows that are not here. */
+static bool
+refused_walker(Node *node, void *context)
+{
+	char **why = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		*why = refused_query((Query *) node);
+		if (*why != NULL)
+			return true;
+		return query_tree_walker((Query *) node, refused_walker, context, QTW_IGNORE_JOINALIASES);
+	}
+	return expression_tree_walker(node, refused_walker, context);
+}
+
+static char *
+refused_query(Query *query)
+{
+	bool has_hash = false;
+	ListCell *cell;
+
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (!is_hash_table(rte))
+			continue;
+		has_hash = true;
+		if (rte->tablesample != NULL)
+			return "TABLESAMPLE on a distributed table needs its distribution column to be "
+				   "compared with a value.";
+		if (foreach_current_index(cell) + 1 == query->resultRelation)
+			return psprintf("It writes distributed table %s together with other tables.",
+							get_rel_name(rte->relid));
+	}
+	foreach (cell, query->rowMarks)
+	{
+		RowMarkClause *mark = lfirst(cell);
+
+		if (has_hash || is_hash_table(rt_fetch(mark->rti, query->rtable)))
+			return "FOR UPDATE and FOR SHARE on a distributed table need its distribution column "
+				   "to be compared with a value.";
+	}
+	if (query->resultRelation != 0 && query->commandType != CMD_INSERT)
+		return "It changes a local table by rows of distributed tables.";
+	return NULL;
+}
+
+static void
+pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	if (planning && is_hash_table(root->simple_rte_array[rel->relid]))
+	{
+		HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+		double rows = -1;
+
+		if (HeapTupleIsValid(tuple))
+		{
+			rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+			ReleaseSysCache(tuple);
+		}
+		rel->tuples = rows > 0 ? rows : DEFAULT_ROWS;
+		rel->pages = Max(rel->pages, rel->tuples / 50);
+	}
+	if (prev_relation_info)
+		prev_relation_info(root, relid, inhparent, rel);
+}
+
+static void
+pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	if (is_hash_table(rte) && !IS_DUMMY_REL(rel))
+	{
+		CustomPath *path = makeNode(CustomPath);
+		const DistributedTable *table = metadata_table(rte->relid);
+
+		if (rel->reloptkind != RELOPT_BASEREL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("distributed table \"%s\" cannot be read through the table it is a "
+							"partition or child of",
+							get_rel_name(rte->relid))));
+		rel->pathlist = NIL;
+		rel->partial_pathlist = NIL;
+		rel->consider_parallel = false;
+		path->path.pathtype = T_CustomScan;
+		path->path.parent = rel;
+		path->path.pathtarget = rel->reltarget;
+		path->path.rows = rel->rows;
+		path->path.startup_cost = TASK_COST;
+		path->path.total_cost = TASK_COST * table->colocation->nshards + rel->rows * cpu_tuple_cost;
+		path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+		path->methods = &path_methods;
+		add_path(rel, &path->path);
+	}
+	if (prev_pathlist)
+		prev_pathlist(root, rel, rti, rte);
+}
+
+static Plan *
+plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, List *clauses,
+		  List *custom_plans)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	const DistributedTable *table = metadata_table(rte->relid);
+	ShardPlan *plan = shard_plan_create(TIER_BY_TABLE, CMD_SELECT, rte->relid);
+	CustomScan *scan = makeNode(CustomScan);
+	Lift lift = {0};
+	List *remote = NIL;
+	List *local = NIL;
+	Relation relation;
+
+	divide_clauses(rel, table, clauses, plan, &lift, &remote, &local);
+	relation = RelationIdGetRelation(rte->relid);
+	plan->columns = needed_columns(rel, tlist, local, RelationGetDescr(relation));
+	RelationClose(relation);
+	plan->params = statement_params(&lift);
+	plan->returning = true;
+	plan->why = planning_why ? pstrdup(planning_why) : NULL;
+	template_make(scan_query(rte, rel->relid, plan->columns, remote), &plan->pieces,
+				  &plan->schemas);
+
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual = local;
+	scan->scan.scanrelid = rel->relid;
+	scan->flags = path->flags;
+	scan->custom_private = list_make1(plan);
+	scan->methods = &shard_scan_methods;
+	return &scan->scan.plan;
+}
+
+/* What shards filter, and what is left to be filtered here. */
+static void
+divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses, ShardPlan *plan,
+			   Lift *lift, List **remote, List **local)
+{
+	ListCell *cell;
+
+	foreach (cell, clauses)
+	{
+		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
+		Node *shipped;
+
+		/* Conditions without columns are checked once, above the scan. */
+		if (info->pseudoconstant)
+			continue;
+		shipped = ship_clause(rel, info, lift);
+		if (shipped == NULL)
+			*local = lappend(*local, info->clause);
+		else
+		{
+			*remote = lappend(*remote, shipped);
+			prune_by(plan, table, rel->relid, info->clause);
+		}
+	}
+}
+
+/* The clause as it can be sent, or NULL. */
+static Node *
+ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift)
+{
+	Lift attempt = {.params = list_copy(lift->params)};
+	Node *shipped;
+
+	/* A condition of the user's must not see rows that a policy hides. */
+	if (info->security_level > rel->baserestrict_min_security && !info->leakproof)
+		return NULL;
+	shipped = lift_expr(copyObject((Node *) info->clause), &attempt);
+	if (shipped == NULL || contain_mutable_functions(shipped) || foreign_walker(shipped, NULL))
+		return NULL;
+	lift->params = attempt.params;
+	return shipped;
+}
+
+/* Anything that another node may not know, or know differently. */
+static bool
+foreign_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
+		return true;
+	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar) ||
+		IsA(node, ConvertRowtypeExpr))
+		return true;
+	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
+		return true;
+	if (!lift_builtin(exprInputCollation(node)))
+		return true;
+	return expression_tree_walker(node, foreign_walker, context);
+}
+
+/* Leaves out shards that cannot hold a row for which "clause" is true. */
+static void
+prune_by(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause)
+{
+	Oid family = pin_hash_family(table->key_type);
+	Pin pin = {.table = table};
+	Node *left;
+	Node *right;
+	Oid left_type;
+	Oid right_type;
+
+	if (plan->key != NULL && !plan->key_is_array)
+		return;
+	if (pin_is_equality(clause, family, table->key_collation, &left, &right, &left_type,
+						&right_type))
+	{
+		pin.key = (Expr *) (is_key(left, table, rti) ? right : left);
+		pin.key_type = is_key(left, table, rti) ? right_type : left_type;
+		if (!is_key(left, table, rti) && !is_key(right, table, rti))
+			return;
+	}
+	else if (IsA(clause, ScalarArrayOpExpr))
+	{
+		ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) clause;
+		OpExpr *op = makeNode(OpExpr);
+
+		/* The operator alone, between the column and one element. */
+		op->opno = any->opno;
+		op->inputcollid = any->inputcollid;
+		op->args = any->args;
+		if (!any->useOr ||
+			!pin_is_equality((Expr *) op, family, table->key_collation, &left, &right, &left_type,
+							 &right_type) ||
+			!is_key(left, table, rti))
+			return;
+		pin.key = (Expr *) right;
+		pin.key_type = right_type;
+		if (!is_constant(right))
+			return;
+		plan->key_is_array = true;
+		statement_set_key(plan, &pin, NIL);
+		return;
+	}
+	else
+		return;
+	if (!is_constant((Node *) pin.key))
+		return;
+	plan->key_is_array = false;
+	statement_set_key(plan, &pin, NIL);
+}
+
+static bool
+is_key(Node *node, const DistributedTable *table, Index rti)
+{
+	return IsA(node, Var) && ((Var *) node)->varno == (int) rti &&
+		   ((Var *) node)->varattno == table->key && ((Var *) node)->varlevelsup == 0;
+}
+
+/* One value during an execution. */
+static bool
+is_constant(Node *node)
+{
+	ExprFacts facts = expr_facts(node);
+
+	return !facts.bound && facts.volatility != PROVOLATILE_VOLATILE;
+}
+
+static List *
+needed_columns(RelOptInfo *rel, List *tlist, List *local, TupleDesc desc)
+{
+	Bitmapset *used = NULL;
+	List *columns = NIL;
+	int offset = FirstLowInvalidHeapAttributeNumber;
+
+	pull_varattnos((Node *) tlist, rel->relid, &used);
+	pull_varattnos((Node *) local, rel->relid, &used);
+	for (AttrNumber system = offset + 1; system < 0; system++)
+	{
+		if (system != TableOidAttributeNumber && bms_is_member(system - offset, used))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("system columns of distributed tables are not supported here"),
+							errdetail("The rows of the table live on other nodes."),
+							errhint("Use the columns of the primary key.")));
+	}
+	for (AttrNumber column = 1; column <= desc->natts; column++)
+	{
+		if (TupleDescAttr(desc, column - 1)->attisdropped)
+			continue;
+		if (bms_is_member(0 - offset, used) || bms_is_member(column - offset, used))
+			columns = lappend_int(columns, column);
+	}
+	return columns;
+}
+
+/* SELECT columns FROM table WHERE quals */
+static Query *
+scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals)
+{
+	Query *query = makeNode(Query);
+	RangeTblEntry *table = copyObject(rte);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	ListCell *cell;
+
+	table->inh = true;
+	table->inFromCl = true;
+	table->lateral = false;
+	table->securityQuals = NIL;
+	compat_forget_permissions(table);
+	ref->rtindex = 1;
+	ChangeVarNodes((Node *) quals, rti, 1, 0);
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->rtable = list_make1(table);
+	query->jointree =
+		makeFromExpr(list_make1(ref), (Node *) (quals ? make_ands_explicit(quals) : NULL));
+	foreach (cell, columns)
+	{
+		AttrNumber column = lfirst_int(cell);
+		char *name = get_attname(rte->relid, column, false);
+		Oid type;
+		int32 typmod;
+		Oid collation;
+
+		get_atttypetypmodcoll(rte->relid, column, &type, &typmod, &collation);
+		query->targetList =
+			lappend(query->targetList,
+					makeTargetEntry((Expr *) makeVar(1, column, type, typmod, collation, 0),
+									list_length(query->targetList) + 1, name, false));
+	}
+	return query;
+}

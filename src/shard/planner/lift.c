@@ -1,0 +1,460 @@
+/*-------------------------------------------------------------------------
+ * lift.c
+ *	  What of a statement may travel to a shard, and what stays here as a
+ *	  parameter.
+ *
+ * A function travels when it is built in.  Stable functions without columns
+ * (now(), current_user, current_setting()) are evaluated here, so that all
+ * shards see one value, and so are functions that the user made.  Volatile
+ * functions that are called once in a statement (the defaults of an inserted
+ * row, nextval() above all) are evaluated here too: sequences live on the
+ * coordinator.  Volatile functions that must be called for each row travel
+ * when they depend on nothing but chance or the clock.
+ *
+ * What must stay true: a statement that was let through gives on the shard
+ * what it would have given on one server.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "shard/planner/lift.h"
+
+typedef struct LiftState
+{
+	Lift *lift;
+	bool once;		 /* what is here is evaluated once per statement */
+	bool everywhere; /* see lift_query */
+} LiftState;
+
+/* Volatile functions that any node answers as well as this one. */
+static const Oid free_functions[] = {F_RANDOM, F_GEN_RANDOM_UUID, F_CLOCK_TIMESTAMP, F_TIMEOFDAY};
+
+static bool facts_walker(Node *node, void *context);
+static bool facts_function(Oid function, void *context);
+static Node *lift_mutator(Node *node, void *context);
+static Node *lift_in_query(Query *query, LiftState *state);
+static Node *lift_param(Param *param, LiftState *state);
+static bool is_value(Node *node);
+static Node *lift_value(Node *node, LiftState *state);
+static Node *as_param(Expr *expr, bool shared, LiftState *state);
+static bool travels(Node *node, LiftState *state);
+static bool travels_function(Oid function, void *context);
+static bool refuse(LiftState *state, char *why);
+static bool check_query(Query *query, LiftState *state);
+static bool check_assignment(TargetEntry *tle, LiftState *state);
+static bool check_targets(List *targets, LiftState *state);
+
+bool
+lift_builtin(Oid oid)
+{
+	return oid < FirstGenbkiObjectId;
+}
+
+ExprFacts
+expr_facts(Node *node)
+{
+	ExprFacts facts = {.volatility = PROVOLATILE_IMMUTABLE};
+
+	facts_walker(node, &facts);
+	return facts;
+}
+
+bool
+lift_query(Query *query, bool everywhere, Lift *lift)
+{
+	LiftState state = {.lift = lift, .everywhere = everywhere};
+
+	/* An INSERT of a single row: no table, no list of rows below it. */
+	state.once = query->commandType == CMD_INSERT && query->jointree->fromlist == NIL;
+	lift_in_query(query, &state);
+	return lift->why == NULL;
+}
+
+Node *
+lift_expr(Node *expr, Lift *lift)
+{
+	LiftState state = {.lift = lift};
+	Node *lifted = lift_mutator(expr, &state);
+
+	return lift->why == NULL ? lifted : NULL;
+}
+
+static bool
+facts_walker(Node *node, void *context)
+{
+	ExprFacts *facts = context;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+		case T_SubLink:
+		case T_SubPlan:
+		case T_AlternativeSubPlan:
+		case T_PlaceHolderVar:
+		case T_CaseTestExpr:
+		case T_CoerceToDomainValue:
+		case T_SetToDefault:
+		case T_CurrentOfExpr:
+		case T_Query:
+			facts->bound = true;
+			break;
+		case T_Param:
+			facts->bound |= ((Param *) node)->paramkind != PARAM_EXTERN;
+			break;
+		case T_SQLValueFunction:
+			if (facts->volatility == PROVOLATILE_IMMUTABLE)
+				facts->volatility = PROVOLATILE_STABLE;
+			break;
+		case T_NextValueExpr:
+			facts->volatility = PROVOLATILE_VOLATILE;
+			break;
+		case T_FuncExpr:
+			facts->bound |= ((FuncExpr *) node)->funcretset;
+			break;
+		case T_ArrayCoerceExpr:
+			/* The placeholder in the conversion of an element is none of a row. */
+			(void) facts_walker((Node *) ((ArrayCoerceExpr *) node)->arg, facts);
+			if (contain_mutable_functions((Node *) ((ArrayCoerceExpr *) node)->elemexpr) &&
+				facts->volatility == PROVOLATILE_IMMUTABLE)
+				facts->volatility = PROVOLATILE_STABLE;
+			return false;
+		default:
+			break;
+	}
+	(void) check_functions_in_node(node, facts_function, facts);
+	return expression_tree_walker(node, facts_walker, context);
+}
+
+static bool
+facts_function(Oid function, void *context)
+{
+	ExprFacts *facts = context;
+	char volatility = func_volatile(function);
+
+	if (volatility == PROVOLATILE_VOLATILE || facts->volatility == PROVOLATILE_IMMUTABLE)
+		facts->volatility = volatility;
+	facts->local |= !lift_builtin(function);
+	return false;
+}
+
+static Node *
+lift_mutator(Node *node, void *context)
+{
+	LiftState *state = context;
+
+	if (node == NULL || state->lift->why != NULL)
+		return node;
+	if (IsA(node, Query))
+	{
+		bool once = state->once;
+
+		state->once = false;
+		node = lift_in_query((Query *) node, state);
+		state->once = once;
+		return node;
+	}
+	if (IsA(node, Param))
+		return lift_param((Param *) node, state);
+	if (IsA(node, OnConflictExpr))
+	{
+		OnConflictExpr *conflict = (OnConflictExpr *) node;
+
+		/* What chooses the index must stay as it is. */
+		conflict->onConflictSet = (List *) lift_mutator((Node *) conflict->onConflictSet, state);
+		conflict->onConflictWhere = lift_mutator(conflict->onConflictWhere, state);
+		return node;
+	}
+	if (is_value(node))
+	{
+		Node *lifted = lift_value(node, state);
+
+		if (lifted != NULL)
+			return lifted;
+	}
+	if (!travels(node, state))
+		return node;
+	return expression_tree_mutator(node, lift_mutator, state);
+}
+
+static Node *
+lift_in_query(Query *query, LiftState *state)
+{
+	if (!check_query(query, state))
+		return (Node *) query;
+	return (Node *) query_tree_mutator(query, lift_mutator, state,
+									   QTW_DONT_COPY_QUERY | QTW_IGNORE_JOINALIASES);
+}
+
+/* Parameters of the session get a number of ours. */
+static Node *
+lift_param(Param *param, LiftState *state)
+{
+	if (param->paramkind != PARAM_EXTERN)
+	{
+		if (param->paramkind != PARAM_MULTIEXPR)
+			refuse(state, "It depends on a value that is known only while a plan runs.");
+		return (Node *) param;
+	}
+	if (get_typtype(param->paramtype) == TYPTYPE_PSEUDO)
+	{
+		refuse(state, "It has a parameter of a type that has no values of its own.");
+		return (Node *) param;
+	}
+	return as_param((Expr *) param, true, state);
+}
+
+/* Nodes that compute a value which a parameter could stand for. */
+static bool
+is_value(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+		case T_BoolExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_CaseExpr:
+		case T_ArrayExpr:
+		case T_CoalesceExpr:
+		case T_MinMaxExpr:
+		case T_SQLValueFunction:
+		case T_NextValueExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_CoerceToDomain:
+		case T_FieldSelect:
+		case T_RowCompareExpr:
+			return true;
+		case T_SubscriptingRef:
+			return ((SubscriptingRef *) node)->refassgnexpr == NULL;
+		default:
+			return false;
+	}
+}
+
+/* A parameter in place of "node" if it must be evaluated here, else NULL. */
+static Node *
+lift_value(Node *node, LiftState *state)
+{
+	ExprFacts facts = expr_facts(node);
+
+	if (facts.bound || (facts.volatility == PROVOLATILE_IMMUTABLE && !facts.local))
+		return NULL;
+	if (facts.volatility == PROVOLATILE_VOLATILE && !state->once)
+		return NULL;
+	if (get_typtype(exprType(node)) == TYPTYPE_PSEUDO)
+		return NULL;
+	return as_param((Expr *) node, facts.volatility != PROVOLATILE_VOLATILE, state);
+}
+
+/*
+ * A parameter that stands for "expr"; "shared" when an equal expression may
+ * use the same.  Types that other nodes may know under another oid are named
+ * in the text.
+ */
+static Node *
+as_param(Expr *expr, bool shared, LiftState *state)
+{
+	Lift *lift = state->lift;
+	Param *param = makeNode(Param);
+	Node *result = (Node *) param;
+	Oid type = exprType((Node *) expr);
+	Oid collation = exprCollation((Node *) expr);
+	int number = 0;
+
+	if (shared)
+	{
+		for (int i = 0; i < list_length(lift->params) && number == 0; i++)
+		{
+			if (equal(list_nth(lift->params, i), expr))
+				number = i + 1;
+		}
+	}
+	if (number == 0)
+	{
+		lift->params = lappend(lift->params, expr);
+		number = list_length(lift->params);
+	}
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number;
+	param->paramtype = type;
+	param->paramtypmod = exprTypmod((Node *) expr);
+	param->paramcollid = get_typcollation(type);
+	param->location = -1;
+	if (!lift_builtin(type))
+		result = (Node *) makeRelabelType((Expr *) param, type, -1, param->paramcollid,
+										  COERCE_EXPLICIT_CAST);
+	if (OidIsValid(collation) && collation != get_typcollation(type))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) result;
+		collate->collOid = collation;
+		collate->location = -1;
+		result = (Node *) collate;
+	}
+	return result;
+}
+
+/* May this node itself, apart from what is below it, be sent as it is? */
+static bool
+travels(Node *node, LiftState *state)
+{
+	if (IsA(node, Var))
+	{
+		if (((Var *) node)->varattno < 0)
+			return refuse(state, "It uses a system column, whose values mean nothing elsewhere.");
+		if (((Var *) node)->varattno == 0 && ((Var *) node)->vartype != RECORDOID)
+			return refuse(state, "It uses a row of a table as a value.");
+		return true;
+	}
+	if (IsA(node, NextValueExpr))
+		return refuse(state, "A sequence would have to be asked for each row.");
+	if (IsA(node, CurrentOfExpr))
+		return refuse(state, "WHERE CURRENT OF has no meaning on a shard.");
+	if (IsA(node, WithCheckOption))
+		return refuse(state, "It is checked against a view or a row security policy.");
+	if (IsA(node, TableSampleClause) && state->everywhere)
+		return refuse(state, "TABLESAMPLE chooses other rows on each copy.");
+	return !check_functions_in_node(node, travels_function, state);
+}
+
+static bool
+travels_function(Oid function, void *context)
+{
+	LiftState *state = context;
+
+	if (!lift_builtin(function))
+	{
+		refuse(state, psprintf("Function %s is not built in, and may not exist on other nodes.",
+							   get_func_name(function)));
+		return true;
+	}
+	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+		return false;
+	for (size_t i = 0; i < lengthof(free_functions) && !state->everywhere; i++)
+	{
+		if (free_functions[i] == function)
+			return false;
+	}
+	refuse(state,
+		   psprintf("Function %s would have to be called for each row.", get_func_name(function)));
+	return true;
+}
+
+/* Always false; the first reason stays. */
+static bool
+refuse(LiftState *state, char *why)
+{
+	if (state->lift->why == NULL)
+		state->lift->why = why;
+	return false;
+}
+
+/* What the deparsed text would not say, or would say wrongly. */
+static bool
+check_query(Query *query, LiftState *state)
+{
+	ListCell *cell;
+
+	if (query->commandType == CMD_MERGE)
+		return refuse(state, "MERGE is not supported on distributed tables.");
+	if (query->commandType == CMD_UTILITY)
+		return refuse(state, "It contains a utility command.");
+	if (query->hasRowSecurity)
+		return refuse(state, "Row security applies to one of its tables.");
+	if (query->withCheckOptions != NIL)
+		return refuse(state, "It is checked against a view or a row security policy.");
+	if (state->everywhere && (query->limitCount != NULL || query->limitOffset != NULL))
+		return refuse(state, "LIMIT may choose other rows on each copy.");
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->securityQuals != NIL)
+			return refuse(state, "Row security applies to one of its tables.");
+		if (rte->rtekind == RTE_NAMEDTUPLESTORE)
+			return refuse(state, "It reads a transition table.");
+	}
+	if (query->commandType == CMD_INSERT || query->commandType == CMD_UPDATE)
+	{
+		if (!check_targets(query->targetList, state))
+			return false;
+	}
+	return query->onConflict == NULL || check_targets(query->onConflict->onConflictSet, state);
+}
+
+/*
+ * The rewriter sorts assignments by column and merges those to parts of one
+ * column; the deparser expects them as the user wrote them.
+ */
+static bool
+check_targets(List *targets, LiftState *state)
+{
+	int last = 0;
+	ListCell *cell;
+
+	foreach (cell, targets)
+	{
+		TargetEntry *tle = lfirst(cell);
+		int paramid = 0;
+
+		if (tle->resjunk)
+			continue;
+		if (IsA(tle->expr, Param) && ((Param *) tle->expr)->paramkind == PARAM_MULTIEXPR)
+		{
+			/* The upper half tells the subquery, the lower half its column. */
+			paramid = ((Param *) tle->expr)->paramid;
+			if ((paramid & 0xFFFF) != 1 && paramid != last + 1)
+				return refuse(state, "It assigns the columns of one subquery out of order.");
+		}
+		else if (!check_assignment(tle, state))
+			return false;
+		last = paramid;
+	}
+	return true;
+}
+
+static bool
+check_assignment(TargetEntry *tle, LiftState *state)
+{
+	Node *expr = (Node *) tle->expr;
+	Node *base = NULL;
+
+	while (expr != NULL && IsA(expr, CoerceToDomain))
+		expr = (Node *) ((CoerceToDomain *) expr)->arg;
+	if (expr != NULL && IsA(expr, FieldStore))
+	{
+		base = (Node *) ((FieldStore *) expr)->arg;
+		if (list_length(((FieldStore *) expr)->newvals) != 1)
+			return refuse(state, "It assigns several fields of one column.");
+	}
+	else if (expr != NULL && IsA(expr, SubscriptingRef) &&
+			 ((SubscriptingRef *) expr)->refassgnexpr != NULL)
+		base = (Node *) ((SubscriptingRef *) expr)->refexpr;
+	if (base != NULL && !IsA(base, Var) && !IsA(base, Const))
+		return refuse(state, "It assigns several parts of one column.");
+	return true;
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ * lift.h
+ *	  What of a statement may travel to a shard, and what stays here as a
+ *	  parameter.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLANNER_LIFT_H
+#define PGCLUSTER_SHARD_PLANNER_LIFT_H
+
+#include "nodes/parsenodes.h"
+
+typedef struct Lift
+{
+	List *params; /* $1, $2, ... of the lifted statement: expressions without columns */
+	char *why;	  /* set when the statement may not travel */
+} Lift;
+
+/* What an expression depends on. */
+typedef struct ExprFacts
+{
+	bool bound;		 /* to a row: has columns, aggregates, subqueries, ... */
+	bool local;		 /* calls what other nodes may not have */
+	char volatility; /* PROVOLATILE_* */
+} ExprFacts;
+
+extern ExprFacts expr_facts(Node *node);
+
+/*
+ * Rewrites "query" (in place) into one that means the same on another node:
+ * parameters are numbered anew, and what must be evaluated here, once,
+ * becomes a parameter.  False, with lift->why, when that cannot be done.
+ * "everywhere" asks that the statement has the same effect on each copy of
+ * a table.
+ */
+extern bool lift_query(Query *query, bool everywhere, Lift *lift);
+
+/* The same for an expression; NULL when it cannot travel. */
+extern Node *lift_expr(Node *expr, Lift *lift);
+
+/* True for what every server has under the same name and oid. */
+extern bool lift_builtin(Oid oid);
+
+#endif

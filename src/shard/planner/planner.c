@@ -1,0 +1,217 @@
+/*-------------------------------------------------------------------------
+ * planner.c
+ *	  Which planner plans a query.
+ *
+ * Queries without distributed tables go to the server untouched, and so do
+ * those that only read reference tables: the coordinator's copy is the table
+ * itself.  Of the others each of our planners is asked in turn, cheapest
+ * plan first; the error that none of them can is raised here.
+ *
+ * What must stay true: no plan ever scans the empty local shell of a hash
+ * distributed table.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "shard/metadata/metadata.h"
+#include "shard/planner/planner.h"
+
+static planner_hook_type prev_planner = NULL;
+static bool read_local = false;
+
+/* What a query is, for the choice of a planner. */
+typedef enum QueryClass
+{
+	QUERY_LOCAL,		   /* none of our business */
+	QUERY_SELECT,		   /* reads hash distributed tables, may write local ones */
+	QUERY_INSERT,		   /* writes a hash distributed table */
+	QUERY_CHANGE,		   /* updates or deletes there */
+	QUERY_WRITE_REFERENCE, /* writes a reference table */
+	QUERY_CLASSES
+} QueryClass;
+
+/* Cheapest first. */
+static const ShardPlanner planners[QUERY_CLASSES][4] = {
+	[QUERY_SELECT] = {plan_single_shard, plan_by_table},
+	[QUERY_INSERT] = {plan_single_shard},
+	[QUERY_CHANGE] = {plan_single_shard},
+	[QUERY_WRITE_REFERENCE] = {NULL},
+};
+
+typedef struct QueryTables
+{
+	bool hash;
+	bool writes_reference;
+	Oid key_changed; /* table whose distribution column is assigned */
+} QueryTables;
+
+static PlannedStmt *
+pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params);
+static QueryClass classify(Query *query, QueryTables *tables);
+static bool tables_walker(Node *node, void *context);
+static void see_target(Query *query, QueryTables *tables);
+static bool assigns_key(List *targets, int target, AttrNumber key);
+static PlannedStmt *plan_query(const PlanRequest *request, QueryClass class);
+
+void
+planner_init(void)
+{
+	prev_planner = planner_hook;
+	planner_hook = pgcluster_planner;
+	by_table_init();
+}
+
+bool
+planner_read_local(bool on)
+{
+	bool before = read_local;
+
+	read_local = on;
+	return before;
+}
+
+bool
+planner_local_reads(void)
+{
+	return read_local;
+}
+
+PlannedStmt *
+planner_server(const PlanRequest *request, Query *query)
+{
+	planner_hook_type next = prev_planner ? prev_planner : standard_planner;
+
+	return next(query, request->source, request->cursor_options, request->params);
+}
+
+static PlannedStmt *
+pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params)
+{
+	PlanRequest request = {query, source, cursor_options, params};
+	QueryTables tables = {0};
+	QueryClass class;
+
+	if (read_local || !metadata_any_table())
+		return planner_server(&request, query);
+	class = classify(query, &tables);
+	if (class == QUERY_LOCAL)
+		return planner_server(&request, query);
+	if (OidIsValid(tables.key_changed))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot change the distribution column of table \"%s\"",
+							   get_rel_name(tables.key_changed)),
+						errdetail("The row would have to move to another shard."),
+						errhint("Delete the row and insert it anew.")));
+	return plan_query(&request, class);
+}
+
+static QueryClass
+classify(Query *query, QueryTables *tables)
+{
+	const DistributedTable *target = NULL;
+
+	(void) tables_walker((Node *) query, tables);
+	if (!tables->hash && !tables->writes_reference)
+		return QUERY_LOCAL;
+	if (query->resultRelation != 0)
+		target = metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid);
+	if (target == NULL)
+		return QUERY_SELECT;
+	if (target->kind == TABLE_REFERENCE)
+		return QUERY_WRITE_REFERENCE;
+	return query->commandType == CMD_INSERT ? QUERY_INSERT : QUERY_CHANGE;
+}
+
+static bool
+tables_walker(Node *node, void *context)
+{
+	QueryTables *tables = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query *query = (Query *) node;
+		ListCell *cell;
+
+		foreach (cell, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(cell);
+			const DistributedTable *table;
+
+			if (rte->rtekind != RTE_RELATION)
+				continue;
+			table = metadata_table(rte->relid);
+			if (table != NULL && table->kind == TABLE_HASH)
+				tables->hash = true;
+		}
+		if (query->resultRelation != 0)
+			see_target(query, tables);
+		return query_tree_walker(query, tables_walker, context, QTW_IGNORE_JOINALIASES);
+	}
+	return expression_tree_walker(node, tables_walker, context);
+}
+
+static void
+see_target(Query *query, QueryTables *tables)
+{
+	Oid relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	const DistributedTable *table = metadata_table(relid);
+
+	if (table == NULL)
+		return;
+	if (table->kind == TABLE_REFERENCE)
+	{
+		tables->writes_reference = true;
+		return;
+	}
+	if ((query->commandType == CMD_UPDATE &&
+		 assigns_key(query->targetList, query->resultRelation, table->key)) ||
+		(query->onConflict != NULL &&
+		 assigns_key(query->onConflict->onConflictSet, query->resultRelation, table->key)))
+		tables->key_changed = relid;
+}
+
+static bool
+assigns_key(List *targets, int target, AttrNumber key)
+{
+	ListCell *cell;
+
+	foreach (cell, targets)
+	{
+		TargetEntry *tle = lfirst(cell);
+		Var *var = (Var *) tle->expr;
+
+		if (tle->resjunk || tle->resno != key)
+			continue;
+
+		/* "SET key = key" changes nothing. */
+		if (!IsA(var, Var) || var->varno != target || var->varattno != key || var->varlevelsup != 0)
+			return true;
+	}
+	return false;
+}
+
+static PlannedStmt *
+plan_query(const PlanRequest *request, QueryClass class)
+{
+	char *why = NULL;
+
+	for (size_t i = 0; i < lengthof(planners[class]) && planners[class][i] != NULL; i++)
+	{
+		PlannedStmt *statement = planners[class][i](request, &why);
+
+		if (statement != NULL)
+			return statement;
+	}
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("this statement on distributed tables is not supported"),
+					why ? errdetail("%s", why) : 0));
+	return NULL;
+}

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ * statement.h
+ *	  Plans whose whole tree is one scan of ours.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLANNER_STATEMENT_H
+#define PGCLUSTER_SHARD_PLANNER_STATEMENT_H
+
+#include "shard/planner/lift.h"
+#include "shard/planner/pin.h"
+#include "shard/planner/planner.h"
+
+/* A statement that runs "plan" and returns what "query" does. */
+extern PlannedStmt *statement_create(const PlanRequest *request, ShardPlan *plan, double rows);
+
+/* False, with "why", when rows of the query's result cannot be taken from another node. */
+extern bool statement_result_travels(Query *query, char **why);
+
+/* True when the query changes or locks rows anywhere. */
+extern bool statement_writes(Query *query);
+
+/* Puts the key into the plan; "lifted" are the parameters of its SQL, already in the plan. */
+extern void statement_set_key(ShardPlan *plan, const Pin *pin, List *lifted);
+
+/* The parameters of a lifted statement, ready to be evaluated. */
+extern List *statement_params(const Lift *lift);
+
+#endif

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ * template.h
+ *	  SQL for shards: deparsed once, filled in for each shard.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLANNER_TEMPLATE_H
+#define PGCLUSTER_SHARD_PLANNER_TEMPLATE_H
+
+#include "nodes/parsenodes.h"
+
+/*
+ * Deparses "query", all of whose relations are distributed, and cuts the text
+ * where the schema of a hash distributed table stands: n + 1 pieces (String)
+ * and n schemas (String).  Reference tables get the schema of their shard at
+ * once.  The query is scribbled on.
+ */
+extern void template_make(Query *query, List **pieces, List **schemas);
+
+/* The SQL for one shard, palloc'd. */
+extern char *template_fill(List *pieces, List *schemas, int64 shard_id);
+
+#endif
