@@ -537,5 +537,5 @@ pgcluster_catalog_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("pgcluster.catalog_changed must be called as a trigger")));
 	CacheInvalidateRelcache(data->tg_relation);
-	PG_RETURN_NULL();
+	return PointerGetDatum(NULL);
 }

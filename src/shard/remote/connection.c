@@ -16,29 +16,21 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/wait_event.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/config.h"
 #include "ha/state.h"
+#include "shard/metadata/metadata.h"
 #include "shard/remote/connection.h"
 
 #define ATTEMPT_US (10 * INT64CONST(1000000))		 /* one attempt to connect */
@@ -47,11 +39,6 @@
 #define PATIENCE_US (5 * INT64CONST(1000000))		 /* any other node at a fixed place */
 #define RETRY_US INT64CONST(100000)
 #define LEADER_CHECK_MS 250
-
-/* Columns of pgcluster.member_group. */
-#define ANUM_MEMBER_GROUP_ID 1
-#define ANUM_MEMBER_GROUP_HOST 2
-#define ANUM_MEMBER_GROUP_PORT 3
 
 #pragma weak ha_enabled
 #pragma weak ha_leaders_generation
@@ -97,55 +84,17 @@ place_invalidated(Datum arg, Oid relid)
 }
 
 /*
- * Reads the group's row of the catalog.  False when there is none; *host is
- * NULL when the leader is to be found through the store.
- */
-static bool
-place_of_group(int group_id, char **host, int *port)
-{
-	Oid schema = get_namespace_oid("pgcluster", true);
-	Oid relid = OidIsValid(schema) ? get_relname_relid("member_group", schema) : InvalidOid;
-	Relation rel;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	bool found = false;
-
-	if (!OidIsValid(relid))
-		return false;
-
-	rel = table_open(relid, AccessShareLock);
-	ScanKeyInit(&key, ANUM_MEMBER_GROUP_ID, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(group_id));
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
-	if ((tuple = systable_getnext(scan)) != NULL)
-	{
-		bool isnull;
-		Datum value = heap_getattr(tuple, ANUM_MEMBER_GROUP_HOST, RelationGetDescr(rel), &isnull);
-
-		found = true;
-		*host = isnull ? NULL : TextDatumGetCString(value);
-		value = heap_getattr(tuple, ANUM_MEMBER_GROUP_PORT, RelationGetDescr(rel), &isnull);
-		*port = isnull ? 0 : DatumGetInt32(value);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
-/*
  * Looks the group up.  False when nobody leads it just now; an error when
  * there is no such group.
  */
 static bool
 connection_locate(RemoteConnection *c)
 {
-	char *host = NULL;
+	const char *host = NULL;
 	int port = 0;
-	bool known = place_of_group(c->key.group_id, &host, &port);
 	GroupLeader leader;
 
-	if (host != NULL)
+	if (metadata_group_address(c->key.group_id, &host, &port))
 	{
 		c->from_agent = false;
 		c->generation = places_generation;
@@ -165,8 +114,7 @@ connection_locate(RemoteConnection *c)
 	}
 	else
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						known ? errmsg("the address of group %d is not known", c->key.group_id)
-							  : errmsg("group %d does not exist", c->key.group_id),
+						errmsg("the address of group %d is not known", c->key.group_id),
 						errhint("Add the group's node with cluster_add_node.")));
 
 	strlcpy(c->host, host, sizeof(c->host));
@@ -193,15 +141,15 @@ leader_moved(RemoteConnection *c)
 static bool
 place_changed(RemoteConnection *c)
 {
-	char *host = NULL;
+	const char *host = NULL;
 	int port = 0;
 
 	if (c->from_agent || c->generation == places_generation)
 		return false;
 	c->generation = places_generation;
-	if (!place_of_group(c->key.group_id, &host, &port))
+	if (!metadata_group_address(c->key.group_id, &host, &port))
 		return true;
-	return host == NULL || port != c->port || strcmp(host, c->host) != 0;
+	return port != c->port || strcmp(host, c->host) != 0;
 }
 
 char *
@@ -356,9 +304,10 @@ static void
 try_again(RemoteConnection *c, bool was_open)
 {
 	int64 now = clock_now_us();
+	bool first = c->give_up_at == 0;
 
 	connection_close(c);
-	if (c->give_up_at == 0)
+	if (first)
 		c->give_up_at = now + patience(c);
 	if ((!was_open && (failure_is_final(c->failure_code) || any_impatient(c))) ||
 		now >= c->give_up_at || transaction_ending())
@@ -366,7 +315,7 @@ try_again(RemoteConnection *c, bool was_open)
 		give_up(c);
 		return;
 	}
-	c->retry_at = was_open ? now : now + RETRY_US;
+	c->retry_at = was_open && first ? now : now + RETRY_US;
 	set_state(c, CONNECTION_WAITING);
 }
 

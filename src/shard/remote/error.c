@@ -182,6 +182,9 @@ notice_receive(void *arg, const PGresult *result)
 		notices = malloc(sizeof(Notice) * MAX_NOTICES);
 	if (notices == NULL || nnotices == MAX_NOTICES)
 		return;
+	/* The loss of the connection is dealt with as such. */
+	if (error_means_elsewhere(error_code(result)))
+		return;
 
 	n = &notices[nnotices++];
 	memset(n, 0, sizeof(*n));
