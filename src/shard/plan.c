@@ -83,8 +83,8 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->params = copyObject(from->params);
 	to->key = copyObject(from->key);
 	to->columns = list_copy(from->columns);
-	to->query = copyObject(from->query);
 	to->rows = copyObject(from->rows);
+	to->tail = from->tail ? pstrdup(from->tail) : NULL;
 	to->local = copyObject(from->local);
 	to->why = from->why ? pstrdup(from->why) : NULL;
 	to->cache = NULL;

@@ -35,6 +35,7 @@ typedef struct ShardPlan
 	CmdType command;
 	bool writes;	/* changes rows or locks them */
 	bool returning; /* gives rows back */
+	bool inserts;	/* the key goes into a row, and may not be null */
 	Oid relid;		/* the distributed table whose shards are meant */
 
 	/*
@@ -57,16 +58,20 @@ typedef struct ShardPlan
 	Oid key_hash; /* hash function for the type of the key's value */
 	Oid key_collation;
 
-	/* TIER_BY_TABLE: columns (attribute numbers) in the order the SQL returns them */
+	/*
+	 * TIER_BY_TABLE: columns (attribute numbers) in the order the SQL returns
+	 * them.  TIER_SELECT_ROWS: in the order "local" does.
+	 */
 	List *columns;
 
 	/*
-	 * TIER_ROWS: the statement, its rows left out, and the rows as lists of
-	 * expressions in the order of its target list.
+	 * TIER_ROWS: the SQL ends where its rows start and goes on, after them,
+	 * with "tail".  The rows are lists of expressions, one for each column.
 	 */
-	Query *query;
 	List *rows;
 	int key_position; /* of the distribution column in a row; -1: not given */
+	bool in_order;	  /* each row gives one row back, in the same order */
+	char *tail;
 
 	/*
 	 * TIER_EVERY_COPY: the same statement for the local copy, its parameters

@@ -18,6 +18,7 @@
 
 static bool key_is_known(ShardScan *scan);
 static bool unknown_walker(Node *node, void *context);
+static void explain_copies(ShardScan *scan, ExplainState *es);
 static void
 explain_task(ShardScan *scan, const DistributedTable *table, int position, ExplainState *es);
 
@@ -36,10 +37,11 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	if (table == NULL)
 		return;
 	if (plan->tier == TIER_ROWS)
-	{
 		ExplainPropertyInteger("Rows", NULL, list_length(plan->rows), es);
+	if (plan->tier == TIER_EVERY_COPY)
+		explain_copies(scan, es);
+	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY || plan->tier == TIER_SELECT_ROWS)
 		return;
-	}
 	if (!key_is_known(scan))
 	{
 		ExplainPropertyText("Shard", "chosen at execution", es);
@@ -85,6 +87,21 @@ unknown_walker(Node *node, void *context)
 	if (IsA(node, NextValueExpr) || contain_volatile_functions(node))
 		return true;
 	return expression_tree_walker(node, unknown_walker, context);
+}
+
+/* A write on a reference table: each group is sent the same. */
+static void
+explain_copies(ShardScan *scan, ExplainState *es)
+{
+	List *groups = metadata_groups();
+	List *nodes = NIL;
+	ListCell *cell;
+
+	ExplainPropertyInteger("Tasks", NULL, list_length(groups), es);
+	foreach (cell, groups)
+		nodes = lappend(nodes, remote_group_address(lfirst_int(cell)));
+	ExplainPropertyList("Nodes", nodes, es);
+	ExplainPropertyText("SQL", template_fill(scan->plan->pieces, NIL, 0), es);
 }
 
 static void

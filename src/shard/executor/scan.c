@@ -27,9 +27,6 @@ static bool scan_recheck(ScanState *node, TupleTableSlot *slot);
 static void scan_start(ShardScan *scan);
 static void start_stream(ShardScan *scan);
 static void start_gather(ShardScan *scan);
-static ShardTask *add_tasks(ShardScan *scan, const DistributedTable *table, List *positions);
-static void count_affected(ShardScan *scan, int64 affected);
-static void gather(ShardScan *scan);
 static TupleTableSlot *next_streamed(ShardScan *scan);
 static TupleTableSlot *next_stored(ShardScan *scan);
 static void clear_result(void *arg);
@@ -52,6 +49,9 @@ static const CustomExecMethods exec_methods = {
 static void (*const starters[])(ShardScan *scan) = {
 	[TIER_SINGLE_SHARD] = start_stream,
 	[TIER_EVERY_SHARD] = start_gather,
+	[TIER_ROWS] = rows_start,
+	[TIER_SELECT_ROWS] = select_rows_start,
+	[TIER_EVERY_COPY] = every_copy_start,
 	[TIER_BY_TABLE] = start_gather,
 };
 
@@ -130,12 +130,11 @@ clear_result(void *arg)
 static void
 start_stream(ShardScan *scan)
 {
-	const DistributedTable *table = metadata_table(scan->plan->relid);
+	const DistributedTable *table = scan_table(scan);
 	ShardTask *task;
 
-	if (table == NULL)
-		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);
-	task = add_tasks(scan, table, shards_choose(scan, table));
+	tasks_create(scan, table, shards_choose(scan, table));
+	task = &scan->tasks[0];
 	scan->streaming = true;
 	tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
 	if (!scan->plan->returning)
@@ -146,11 +145,9 @@ start_stream(ShardScan *scan)
 static void
 start_gather(ShardScan *scan)
 {
-	const DistributedTable *table = metadata_table(scan->plan->relid);
+	const DistributedTable *table = scan_table(scan);
 
-	if (table == NULL)
-		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);
-	add_tasks(scan, table, shards_choose(scan, table));
+	tasks_create(scan, table, shards_choose(scan, table));
 	scan->store = tasks_new_store(scan);
 	for (int i = 0; i < scan->ntasks; i++)
 	{
@@ -159,43 +156,34 @@ start_gather(ShardScan *scan)
 		task->store = scan->store;
 		tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
 	}
-	gather(scan);
-}
-
-static ShardTask *
-add_tasks(ShardScan *scan, const DistributedTable *table, List *positions)
-{
-	ListCell *cell;
-
-	scan->tasks =
-		MemoryContextAllocZero(scan->context, Max(list_length(positions), 1) * sizeof(ShardTask));
-	foreach (cell, positions)
-	{
-		ShardTask *task = &scan->tasks[scan->ntasks++];
-
-		task->scan = scan;
-		task->shard = &table->colocation->shards[lfirst_int(cell)];
-		task->group_id = task->shard->group_id;
-	}
-	return scan->tasks;
-}
-
-/* All rows of all tasks; what they changed is counted. */
-static void
-gather(ShardScan *scan)
-{
-	int64 affected = 0;
-
 	for (int i = 0; i < scan->ntasks; i++)
 		tasks_drain(&scan->tasks[i]);
-	for (int i = 0; i < scan->ntasks; i++)
-		affected += tasks_end(&scan->tasks[i]);
-	count_affected(scan, affected);
+	tasks_finish(scan);
+}
+
+const DistributedTable *
+scan_table(ShardScan *scan)
+{
+	const DistributedTable *table = metadata_table(scan->plan->relid);
+
+	if (table == NULL)
+		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);
+	return table;
+}
+
+TupleTableSlot *
+scan_store_slot(ShardScan *scan)
+{
+	if (scan->store_slot == NULL)
+		scan->store_slot = ExecInitExtraTupleSlot(
+			scan->css.ss.ps.state, scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+			&TTSOpsMinimalTuple);
+	return scan->store_slot;
 }
 
 /* Rows of a SELECT are counted by the executor. */
-static void
-count_affected(ShardScan *scan, int64 affected)
+void
+scan_count_affected(ShardScan *scan, int64 affected)
 {
 	if (scan->plan->command != CMD_SELECT && scan->css.ss.ps.state->es_plannedstmt->canSetTag)
 		scan->css.ss.ps.state->es_processed += affected;
@@ -222,7 +210,7 @@ next_streamed(ShardScan *scan)
 		if (scan->result == NULL)
 		{
 			task->drained = true;
-			count_affected(scan, tasks_end(task));
+			scan_count_affected(scan, tasks_end(task));
 			return ExecClearTuple(slot);
 		}
 		if (scan->result_row >= PQntuples(scan->result))
@@ -242,17 +230,14 @@ static TupleTableSlot *
 next_stored(ShardScan *scan)
 {
 	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
-	TupleTableSlot *stored = scan->store_slot;
+	TupleTableSlot *stored = scan_store_slot(scan);
 	int columns = slot->tts_tupleDescriptor->natts;
 
 	ExecClearTuple(slot);
-	if (stored == NULL)
-		stored = scan->store_slot = ExecInitExtraTupleSlot(
-			scan->css.ss.ps.state, slot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
 	if (!tuplestore_gettupleslot(scan->store, true, false, stored))
 	{
 		if (scan->streaming && scan->tasks[0].remote != NULL)
-			count_affected(scan, tasks_end(&scan->tasks[0]));
+			scan_count_affected(scan, tasks_end(&scan->tasks[0]));
 		return slot;
 	}
 	slot_getallattrs(stored);

@@ -71,6 +71,17 @@ struct ShardScan
 	TupleTableSlot *row_slot; /* between a result and a store */
 };
 
+/* --- scan.c --- */
+extern const DistributedTable *scan_table(ShardScan *scan);
+extern void scan_count_affected(ShardScan *scan, int64 affected);
+/* A slot for rows of a store. */
+extern TupleTableSlot *scan_store_slot(ShardScan *scan);
+
+/* --- rows.c, local.c: what an execution begins with --- */
+extern void rows_start(ShardScan *scan);
+extern void select_rows_start(ShardScan *scan);
+extern void every_copy_start(ShardScan *scan);
+
 /* --- params.c: values that are known when an execution starts --- */
 extern void params_prepare(ShardScan *scan);
 extern void params_evaluate(ShardScan *scan);
@@ -79,14 +90,18 @@ extern Datum params_value(ShardScan *scan, Expr *expr, bool *isnull);
 /* --- shards.c: which shards an execution is about --- */
 /* Positions of the shards in the colocation group, ascending ints. */
 extern List *shards_choose(ShardScan *scan, const DistributedTable *table);
-extern const Shard *shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
+extern int shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
+extern void shards_refuse_null(const DistributedTable *table) pg_attribute_noreturn();
 /* The SQL for the shard at "position", kept with the plan. */
 extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, int position);
 
 /* --- tasks.c: statements under way on nodes --- */
+extern void tasks_create(ShardScan *scan, const DistributedTable *table, List *positions);
 extern void tasks_start(ShardScan *scan, ShardTask *task, const char *sql);
 extern void tasks_drain(ShardTask *task);
 extern int64 tasks_end(ShardTask *task);
+/* Ends all and counts what they changed. */
+extern void tasks_finish(ShardScan *scan);
 extern Tuplestorestate *tasks_new_store(ShardScan *scan);
 
 /* --- explain.c --- */

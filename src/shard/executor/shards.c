@@ -13,7 +13,6 @@
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 
-static int position_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
 static Bitmapset *positions_of_array(ShardScan *scan, const DistributedTable *table, Datum array);
 
 List *
@@ -43,34 +42,32 @@ shards_choose(ShardScan *scan, const DistributedTable *table)
 
 	if (isnull)
 	{
-		if (plan->command == CMD_INSERT)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null "
-						"constraint",
-						get_attname(table->relid, table->key, false), get_rel_name(table->relid)),
-				 errdetail("It is the distribution column, which says where the row lives.")));
+		if (plan->inserts)
+			shards_refuse_null(table);
 
 		/* No row fits, but a statement that is sent whole may still have a result. */
 		return plan->tier == TIER_SINGLE_SHARD ? list_make1_int(0) : NIL;
 	}
 	if (!plan->key_is_array)
-		return list_make1_int(position_of_value(scan, table, value));
+		return list_make1_int(shards_of_value(scan, table, value));
 	set = positions_of_array(scan, table, value);
 	while ((position = bms_next_member(set, position)) >= 0)
 		positions = lappend_int(positions, position);
 	return positions;
 }
 
-const Shard *
-shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value)
+void
+shards_refuse_null(const DistributedTable *table)
 {
-	return &table->colocation->shards[position_of_value(scan, table, value)];
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+					get_attname(table->relid, table->key, false), get_rel_name(table->relid)),
+			 errdetail("It is the distribution column, which says where the row lives.")));
 }
 
-static int
-position_of_value(ShardScan *scan, const DistributedTable *table, Datum value)
+int
+shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value)
 {
 	const Shard *shards = table->colocation->shards;
 	int32 hash =
@@ -110,7 +107,7 @@ positions_of_array(ShardScan *scan, const DistributedTable *table, Datum array)
 	for (int i = 0; i < count; i++)
 	{
 		if (!nulls[i])
-			positions = bms_add_member(positions, position_of_value(scan, table, elements[i]));
+			positions = bms_add_member(positions, shards_of_value(scan, table, elements[i]));
 	}
 	return positions;
 }

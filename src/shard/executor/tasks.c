@@ -15,6 +15,23 @@
 static void spool(void *arg);
 static void store_result(ShardTask *task);
 
+/* A task for each of these shards. */
+void
+tasks_create(ShardScan *scan, const DistributedTable *table, List *positions)
+{
+	ListCell *cell;
+
+	scan->tasks =
+		MemoryContextAllocZero(scan->context, Max(list_length(positions), 1) * sizeof(ShardTask));
+	foreach (cell, positions)
+	{
+		ShardTask *task = &scan->tasks[scan->ntasks++];
+
+		task->shard = &table->colocation->shards[lfirst_int(cell)];
+		task->group_id = task->shard->group_id;
+	}
+}
+
 /* Sends the statement to the group of the task's shard. */
 void
 tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
@@ -133,4 +150,14 @@ tasks_end(ShardTask *task)
 	remote_task_end(task->remote);
 	task->remote = NULL;
 	return affected;
+}
+
+void
+tasks_finish(ShardScan *scan)
+{
+	int64 affected = 0;
+
+	for (int i = 0; i < scan->ntasks; i++)
+		affected += tasks_end(&scan->tasks[i]);
+	scan_count_affected(scan, affected);
 }

@@ -34,6 +34,7 @@
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/prune.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
@@ -63,10 +64,7 @@ static void divide_clauses(RelOptInfo *rel, const DistributedTable *table, List 
 						   ShardPlan *plan, Lift *lift, List **remote, List **local);
 static Node *ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift);
 static bool foreign_walker(Node *node, void *context);
-static void prune_by(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause);
-static bool is_key(Node *node, const DistributedTable *table, Index rti);
-static bool is_constant(Node *node);
-static List *needed_columns(RelOptInfo *rel, List *tlist, List *local, TupleDesc desc);
+static List *needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc);
 static Query *scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals);
 static bool refused_walker(Node *node, void *context);
 static char *refused_query(Query *query);
@@ -160,9 +158,6 @@ refused_query(Query *query)
 		if (rte->tablesample != NULL)
 			return "TABLESAMPLE on a distributed table needs its distribution column to be "
 				   "compared with a value.";
-		if (foreach_current_index(cell) + 1 == query->resultRelation)
-			return psprintf("It writes distributed table %s together with other tables.",
-							get_rel_name(rte->relid));
 	}
 	foreach (cell, query->rowMarks)
 	{
@@ -172,7 +167,11 @@ refused_query(Query *query)
 			return "FOR UPDATE and FOR SHARE on a distributed table need its distribution column "
 				   "to be compared with a value.";
 	}
-	if (query->resultRelation != 0 && query->commandType != CMD_INSERT)
+	if (query->resultRelation == 0)
+		return NULL;
+	if (metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid) != NULL)
+		return "It writes a distributed table as a part of a larger statement.";
+	if (query->commandType != CMD_INSERT)
 		return "It changes a local table by rows of distributed tables.";
 	return NULL;
 }
@@ -243,7 +242,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 
 	divide_clauses(rel, table, clauses, plan, &lift, &remote, &local);
 	relation = RelationIdGetRelation(rte->relid);
-	plan->columns = needed_columns(rel, tlist, local, RelationGetDescr(relation));
+	plan->columns = needed_columns(path, tlist, local, RelationGetDescr(relation));
 	RelationClose(relation);
 	plan->params = statement_params(&lift);
 	plan->returning = true;
@@ -281,7 +280,7 @@ divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses, Sh
 		else
 		{
 			*remote = lappend(*remote, shipped);
-			prune_by(plan, table, rel->relid, info->clause);
+			prune_by_clause(plan, table, rel->relid, info->clause);
 		}
 	}
 }
@@ -321,82 +320,22 @@ foreign_walker(Node *node, void *context)
 	return expression_tree_walker(node, foreign_walker, context);
 }
 
-/* Leaves out shards that cannot hold a row for which "clause" is true. */
-static void
-prune_by(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause)
-{
-	Oid family = pin_hash_family(table->key_type);
-	Pin pin = {.table = table};
-	Node *left;
-	Node *right;
-	Oid left_type;
-	Oid right_type;
-
-	if (plan->key != NULL && !plan->key_is_array)
-		return;
-	if (pin_is_equality(clause, family, table->key_collation, &left, &right, &left_type,
-						&right_type))
-	{
-		pin.key = (Expr *) (is_key(left, table, rti) ? right : left);
-		pin.key_type = is_key(left, table, rti) ? right_type : left_type;
-		if (!is_key(left, table, rti) && !is_key(right, table, rti))
-			return;
-	}
-	else if (IsA(clause, ScalarArrayOpExpr))
-	{
-		ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) clause;
-		OpExpr *op = makeNode(OpExpr);
-
-		/* The operator alone, between the column and one element. */
-		op->opno = any->opno;
-		op->inputcollid = any->inputcollid;
-		op->args = any->args;
-		if (!any->useOr ||
-			!pin_is_equality((Expr *) op, family, table->key_collation, &left, &right, &left_type,
-							 &right_type) ||
-			!is_key(left, table, rti))
-			return;
-		pin.key = (Expr *) right;
-		pin.key_type = right_type;
-		if (!is_constant(right))
-			return;
-		plan->key_is_array = true;
-		statement_set_key(plan, &pin, NIL);
-		return;
-	}
-	else
-		return;
-	if (!is_constant((Node *) pin.key))
-		return;
-	plan->key_is_array = false;
-	statement_set_key(plan, &pin, NIL);
-}
-
-static bool
-is_key(Node *node, const DistributedTable *table, Index rti)
-{
-	return IsA(node, Var) && ((Var *) node)->varno == (int) rti &&
-		   ((Var *) node)->varattno == table->key && ((Var *) node)->varlevelsup == 0;
-}
-
-/* One value during an execution. */
-static bool
-is_constant(Node *node)
-{
-	ExprFacts facts = expr_facts(node);
-
-	return !facts.bound && facts.volatility != PROVOLATILE_VOLATILE;
-}
-
+/*
+ * The target list is not yet the one of the plan when a projection is put
+ * into the scan later; the path knows all columns it may use.
+ */
 static List *
-needed_columns(RelOptInfo *rel, List *tlist, List *local, TupleDesc desc)
+needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc)
 {
 	Bitmapset *used = NULL;
 	List *columns = NIL;
 	int offset = FirstLowInvalidHeapAttributeNumber;
 
-	pull_varattnos((Node *) tlist, rel->relid, &used);
-	pull_varattnos((Node *) local, rel->relid, &used);
+	Index rti = path->path.parent->relid;
+
+	pull_varattnos((Node *) path->path.pathtarget->exprs, rti, &used);
+	pull_varattnos((Node *) tlist, rti, &used);
+	pull_varattnos((Node *) local, rti, &used);
 	for (AttrNumber system = offset + 1; system < 0; system++)
 	{
 		if (system != TableOidAttributeNumber && bms_is_member(system - offset, used))

@@ -91,6 +91,15 @@ lift_expr(Node *expr, Lift *lift)
 	return lift->why == NULL ? lifted : NULL;
 }
 
+Node *
+lift_value_of_row(Node *expr, Lift *lift)
+{
+	LiftState state = {.lift = lift, .once = true};
+	Node *lifted = lift_mutator(expr, &state);
+
+	return lift->why == NULL ? lifted : NULL;
+}
+
 static bool
 facts_walker(Node *node, void *context)
 {

@@ -37,6 +37,11 @@ extern bool lift_query(Query *query, bool everywhere, Lift *lift);
 /* The same for an expression; NULL when it cannot travel. */
 extern Node *lift_expr(Node *expr, Lift *lift);
 
+/*
+ * The same for an expression that is evaluated once per statement.
+ */
+extern Node *lift_value_of_row(Node *expr, Lift *lift);
+
 /* True for what every server has under the same name and oid. */
 extern bool lift_builtin(Oid oid);
 

@@ -220,6 +220,13 @@ find_tables(Node *node, void *context)
 			if (!find_table(rte, state))
 				return true;
 		}
+		if (query->resultRelation != 0 &&
+			metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid)->kind !=
+				TABLE_HASH)
+		{
+			state->pin->why = "It writes a reference table together with other tables.";
+			return true;
+		}
 		return query_tree_walker(query, find_tables, context, QTW_IGNORE_JOINALIASES);
 	}
 	return expression_tree_walker(node, find_tables, context);
@@ -278,6 +285,7 @@ scan_insert(Query *query, PinState *state)
 	if (table == NULL || table->kind != TABLE_HASH)
 		return;
 	scan_relation(query->resultRelation, query, state);
+	state->pin->inserts = true;
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *tle = lfirst(cell);

@@ -15,6 +15,7 @@ typedef struct Pin
 	const DistributedTable *table; /* one of the hash distributed tables; the target of a write */
 	Expr *key;					   /* the value all are pinned to */
 	Oid key_type;				   /* as which the comparison takes the value */
+	bool inserts;				   /* the value goes into a row */
 	char *why;					   /* set when there is no such value */
 } Pin;
 

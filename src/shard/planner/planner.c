@@ -39,9 +39,9 @@ typedef enum QueryClass
 /* Cheapest first. */
 static const ShardPlanner planners[QUERY_CLASSES][4] = {
 	[QUERY_SELECT] = {plan_single_shard, plan_by_table},
-	[QUERY_INSERT] = {plan_single_shard},
-	[QUERY_CHANGE] = {plan_single_shard},
-	[QUERY_WRITE_REFERENCE] = {NULL},
+	[QUERY_INSERT] = {plan_single_shard, plan_rows, plan_select_rows},
+	[QUERY_CHANGE] = {plan_single_shard, plan_every_shard},
+	[QUERY_WRITE_REFERENCE] = {plan_every_copy},
 };
 
 typedef struct QueryTables

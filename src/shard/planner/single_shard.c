@@ -43,8 +43,14 @@ plan_single_shard(const PlanRequest *request, char **why)
 
 	plan = shard_plan_create(TIER_SINGLE_SHARD, query->commandType, pin.table->relid);
 	plan->writes = statement_writes(query);
+	plan->inserts = pin.inserts;
 	plan->params = statement_params(&lift);
 	statement_set_key(plan, &pin, lift.params);
+	if (plan->key_param < 0 && contain_volatile_functions((Node *) pin.key))
+	{
+		*why = "The value of the distribution column cannot be evaluated ahead.";
+		return NULL;
+	}
 	template_make(query, &plan->pieces, &plan->schemas);
 	return statement_create(request, plan, 1);
 }

@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ * prune.c
+ *	  Leaves out shards that cannot hold a row a condition is true for.
+ *
+ * The values are not looked at: they may be parameters.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+
+#include "shard/planner/prune.h"
+#include "shard/planner/statement.h"
+
+static bool value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin);
+static bool array_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin);
+static bool is_key(Node *node, const DistributedTable *table, Index rti);
+static bool is_constant(Node *node);
+
+void
+prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause)
+{
+	Pin pin = {.table = table};
+	bool is_array = false;
+
+	if (plan->key != NULL && !plan->key_is_array)
+		return;
+	if (!value_in_equality(clause, table, rti, &pin))
+	{
+		if (plan->key != NULL || !array_in_equality(clause, table, rti, &pin))
+			return;
+		is_array = true;
+	}
+	if (!is_constant((Node *) pin.key))
+		return;
+	plan->key_is_array = is_array;
+	statement_set_key(plan, &pin, NIL);
+}
+
+void
+prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti, Node *quals)
+{
+	ListCell *cell;
+
+	if (quals == NULL)
+		return;
+	if (is_andclause(quals))
+	{
+		foreach (cell, ((BoolExpr *) quals)->args)
+			prune_by_quals(plan, table, rti, lfirst(cell));
+	}
+	else
+		prune_by_clause(plan, table, rti, (Expr *) quals);
+}
+
+static bool
+value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin)
+{
+	Node *left;
+	Node *right;
+	Oid left_type;
+	Oid right_type;
+
+	if (!pin_is_equality(clause, pin_hash_family(table->key_type), table->key_collation, &left,
+						 &right, &left_type, &right_type))
+		return false;
+	if (is_key(left, table, rti))
+	{
+		pin->key = (Expr *) right;
+		pin->key_type = right_type;
+		return true;
+	}
+	pin->key = (Expr *) left;
+	pin->key_type = left_type;
+	return is_key(right, table, rti);
+}
+
+static bool
+array_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin)
+{
+	ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) clause;
+	OpExpr *op;
+	Node *left;
+	Node *right;
+	Oid left_type;
+
+	if (!IsA(clause, ScalarArrayOpExpr) || !any->useOr)
+		return false;
+
+	/* The operator between the column and one element. */
+	op = makeNode(OpExpr);
+	op->opno = any->opno;
+	op->inputcollid = any->inputcollid;
+	op->args = any->args;
+	if (!pin_is_equality((Expr *) op, pin_hash_family(table->key_type), table->key_collation, &left,
+						 &right, &left_type, &pin->key_type))
+		return false;
+	pin->key = (Expr *) right;
+	return is_key(left, table, rti);
+}
+
+static bool
+is_key(Node *node, const DistributedTable *table, Index rti)
+{
+	return IsA(node, Var) && ((Var *) node)->varno == (int) rti &&
+		   ((Var *) node)->varattno == table->key && ((Var *) node)->varlevelsup == 0;
+}
+
+/* One value during an execution. */
+static bool
+is_constant(Node *node)
+{
+	ExprFacts facts = expr_facts(node);
+
+	return !facts.bound && facts.volatility != PROVOLATILE_VOLATILE;
+}
