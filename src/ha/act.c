@@ -92,10 +92,14 @@ acquire_done(void *arg, const DcsResult *result)
 	AgentFlight *flight = arg;
 
 	agent_landed(flight, result);
-	if (result->status == DCS_LEASE_GONE && flight->lease == agent.lease)
-		lease_drop();
 	if (result->status != DCS_OK)
+	{
+		const char *const keys[] = {key_name(KEY_LEADER), key_name(KEY_EPOCH),
+									key_member_name(config_node_name)};
+
+		observe_failure(keys, lengthof(keys), result);
 		return;
+	}
 	apply_own_write(KEY_LEADER, config_node_name, flight->lease, result->revision);
 	apply_own_write(KEY_EPOCH, key_write_epoch(config_node_name), 0, result->revision);
 	if (agent.acquired_timeline != 0)
@@ -162,6 +166,49 @@ act_acquire(const HaView *view)
 	flight = agent_take_off(OP_ACQUIRE);
 	flight->lease = agent.lease;
 	agent.dcs->ops->txn(agent.dcs, compares, nc, writes, nw, acquire_done, flight);
+}
+
+/*
+ * Retaking
+ */
+
+static void
+retake_done(void *arg, const DcsResult *result)
+{
+	AgentFlight *flight = arg;
+	DcsKeyValue kv = {0};
+
+	agent_landed(flight, result);
+	if (result->status != DCS_OK)
+	{
+		observe_failure((const char *const[]){key_name(KEY_LEADER)}, 1, result);
+		return;
+	}
+	kv.key = key_name(KEY_LEADER);
+	kv.value = config_node_name;
+	kv.create_revision = observe_key(KEY_LEADER)->create_revision;
+	kv.mod_revision = result->revision;
+	kv.lease = flight->lease;
+	observe_apply(&kv, result->revision);
+	lease_move_fence();
+}
+
+/*
+ * The lease is gone, or about to be replaced, but the key on it is still
+ * there: so nobody led since, and the epoch goes on.
+ */
+static void
+act_retake(const HaView *view)
+{
+	DcsCompare compare = unchanged(KEY_LEADER);
+	DcsWrite write = {key_name(KEY_LEADER), config_node_name, agent.lease};
+	AgentFlight *flight;
+
+	if (!agent_may_send(OP_ACQUIRE))
+		return;
+	flight = agent_take_off(OP_ACQUIRE);
+	flight->lease = agent.lease;
+	agent.dcs->ops->txn(agent.dcs, &compare, 1, &write, 1, retake_done, flight);
 }
 
 static void
@@ -372,13 +419,21 @@ act_cancel(const HaView *view)
 }
 
 static void (*const actions[])(const HaView *view) = {
-	[HA_WAIT] = act_wait,			[HA_RENEW] = act_renew,
-	[HA_ACQUIRE] = act_acquire,		[HA_VOTE] = act_vote,
-	[HA_PROMOTE] = act_promote,		[HA_DEMOTE] = act_demote,
-	[HA_FOLLOW] = act_follow,		[HA_REJOIN] = act_rejoin,
-	[HA_RELEASE] = act_release,		[HA_CHECKPOINT] = act_checkpoint,
-	[HA_CLOSE] = act_close,			[HA_STEP_DOWN] = act_step_down,
-	[HA_HAND_OVER] = act_hand_over, [HA_CANCEL] = act_cancel,
+	[HA_WAIT] = act_wait,
+	[HA_RENEW] = act_renew,
+	[HA_ACQUIRE] = act_acquire,
+	[HA_RETAKE] = act_retake,
+	[HA_VOTE] = act_vote,
+	[HA_PROMOTE] = act_promote,
+	[HA_DEMOTE] = act_demote,
+	[HA_FOLLOW] = act_follow,
+	[HA_REJOIN] = act_rejoin,
+	[HA_RELEASE] = act_release,
+	[HA_CHECKPOINT] = act_checkpoint,
+	[HA_CLOSE] = act_close,
+	[HA_STEP_DOWN] = act_step_down,
+	[HA_HAND_OVER] = act_hand_over,
+	[HA_CANCEL] = act_cancel,
 	[HA_REFUSE] = act_refuse,
 };
 

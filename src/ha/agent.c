@@ -46,6 +46,8 @@
 
 /* A request to the store that failed is not repeated sooner. */
 #define RETRY_US (200 * US_PER_MS)
+/* One that failed because the store had changed taught something. */
+#define RETRY_LEARNED_US (10 * US_PER_MS)
 
 /* At the end: for the last words to the store. */
 #define FAREWELL_MS 200
@@ -79,7 +81,9 @@ void
 agent_landed(AgentFlight *flight, const DcsResult *result)
 {
 	flight->busy = false;
-	if (result->status != DCS_OK)
+	if (result->status == DCS_COMPARE_FAILED)
+		flight->not_before = clock_now_us() + RETRY_LEARNED_US;
+	else if (result->status != DCS_OK)
 		flight->not_before = clock_now_us() + RETRY_US;
 }
 

@@ -111,8 +111,10 @@ typedef struct Agent
 	int64 lease;		 /* 0: none */
 	int64 lease_refused; /* an earlier lease that turned out to be gone */
 	int lease_ttl;
+	int lease_asked_ttl;		  /* 0: the lease is an earlier agent\'s */
 	int64 lease_sent_us;		  /* of the last request that etcd confirmed */
 	bool fence_shut;			  /* whatever the lease says */
+	int64 trouble_us;			  /* when etcd last failed this member; 0: never */
 	char trouble[HA_REASON_SIZE]; /* why etcd could not be asked; empty: it could */
 
 	/* this server */
@@ -155,6 +157,7 @@ extern void agent_landed(AgentFlight *flight, const DcsResult *result);
 /* observe.c */
 extern void observe_store(void *arg, const DcsEvents *events);
 extern void observe_apply(const DcsKeyValue *kv, int64 revision);
+extern void observe_failure(const char *const *keys, int nkeys, const DcsResult *result);
 extern void observe_self(void);
 extern void observe_view(HaView *view);
 extern void observe_publish(void);

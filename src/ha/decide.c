@@ -91,6 +91,12 @@ is_paused(const HaView *view, int64_t now_us)
 }
 
 static bool
+is_key_own(const HaView *view, int64_t now_us)
+{
+	return view->key_is_own;
+}
+
+static bool
 is_start_overdue(const HaView *view, int64_t now_us)
 {
 	return view->start_overdue;
@@ -142,6 +148,17 @@ static bool
 is_lagging(const HaView *view, int64_t now_us)
 {
 	return view->lagging;
+}
+
+/*
+ * An outage of the store costs all members their leases at once.  The last
+ * leader can go on without harm to anyone, and the votes of the others need
+ * time to come in.
+ */
+static bool
+was_store_away(const HaView *view, int64_t now_us)
+{
+	return view->trouble_us != 0 && now_us - view->trouble_us < HA_OUTAGE_WAIT_US;
 }
 
 static bool
@@ -259,6 +276,7 @@ static const HaRule rules[] = {
 	{HA_ANY_ROLE, LEASE_UNKNOWN, ALWAYS, HA_WAIT, "the store has not been seen yet"},
 	{HA_ANY_ROLE, LEASE_ANY, WHEN(is_foreign), HA_REFUSE, "the data of this server is of another cluster"},
 	{HA_ANY_ROLE, LEASE_ANY, WHEN(is_name_taken), HA_REFUSE, "another server goes by the name of this member"},
+	{HA_ANY_ROLE, LEASE_EARLIER, WHEN(is_key_own), HA_RETAKE, "the leader key outlived the lease of this member"},
 	{HA_ANY_ROLE, LEASE_EARLIER, ALWAYS, HA_WAIT, "an earlier lease of this member is about to expire"},
 
 	{HA_STARTING, LEASE_MINE, WHEN(is_start_overdue), HA_RELEASE, "recovery takes too long to go on leading"},
@@ -297,6 +315,7 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
 	{HA_REPLICA, LEASE_FREE, WHEN(has_not_voted), HA_VOTE, "nobody leads"},
+	{HA_REPLICA, LEASE_FREE, WHEN(was_store_away), HA_WAIT, "the store was away, the last leader may come back"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate), HA_ACQUIRE, "leadership is handed to this member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate_other), HA_WAIT, "leadership is handed to another member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(are_votes_missing), HA_WAIT, "other members have not voted yet"},
@@ -335,7 +354,7 @@ ha_decide(const HaView *view, int64_t now_us)
 int64_t
 ha_decide_again(const HaView *view, int64_t now_us)
 {
-	int64_t moments[5] = {0};
+	int64_t moments[6] = {0};
 	int64_t nearest = -1;
 
 	if (view->vacant_us != 0)
@@ -343,6 +362,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		moments[0] = view->vacant_us + HA_VOTE_WAIT_US;
 		moments[1] = view->vacant_us + count_better_peers(view) * 2 * (int64_t) HA_VOTE_WAIT_US;
 		moments[2] = view->vacant_us + HA_SWITCHOVER_WAIT_US;
+		moments[5] = view->trouble_us + HA_OUTAGE_WAIT_US;
 	}
 	if (view->switchover.asked)
 	{
@@ -350,7 +370,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		if (view->switchover.closed_us != 0)
 			moments[4] = view->switchover.closed_us + HA_SWITCHOVER_WAIT_US;
 	}
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 	{
 		int64_t left = moments[i] - now_us;
 
@@ -370,8 +390,9 @@ ha_rules(int *count)
 static const char *const role_names[] = {"starting", "replica", "primary", "any"};
 static const char *const lease_names[] = {"unknown", "free", "mine", "earlier", "other", "any"};
 static const char *const action_names[] = {
-	"wait",	  "renew",	 "acquire",	   "vote",		  "promote",   "demote",	"follow",
-	"rejoin", "release", "checkpoint", "close fence", "step down", "hand over", "cancel switchover",
+	"wait",		  "renew",		 "acquire",	  "retake",	   "vote",
+	"promote",	  "demote",		 "follow",	  "rejoin",	   "release",
+	"checkpoint", "close fence", "step down", "hand over", "cancel switchover",
 	"refuse"};
 
 const char *

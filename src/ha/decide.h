@@ -38,6 +38,7 @@ typedef enum HaAction
 	HA_WAIT,	   /* nothing to do until something changes */
 	HA_RENEW,	   /* lead: keep the lease */
 	HA_ACQUIRE,	   /* take the leader key */
+	HA_RETAKE,	   /* put the leader key, still there, on the present lease */
 	HA_VOTE,	   /* publish how much WAL this member has */
 	HA_PROMOTE,	   /* leave recovery */
 	HA_DEMOTE,	   /* come back as a standby, in place */
@@ -105,12 +106,14 @@ typedef struct HaView
 
 	/* the store */
 	HaLease lease;
-	bool proven;	/* the deadline of the own lease is ahead */
-	bool led_last;	/* nobody led since this member did */
-	bool never_led; /* the group never had a leader */
+	bool proven;	 /* the deadline of the own lease is ahead */
+	bool led_last;	 /* nobody led since this member did */
+	bool key_is_own; /* LEASE_EARLIER: this agent or one before it got that lease */
+	bool never_led;	 /* the group never had a leader */
 	bool paused;
 	bool leader_behind; /* the leader has less WAL than this member */
 	int64_t vacant_us;	/* since when there is no leader, 0: there is one */
+	int64_t trouble_us; /* when the store last failed this member, 0: never */
 	HaSwitchover switchover;
 	int npeers;
 	const HaPeer *peers;
@@ -136,6 +139,8 @@ typedef struct HaRule
 
 /* How long votes are waited for, and how long a better member is. */
 #define HA_VOTE_WAIT_US 1000000
+/* How long after an outage of the store the last leader may come back first. */
+#define HA_OUTAGE_WAIT_US 2500000
 /* How long the candidate of a switchover has to take the key or to catch up. */
 #define HA_SWITCHOVER_WAIT_US 5000000
 

@@ -61,6 +61,8 @@ lose_lease(void)
 static void
 note_trouble(const DcsResult *result)
 {
+	if (result->status != DCS_OK && agent.lease != 0)
+		agent.trouble_us = clock_now_us();
 	if (result->status == DCS_OK || result->status == DCS_LEASE_GONE)
 	{
 		if (agent.trouble[0] != '\0')
@@ -95,6 +97,8 @@ keepalive_done(void *arg, const DcsResult *result)
 
 	if (agent.lease == 0)
 		ha_event_record("lease adopted", "an earlier agent of this server got it");
+	if (agent.lease == 0)
+		agent.lease_asked_ttl = 0;
 	agent.lease = flight->lease;
 	agent.lease_ttl = result->ttl;
 	agent.lease_sent_us = result->sent_at;
@@ -167,6 +171,10 @@ lease_maintain(void)
 
 	if (!agent.seen || agent.stopping || agent.decision.action == HA_REFUSE)
 		return;
+	/* Another ttl takes another lease; the keys move over to it. */
+	if (agent.lease != 0 && agent.lease_asked_ttl != 0 &&
+		agent.lease_asked_ttl != agent.config.ttl && !agent.flights[OP_GRANT].busy)
+		lose_lease();
 	if (agent.lease != 0)
 	{
 		if (clock_now_us() >= keepalive_moment() && agent_may_send(OP_KEEPALIVE))
@@ -180,8 +188,11 @@ lease_maintain(void)
 			send_keepalive(earlier);
 	}
 	else if (agent_may_send(OP_GRANT))
+	{
+		agent.lease_asked_ttl = agent.config.ttl;
 		agent.dcs->ops->lease_grant(agent.dcs, agent.config.ttl, grant_done,
 									agent_take_off(OP_GRANT));
+	}
 }
 
 /*
@@ -223,31 +234,6 @@ describe_self(HaMember *member)
 	member->vote = agent.voting;
 }
 
-/*
- * A key that a guarded transaction found otherwise than the watch had told:
- * the present values, or none.
- */
-static void
-learn_from_failure(const char *key, const DcsResult *result)
-{
-	DcsKeyValue gone = {0};
-
-	if (result->status != DCS_COMPARE_FAILED)
-		return;
-	for (int i = 0; i < result->nkvs; i++)
-	{
-		observe_apply(&result->kvs[i], result->revision);
-		if (strcmp(result->kvs[i].key, key) == 0)
-			key = NULL;
-		if (key == NULL)
-			return;
-	}
-	gone.key = key;
-	gone.value = "";
-	gone.deleted = true;
-	observe_apply(&gone, result->revision);
-}
-
 static void
 member_done(void *arg, const DcsResult *result)
 {
@@ -271,7 +257,7 @@ member_done(void *arg, const DcsResult *result)
 	agent.published[0] = '\0';
 	if (result->status == DCS_LEASE_GONE && flight->lease == agent.lease)
 		lose_lease();
-	learn_from_failure(key, result);
+	observe_failure((const char *const[]){key}, 1, result);
 }
 
 static void

@@ -204,6 +204,36 @@ observe_store(void *arg, const DcsEvents *events)
 	MemoryContextSwitchTo(former);
 }
 
+static const DcsKeyValue *
+find_kv(const DcsResult *result, const char *key)
+{
+	for (int i = 0; i < result->nkvs; i++)
+		if (strcmp(result->kvs[i].key, key) == 0)
+			return &result->kvs[i];
+	return NULL;
+}
+
+/*
+ * A guarded transaction found keys otherwise than the watch had told: the
+ * answer holds the present values of those that there are.
+ */
+void
+observe_failure(const char *const *keys, int nkeys, const DcsResult *result)
+{
+	if (result->status != DCS_COMPARE_FAILED)
+		return;
+	for (int i = 0; i < nkeys; i++)
+	{
+		const DcsKeyValue *kv = find_kv(result, keys[i]);
+		DcsKeyValue gone = {.key = keys[i], .value = "", .deleted = true};
+
+		if (kv != NULL)
+			observe_apply(kv, kv->mod_revision);
+		else
+			observe_apply(&gone, result->revision);
+	}
+}
+
 HaLease
 observe_lease(void)
 {
@@ -362,6 +392,9 @@ view_history(HaView *view)
 	HaPosition theirs;
 	bool settled;
 
+	/* The end of the own WAL has to be known. */
+	if (!view->position_known || view->position.timeline == 0)
+		return;
 	if (leader->value == NULL)
 	{
 		view->diverged =
@@ -497,6 +530,8 @@ observe_view(HaView *view)
 	view->peers = peers;
 	view->lease = observe_lease();
 	view->voted = own != NULL && own->said.voted && own->said.vote == present_election();
+	view->key_is_own = agent.lease_refused != 0 && agent.lease != 0 &&
+					   observe_key(KEY_LEADER)->lease == agent.lease_refused;
 	view->name_taken = is_name_taken(own);
 	view->foreign = is_foreign();
 	view->start_overdue =
@@ -508,6 +543,7 @@ observe_view(HaView *view)
 	view->lagging = self->position.lsn + agent.config.maximum_lag < agent.status.optime;
 	view->paused = agent.config.paused;
 	view->vacant_us = agent.vacant_us;
+	view->trouble_us = agent.trouble_us;
 	view->following = is_following();
 	view_history(view);
 	view_switchover(view);
