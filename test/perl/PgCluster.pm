@@ -55,6 +55,7 @@ END
 		{
 			$cluster->{keep} ||= $failed;
 			$cluster->destroy;
+			print STDERR "# logs and data are kept in $cluster->{dir}\n" if $failed;
 		}
 		$? = $status;
 	}
@@ -325,12 +326,7 @@ sub destroy
 		waitpid($node->{pid}, 0) if defined $node->{pid};
 	}
 	$self->{store}->stop('KILL') if $self->{store};
-	if ($self->{keep} || $ENV{PGCLUSTER_KEEP})
-	{
-		print STDERR "# logs and data are kept in $self->{dir}\n";
-		return;
-	}
-	remove_tree($self->{dir}, { safe => 1 });
+	remove_tree($self->{dir}, { safe => 1 }) unless $self->{keep} || $ENV{PGCLUSTER_KEEP};
 	return;
 }
 
