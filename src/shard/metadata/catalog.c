@@ -116,6 +116,9 @@ catalog_schema(void)
 Oid
 catalog_relation(Oid schema, Catalog catalog)
 {
+	/* A table without its index is still being made by CREATE EXTENSION. */
+	if (!OidIsValid(get_relname_relid(catalogs[catalog].pkey, schema)))
+		return InvalidOid;
 	return get_relname_relid(catalogs[catalog].name, schema);
 }
 
