@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "access/transam.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
@@ -283,6 +284,9 @@ metadata_any_table(void)
 		return false;
 	if (database_state == DATABASE_DISTRIBUTED)
 		return true;
+	/* Our own script is running: tables may be there without their indexes. */
+	if (creating_extension && CurrentExtensionObject == get_extension_oid("pgcluster", true))
+		return false;
 	return look_at_database();
 }
 

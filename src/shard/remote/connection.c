@@ -40,11 +40,7 @@
 #define RETRY_US INT64CONST(100000)
 #define LEADER_CHECK_MS 250
 
-#pragma weak ha_enabled
-#pragma weak ha_leaders_generation
-#pragma weak ha_group_leader
-
-static MemoryContext session_context = NULL;
+	static MemoryContext session_context = NULL;
 static HTAB *connections = NULL;
 static RemoteConnection *last_used = NULL;
 
@@ -99,7 +95,7 @@ connection_locate(RemoteConnection *c)
 		c->from_agent = false;
 		c->generation = places_generation;
 	}
-	else if (ha_enabled != NULL && ha_enabled())
+	else if (ha_enabled())
 	{
 		c->from_agent = true;
 		c->generation = ha_leaders_generation();
@@ -124,8 +120,8 @@ connection_locate(RemoteConnection *c)
 }
 
 /* True when the node that "c" speaks with, or connects to, does not lead any more. */
-static bool
-leader_moved(RemoteConnection *c)
+bool
+connection_leader_moved(RemoteConnection *c)
 {
 	GroupLeader leader;
 
@@ -373,11 +369,12 @@ static const char *const default_parameters[][2] = {
 
 /*
  * Settings of the node's session that never change.  Names in what we send
- * are qualified; timeouts are the business of the local session.
+ * are qualified; timeouts are the business of the local session; a statement
+ * whose connection we closed ends by itself.
  */
 #define SESSION_OPTIONS                                                                          \
 	"-c search_path=pg_catalog -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 " \
-	"-c idle_session_timeout=0"
+	"-c idle_session_timeout=0 -c client_connection_check_interval=1000"
 
 static void
 collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
@@ -536,7 +533,7 @@ connection_progress(RemoteConnection *c)
 			return;
 		case CONNECTION_CONNECTING:
 			now = clock_now_us();
-			if (leader_moved(c))
+			if (connection_leader_moved(c))
 				attempt_failed(c, "The leader has changed.");
 			else if (now >= c->connecting_at)
 				attempt_failed(c, "The node does not answer.");
@@ -549,7 +546,7 @@ void
 connection_check_leader(RemoteConnection *c)
 {
 	if (c->state == CONNECTION_OPEN && c->level == 0 && dlist_is_empty(&c->tasks) &&
-		c->copy.state == COPY_NONE && (leader_moved(c) || place_changed(c)))
+		c->copy.state == COPY_NONE && (connection_leader_moved(c) || place_changed(c)))
 		connection_close(c);
 }
 
@@ -747,7 +744,7 @@ connection_wait(RemoteConnection *c)
 	CHECK_FOR_INTERRUPTS();
 	if (nunderway == 0 && c->state == CONNECTION_OPEN)
 	{
-		if (!wait_open(c, c->from_agent ? LEADER_CHECK_MS : -1) && leader_moved(c))
+		if (!wait_open(c, c->from_agent ? LEADER_CHECK_MS : -1) && connection_leader_moved(c))
 			connection_lost(c, NULL);
 	}
 	else
@@ -774,25 +771,4 @@ connection_wait_quietly(RemoteConnection *c, int64 until)
 		return false;
 	(void) wait_open(c, (until - now) / 1000 + 1);
 	return true;
-}
-
-/*
- * Asks the node to cancel what runs on the connection.  libpq bounds this by
- * tcp_user_timeout; a node that does not lead any more is not asked.
- */
-void
-connection_cancel(RemoteConnection *c)
-{
-	char message[256];
-	PGcancel *cancel;
-
-	if (c->state != CONNECTION_OPEN || PQstatus(c->conn) != CONNECTION_OK || leader_moved(c))
-		return;
-	cancel = PQgetCancel(c->conn);
-	if (cancel == NULL)
-		return;
-	if (!PQcancel(cancel, message, sizeof(message)))
-		ereport(LOG, (errmsg("could not cancel a statement on node %s", c->node),
-					  errdetail_internal("%s", message)));
-	PQfreeCancel(cancel);
 }

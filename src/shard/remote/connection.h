@@ -3,7 +3,8 @@
  *	  What the files of this folder share: a connection, its tasks, its
  *	  transaction.
  *
- * connection.c  finds the node, connects, waits, cancels, closes
+ * connection.c  finds the node, connects, waits, closes
+ * cancel.c      stops a statement
  * settings.c    keeps settings of the node's session like the local ones
  * prepared.c    statements prepared on a connection, known by their text
  * task.c        sends commands and sorts out the answers
@@ -177,8 +178,11 @@ extern void connection_wait(RemoteConnection *c);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);
-extern void connection_cancel(RemoteConnection *c);
+extern bool connection_leader_moved(RemoteConnection *c);
 extern void connection_foreach(void (*action)(RemoteConnection *c));
+
+/* cancel.c */
+extern bool connection_cancel(RemoteConnection *c);
 
 /* settings.c */
 extern char *settings_changes(RemoteConnection *c);

@@ -628,13 +628,13 @@ remote_task_end(RemoteTask *task)
 	{
 		while (task->state == TASK_SENT && task_receive(c))
 			;
-		streaming = task->state == TASK_SENT;
+		streaming = task->state == TASK_SENT && !task->transaction && c->level == 0;
 	}
 
 	/* In a transaction a cancelled statement would take the transaction along. */
-	if (streaming && !task->transaction && c->level == 0)
-		connection_cancel(c);
 	task_release(task);
+	if (streaming && !connection_cancel(c))
+		connection_lost(c, NULL);
 }
 
 static void

@@ -163,14 +163,18 @@ reset(RemoteConnection *c)
  * The commands that end transactions
  */
 
-/* Sends the command whose outcome decides; wait_ending or drain waits for it. */
+/*
+ * Sends the command whose outcome decides; wait_ending or drain waits for it.
+ * On a closed connection there is no outcome: "ending" stays NULL.
+ */
 static void
 send_ending(RemoteConnection *c, const char *command)
 {
 	if (c->ending != NULL)
 		task_release(c->ending);
 	c->ending = NULL;
-	c->ending = task_internal(c, command);
+	if (c->state == CONNECTION_OPEN)
+		c->ending = task_internal(c, command);
 }
 
 /* True when the command that was sent last did what its name says. */
@@ -187,15 +191,16 @@ ending_succeeded(RemoteConnection *c)
 static void
 check_ending(RemoteConnection *c)
 {
-	PGresult *error = c->ending->error;
+	PGresult *error;
 
 	if (ending_succeeded(c))
 		return;
-	if (c->ending->failed)
+	if (c->ending == NULL || c->ending->failed)
 	{
 		c->lost = true;
 		error_raise_lost(c);
 	}
+	error = c->ending->error;
 	c->ending->error = NULL;
 	if (error != NULL)
 		error_raise(c, error);
@@ -206,7 +211,7 @@ check_ending(RemoteConnection *c)
 static void
 wait_ending(RemoteConnection *c)
 {
-	while (c->ending->state != TASK_DONE)
+	while (c->ending != NULL && c->ending->state != TASK_DONE)
 	{
 		if (!task_receive(c))
 			connection_wait(c);
@@ -276,13 +281,13 @@ wait_sole_commit(RemoteConnection *c)
 	int64 until = PG_INT64_MAX;
 
 	HOLD_INTERRUPTS();
-	while (c->ending->state != TASK_DONE && c->state == CONNECTION_OPEN)
+	while (c->ending != NULL && c->ending->state != TASK_DONE && c->state == CONNECTION_OPEN)
 	{
 		if (task_receive(c))
 			continue;
 		if (until == PG_INT64_MAX && (QueryCancelPending || ProcDiePending))
 		{
-			connection_cancel(c);
+			(void) connection_cancel(c);
 			until = clock_now_us() + END_WAIT_US;
 		}
 		if (clock_now_us() >= until)
@@ -302,7 +307,7 @@ commit_sole_writer(RemoteConnection *c)
 	send_ending(c, "COMMIT");
 	wait_sole_commit(c);
 	ending = false;
-	if (c->ending->failed)
+	if (c->ending == NULL || c->ending->failed)
 	{
 		c->level = 0;
 		ereport(ERROR, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
@@ -358,7 +363,7 @@ finish_prepare(RemoteConnection *c)
 	if (c->two_phase != TWO_PHASE_PREPARING)
 		return;
 	wait_ending(c);
-	if (!ending_succeeded(c) && !c->ending->failed)
+	if (!ending_succeeded(c) && c->ending != NULL && !c->ending->failed)
 	{
 		/* The node rolled back instead. */
 		c->two_phase = TWO_PHASE_NONE;
@@ -436,8 +441,8 @@ finish_commit_prepared(RemoteConnection *c)
 		return;
 	drain(c, end_wait_until);
 	/* "does not exist": the maintenance worker was quicker. */
-	if (ending_succeeded(c) ||
-		(task->error != NULL && error_code(task->error) == ERRCODE_UNDEFINED_OBJECT))
+	if (ending_succeeded(c) || (task != NULL && task->error != NULL &&
+								error_code(task->error) == ERRCODE_UNDEFINED_OBJECT))
 		return;
 	ereport(WARNING, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 					  errmsg("the transaction is committed, but node %s has not carried it out yet",
@@ -513,8 +518,8 @@ stop_tasks(RemoteConnection *c, int level)
 		copy_abandon(c);
 	while (first_is_sent(c, level) && task_receive(c))
 		;
-	if (first_is_sent(c, level))
-		connection_cancel(c);
+	if (first_is_sent(c, level) && !connection_cancel(c))
+		connection_lost(c, NULL);
 }
 
 static void
@@ -535,7 +540,7 @@ rollback_prepared(RemoteConnection *c)
 	drain(c, end_wait_until);
 	if (c->two_phase == TWO_PHASE_PREPARING && ending_succeeded(c))
 		c->two_phase = TWO_PHASE_PREPARED;
-	if (c->two_phase == TWO_PHASE_PREPARED && c->state == CONNECTION_OPEN)
+	if (c->two_phase == TWO_PHASE_PREPARED)
 	{
 		snprintf(command, sizeof(command), "ROLLBACK PREPARED '%s'", c->gid);
 		send_ending(c, command);
