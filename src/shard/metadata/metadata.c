@@ -247,6 +247,9 @@ look_at_database(void)
 	uint64 before;
 	bool found;
 
+	/* Our own script: the catalogs come into being one by one. */
+	if (creating_extension && CurrentExtensionObject == get_extension_oid("pgcluster", true))
+		return false;
 	register_callbacks();
 	do
 	{
