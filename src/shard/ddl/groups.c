@@ -23,16 +23,6 @@
 
 #define MAX_GROUPS 1024
 
-#pragma weak ha_enabled
-#pragma weak ha_groups
-
-/* Are groups found through etcd? */
-static bool
-by_etcd(void)
-{
-	return ha_enabled != NULL && ha_enabled();
-}
-
 /* What a server tells of itself. */
 enum
 {
@@ -149,7 +139,7 @@ groups_add(const char *host, int port, int group_id)
 	List *groups;
 	char **node;
 
-	if (by_etcd())
+	if (ha_enabled())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("groups are found through etcd"),
@@ -198,7 +188,7 @@ void
 groups_remove(int group_id)
 {
 	int ids[MAX_GROUPS];
-	int n = by_etcd() ? ha_groups(ids, MAX_GROUPS) : 0;
+	int n = ha_enabled() ? ha_groups(ids, MAX_GROUPS) : 0;
 
 	lock_groups(ExclusiveLock);
 	if (!list_member_int(metadata_groups(), group_id))
@@ -216,7 +206,7 @@ groups_remove(int group_id)
 						errhint("Undistribute the tables first.")));
 
 	/* With etcd the members are gone by now, and their copies with them. */
-	if (!by_etcd())
+	if (!ha_enabled())
 		distribute_drop_reference_copies(group_id);
 	catalog_delete_group(group_id);
 }
@@ -225,7 +215,7 @@ void
 groups_sync(void)
 {
 	int ids[MAX_GROUPS];
-	int n = by_etcd() ? ha_groups(ids, MAX_GROUPS) : 0;
+	int n = ha_enabled() ? ha_groups(ids, MAX_GROUPS) : 0;
 
 	for (int i = 0; i < n; i++)
 	{

@@ -624,6 +624,10 @@ wait_open(RemoteConnection *c, long timeout)
 
 	if (flush < 0 && PQstatus(c->conn) == CONNECTION_BAD)
 		return true;
+
+	/* A node that takes COPY data says nothing: all is sent, go on. */
+	if (flush == 0 && c->copy.state == COPY_SENDING)
+		return true;
 	if (c->wait_events != events)
 	{
 		ModifyWaitEvent(c->waits, 0, events, NULL);
