@@ -276,7 +276,8 @@ look_at_database(void)
 
 /*
  * Nothing is distributed in a process without a database, outside of a
- * transaction, and while pg_upgrade rebuilds the schema.
+ * transaction, and while pg_upgrade rebuilds the schema.  An extension's
+ * script is not looked at either: it may be ours, with its catalogs half made.
  */
 bool
 metadata_any_table(void)
@@ -284,6 +285,8 @@ metadata_any_table(void)
 	if (likely(database_state == DATABASE_PLAIN))
 		return false;
 	if (!OidIsValid(MyDatabaseId) || IsBinaryUpgrade || !IsTransactionState())
+		return false;
+	if (creating_extension)
 		return false;
 	if (database_state == DATABASE_DISTRIBUTED)
 		return true;
