@@ -40,7 +40,7 @@
 #define RETRY_US INT64CONST(100000)
 #define LEADER_CHECK_MS 250
 
-	static MemoryContext session_context = NULL;
+static MemoryContext session_context = NULL;
 static HTAB *connections = NULL;
 static RemoteConnection *last_used = NULL;
 

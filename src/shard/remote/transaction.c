@@ -658,6 +658,7 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			pre_commit();
+			notice_emit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			transaction_foreach(refuse_prepare);
