@@ -67,6 +67,8 @@ CREATE FUNCTION pgcluster.ha_rules(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgcluster_ha_rules' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 50;
 COMMENT ON FUNCTION pgcluster.ha_rules() IS 'by which rules a member decides: the first that fits';
+REVOKE ALL ON FUNCTION pgcluster.ha_rules() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.ha_rules() TO pg_monitor;
 
 ------------------------------------------------------------------------
 -- shard/metadata
