@@ -197,13 +197,21 @@ foreach my $name (@ARGV)
 	push @chosen, $scenario;
 }
 
-my $c = PgCluster->new(
-	groups => { 0 => 3 },
-	etcd => 3,
-	dcs => { ttl => $options{ttl} },
-	settings => { fsync => 'on', synchronous_standby_names => $sync{ $options{sync} } });
-print STDERR "starting three members\n";
-$c->start;
-$c->sql(0, 'CREATE TABLE probe (id bigint, port int)');
-run_scenario($c, $_, $options{runs}) foreach @chosen;
-$c->stop;
+# Usage errors end with 2, all others with 1.
+eval {
+	my $c = PgCluster->new(
+		groups => { 0 => 3 },
+		etcd => 3,
+		dcs => { ttl => $options{ttl} },
+		settings => { fsync => 'on', synchronous_standby_names => $sync{ $options{sync} } });
+	print STDERR "starting three members\n";
+	$c->start;
+	$c->sql(0, 'CREATE TABLE probe (id bigint, port int)');
+	run_scenario($c, $_, $options{runs}) foreach @chosen;
+	$c->stop;
+	1;
+} or do
+{
+	print STDERR $@;
+	exit 1;
+};

@@ -531,13 +531,15 @@ sub kill_postmaster
 	return;
 }
 
-# Kills all processes of a node, as a power failure would.
+# Kills all processes of a node at one moment, as a power failure would.
 sub kill_all
 {
 	my ($self, $name) = @_;
 	my $node = $self->node($name);
-	my @processes = process_tree($node->{pid} // ());
 
+	# Stopped first, none lives to see the others die.
+	kill 'STOP', process_tree($node->{pid} // ());
+	my @processes = process_tree($node->{pid} // ());
 	kill 'KILL', @processes;
 	wait_until(
 		sub {

@@ -133,7 +133,7 @@ sub acknowledged
 	my ($self) = @_;
 	my @rows;
 
-	open(my $record, '<', $self->{record}) or return;
+	open(my $record, '<', $self->{record}) or return @rows;
 	while (<$record>)
 	{
 		push @rows, { at => $1, id => $2, port => $3 } if /^(\S+) (\d+) (\d+)\n/;
