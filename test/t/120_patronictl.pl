@@ -1,0 +1,40 @@
+# patronictl, made for Patroni, shows the cluster unmodified.
+use strict;
+use warnings;
+
+use PgCluster;
+use Test::More;
+
+my ($patronictl) = grep { -x } map { "$_/patronictl" } split /:/, $ENV{PATH} . ':/usr/bin';
+plan skip_all => 'there is no patronictl' unless $patronictl;
+
+my $c = PgCluster->new(groups => { 0 => 2, 1 => 2 });
+$c->start;
+my $config = "$c->{dir}/p.yml";
+PgCluster::write_file($config, <<"END");
+scope: $c->{scope}
+namespace: /service/
+etcd3:
+  hosts: @{[ $c->{store}->endpoints ]}
+citus:
+  group: 0
+  database: postgres
+END
+
+my $list = $c->run($patronictl, '-c', $config, 'list');
+foreach my $group (0, 1)
+{
+	my $leader = $c->leader($group);
+	my ($replica) = grep { $_ ne $leader } $c->members($group);
+
+	like($list, qr/\|\s*$group \| $leader\s*\|[^\n]*\| Leader\s*\| running/, "the leader of group $group");
+	like($list, qr/\|\s*$group \| $replica\s*\|[^\n]*\| Replica\s*\| (streaming|running)/, "the replica of group $group");
+}
+
+my @members = @{ JSON::PP::decode_json($c->run($patronictl, '-c', $config, 'list', '-f', 'json')) };
+is(scalar @members, 4, 'all members are listed');
+is(scalar(grep { ($_->{'Lag in MB'} // 0) eq '0' || $_->{Role} eq 'Leader' } @members), 4, 'the lag is known');
+like($c->run($patronictl, '-c', $config, 'show-config', '--group', '0'), qr/ttl: 5/, 'the configuration can be read');
+
+$c->stop;
+done_testing();
