@@ -27,7 +27,6 @@
 #include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
-#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -58,14 +57,17 @@ static char *planning_why = NULL;
 
 static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
 static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					   List *clauses, List *custom_plans);
 static void divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses,
 						   ShardPlan *plan, Lift *lift, List **remote, List **local);
+static TableSampleClause *ship_sample(TableSampleClause *sample, Lift *lift);
 static Node *ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift);
 static bool foreign_walker(Node *node, void *context);
 static List *needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc);
-static Query *scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals);
+static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
+static bool point_at_table(Node *node, void *context);
 static bool refused_walker(Node *node, void *context);
 static char *refused_query(Query *query);
 static bool is_hash_table(RangeTblEntry *rte);
@@ -155,9 +157,8 @@ refused_query(Query *query)
 		if (!is_hash_table(rte))
 			continue;
 		has_hash = true;
-		if (rte->tablesample != NULL)
-			return "TABLESAMPLE on a distributed table needs its distribution column to be "
-				   "compared with a value.";
+		if (rte->tablesample != NULL && !lift_builtin(rte->tablesample->tsmhandler))
+			return "Its method of TABLESAMPLE is not built in, and may not exist on other nodes.";
 	}
 	foreach (cell, query->rowMarks)
 	{
@@ -196,6 +197,18 @@ pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo
 		prev_relation_info(root, relid, inhparent, rel);
 }
 
+/* Members of UNION ALL are children of a query; others are partitions and the like. */
+static bool
+is_inheritance_child(PlannerInfo *root, RelOptInfo *rel)
+{
+	Index parent;
+
+	if (rel->reloptkind == RELOPT_BASEREL)
+		return false;
+	parent = root->append_rel_array[rel->relid]->parent_relid;
+	return root->simple_rte_array[parent]->rtekind == RTE_RELATION;
+}
+
 static void
 pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -204,7 +217,7 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 		CustomPath *path = makeNode(CustomPath);
 		const DistributedTable *table = metadata_table(rte->relid);
 
-		if (rel->reloptkind != RELOPT_BASEREL)
+		if (is_inheritance_child(root, rel))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("distributed table \"%s\" cannot be read through the table it is a "
@@ -241,14 +254,15 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	Relation relation;
 
 	divide_clauses(rel, table, clauses, plan, &lift, &remote, &local);
+	rte = copyObject(rte);
+	rte->tablesample = ship_sample(rte->tablesample, &lift);
 	relation = RelationIdGetRelation(rte->relid);
 	plan->columns = needed_columns(path, tlist, local, RelationGetDescr(relation));
 	RelationClose(relation);
 	plan->params = statement_params(&lift);
 	plan->returning = true;
 	plan->why = planning_why ? pstrdup(planning_why) : NULL;
-	template_make(scan_query(rte, rel->relid, plan->columns, remote), &plan->pieces,
-				  &plan->schemas);
+	template_make(scan_query(rte, plan->columns, remote), &plan->pieces, &plan->schemas);
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = local;
@@ -283,6 +297,21 @@ divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses, Sh
 			prune_by_clause(plan, table, rel->relid, info->clause);
 		}
 	}
+}
+
+/* Each shard gives a sample of its own. */
+static TableSampleClause *
+ship_sample(TableSampleClause *sample, Lift *lift)
+{
+	if (sample == NULL)
+		return NULL;
+	sample->args = (List *) lift_expr((Node *) sample->args, lift);
+	if (lift->why == NULL)
+		sample->repeatable = (Expr *) lift_expr((Node *) sample->repeatable, lift);
+	if (lift->why != NULL || contain_var_clause((Node *) sample->args))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("TABLESAMPLE of a distributed table needs constant arguments")));
+	return sample;
 }
 
 /* The clause as it can be sent, or NULL. */
@@ -354,9 +383,29 @@ needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc)
 	return columns;
 }
 
+/*
+ * Makes all columns those of the first and only relation, also for the
+ * deparser, which goes by how the user wrote them.
+ */
+static bool
+point_at_table(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var *var = (Var *) node;
+
+		var->varno = var->varnosyn = 1;
+		var->varattnosyn = var->varattno;
+		return false;
+	}
+	return expression_tree_walker(node, point_at_table, context);
+}
+
 /* SELECT columns FROM table WHERE quals */
 static Query *
-scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals)
+scan_query(RangeTblEntry *rte, List *columns, List *quals)
 {
 	Query *query = makeNode(Query);
 	RangeTblEntry *table = copyObject(rte);
@@ -369,7 +418,7 @@ scan_query(RangeTblEntry *rte, Index rti, List *columns, List *quals)
 	table->securityQuals = NIL;
 	compat_forget_permissions(table);
 	ref->rtindex = 1;
-	ChangeVarNodes((Node *) quals, rti, 1, 0);
+	(void) point_at_table((Node *) quals, NULL);
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
 	query->rtable = list_make1(table);

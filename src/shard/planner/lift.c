@@ -24,6 +24,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -34,6 +35,7 @@
 typedef struct LiftState
 {
 	Lift *lift;
+	List *levels;	 /* Query, innermost first */
 	bool once;		 /* what is here is evaluated once per statement */
 	bool everywhere; /* see lift_query */
 } LiftState;
@@ -46,6 +48,9 @@ static bool facts_function(Oid function, void *context);
 static Node *lift_mutator(Node *node, void *context);
 static Node *lift_in_query(Query *query, LiftState *state);
 static Node *lift_param(Param *param, LiftState *state);
+static bool is_row(Var *var);
+static Node *lift_row(Var *var, LiftState *state);
+static bool is_nullable(int rti, Node *item, bool nullable);
 static bool is_value(Node *node);
 static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
@@ -190,6 +195,14 @@ lift_mutator(Node *node, void *context)
 		conflict->onConflictWhere = lift_mutator(conflict->onConflictWhere, state);
 		return node;
 	}
+	if (IsA(node, TargetEntry) && !((TargetEntry *) node)->resjunk &&
+		IsA(((TargetEntry *) node)->expr, Var) && is_row((Var *) ((TargetEntry *) node)->expr))
+	{
+		TargetEntry *tle = (TargetEntry *) copyObject(node);
+
+		tle->expr = (Expr *) lift_row((Var *) tle->expr, state);
+		return (Node *) tle;
+	}
 	if (is_value(node))
 	{
 		Node *lifted = lift_value(node, state);
@@ -207,8 +220,11 @@ lift_in_query(Query *query, LiftState *state)
 {
 	if (!check_query(query, state))
 		return (Node *) query;
-	return (Node *) query_tree_mutator(query, lift_mutator, state,
-									   QTW_DONT_COPY_QUERY | QTW_IGNORE_JOINALIASES);
+	state->levels = lcons(query, state->levels);
+	query = query_tree_mutator(query, lift_mutator, state,
+							   QTW_DONT_COPY_QUERY | QTW_IGNORE_JOINALIASES);
+	state->levels = list_delete_first(state->levels);
+	return (Node *) query;
 }
 
 /* Parameters of the session get a number of ours. */
@@ -227,6 +243,64 @@ lift_param(Param *param, LiftState *state)
 		return (Node *) param;
 	}
 	return as_param((Expr *) param, true, state);
+}
+
+/* A row of a table as a value; those of subqueries have no name. */
+static bool
+is_row(Var *var)
+{
+	return var->varattno == 0 && var->vartype != RECORDOID;
+}
+
+/*
+ * A row of a table as a column of the result.  The deparser would name the
+ * type of the table, and that of a shard's rows is another: so the row is put
+ * together from its columns.  One that an outer join made null would come out
+ * as a row of nulls, though.
+ */
+static Node *
+lift_row(Var *var, LiftState *state)
+{
+	Query *query = linitial(state->levels);
+	RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+	RowExpr *row = makeNode(RowExpr);
+
+	if (list_length(state->levels) > 1 || rte->rtekind != RTE_RELATION ||
+		is_nullable(var->varno, (Node *) query->jointree, false))
+	{
+		refuse(state, "It uses a row of a table as a value.");
+		return (Node *) var;
+	}
+	expandRTE(rte, var->varno, 0, -1, false, &row->colnames, &row->args);
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	return (Node *) row;
+}
+
+/* May an outer join have made the rows of this relation null? */
+static bool
+is_nullable(int rti, Node *item, bool nullable)
+{
+	ListCell *cell;
+	JoinExpr *join;
+
+	if (IsA(item, RangeTblRef))
+		return nullable && ((RangeTblRef *) item)->rtindex == rti;
+	if (IsA(item, FromExpr))
+	{
+		foreach (cell, ((FromExpr *) item)->fromlist)
+		{
+			if (is_nullable(rti, lfirst(cell), nullable))
+				return true;
+		}
+		return false;
+	}
+	join = castNode(JoinExpr, item);
+	return is_nullable(rti, join->larg,
+					   nullable || join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL) ||
+		   is_nullable(rti, join->rarg,
+					   nullable || join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL);
 }
 
 /* Nodes that compute a value which a parameter could stand for. */
@@ -335,7 +409,7 @@ travels(Node *node, LiftState *state)
 	{
 		if (((Var *) node)->varattno < 0)
 			return refuse(state, "It uses a system column, whose values mean nothing elsewhere.");
-		if (((Var *) node)->varattno == 0 && ((Var *) node)->vartype != RECORDOID)
+		if (is_row((Var *) node) && state->levels == NIL)
 			return refuse(state, "It uses a row of a table as a value.");
 		return true;
 	}
