@@ -18,7 +18,7 @@ INSERT INTO gaps VALUES (1001, NULL, 'b''1', false, 1e3);
 INSERT INTO kv (key, n) VALUES (NULL, 1);
 
 -- insert a null into a key column without a constraint
--- refused: the distribution column of a row must not be null
+-- refused: 23502 the distribution column says where a row lives
 INSERT INTO events (device, kind) VALUES (NULL, 'x');
 
 -- insert a duplicate
@@ -105,6 +105,7 @@ INSERT INTO order_items (user_id, order_id, line, product_id) SELECT user_id, or
 INSERT INTO gaps (id, a, b) SELECT user_id + 2000, user_id % 7, name FROM users;
 
 -- insert from a query with an aggregate, RETURNING
+-- refused: rows of a query are not returned
 INSERT INTO kv (key, n) SELECT status, count(*) FROM orders GROUP BY status RETURNING key, n;
 
 -- insert from generate_series
@@ -218,6 +219,7 @@ WITH gone AS (DELETE FROM kv WHERE key = 'k34' RETURNING *) SELECT key, n FROM g
 WITH made AS (INSERT INTO kv (key, n) VALUES ('w1', 1) RETURNING *) SELECT key, doubled FROM made;
 
 -- move a row from one table to another
+-- refused: rows of a query are not returned
 WITH gone AS (DELETE FROM gaps WHERE id = 9 RETURNING id, b) INSERT INTO nothing SELECT id, b FROM gone RETURNING *;
 
 -- insert into a reference table
