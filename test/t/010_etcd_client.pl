@@ -378,7 +378,7 @@ my %statuses = (
 foreach my $mode (sort keys %statuses)
 {
 	spew("$dir/fake", $mode);
-	connect_to($fake, request_timeout => 400, total_timeout => 900);
+	connect_to($fake, request_timeout => 300, total_timeout => 500);
 	$outcome = verb_is("dcs_get('a')", $statuses{$mode}, "$mode: $statuses{$mode}");
 	like($outcome->{reason}, qr/^\Q$fake\E: /, "$mode: the reason names the endpoint");
 	cmp_ok($outcome->{ms}, '<', 2000, "$mode: in time");
@@ -392,7 +392,7 @@ foreach my $mode (sort keys %statuses)
 	is(verb("dcs_get('once/')")->{keys}, '', "$mode: nor done elsewhere");
 }
 spew("$dir/fake", 'other_lease');
-connect_to("$fake", request_timeout => 400, total_timeout => 900);
+connect_to("$fake", request_timeout => 300, total_timeout => 500);
 verb_is('dcs_keepalive(77)', 'garbage', 'another lease that is gone is not ours');
 
 spew("$dir/fake", 'html');
@@ -540,7 +540,7 @@ $tls->{flags} = [ '--cacert', "$dir/ca.crt", '--cert', "$dir/client.crt", '--key
 start_etcd($secure, 'secure');
 ok(etcd_ready($tls), 'an etcd with TLS runs');
 my $tls_address = "127.0.0.1:$tls->{client}";
-my @tls = (tls => 'true', total_timeout => 2000, request_timeout => 1000, cacert => "$dir/ca.crt");
+my @tls = (tls => 'true', total_timeout => 1000, request_timeout => 600, cacert => "$dir/ca.crt");
 
 connect_to($tls_address, @tls, cert => "$dir/client.crt", key => "$dir/client.key");
 $lease = verb_is('dcs_grant(60)', 'ok', 'TLS with a client certificate')->{lease};
@@ -556,7 +556,7 @@ is(q1("SELECT dcs_revoke_blocking('$tls_address', 500, 3000, true, '$dir/ca.crt'
 
 # Files that change under the same names count after the next reconfiguration.
 PostgreSQL::Test::Utils::system_log("cp $dir/forger.crt $dir/x.crt; cp $dir/forger.key $dir/x.key; cp $dir/strangers.crt $dir/xca.crt");
-my $x = "'$tls_address', 1000, 2000, true, '$dir/xca.crt', '$dir/x.crt', '$dir/x.key'";
+my $x = "'$tls_address', 600, 1000, true, '$dir/xca.crt', '$dir/x.crt', '$dir/x.key'";
 connect_to($tls_address, @tls, cacert => "$dir/xca.crt", cert => "$dir/x.crt", key => "$dir/x.key");
 verb_is('dcs_grant(5)', 'unreachable', 'the wrong files');
 PostgreSQL::Test::Utils::system_log("cp $dir/client.crt $dir/x.crt; cp $dir/client.key $dir/x.key; cp $dir/ca.crt $dir/xca.crt");
