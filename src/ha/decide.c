@@ -199,7 +199,7 @@ is_candidate_other(const HaView *view, int64_t now_us)
 {
 	return view->switchover.asked && !view->switchover.candidate_is_self &&
 		   view->switchover.candidate_live && view->switchover.candidate_may_lead &&
-		   vacant_for(view, now_us) < HA_SWITCHOVER_WAIT_US;
+		   vacant_for(view, now_us) < HA_TAKE_WAIT_US;
 }
 
 static bool
@@ -226,7 +226,7 @@ is_switchover_late(const HaView *view, int64_t now_us)
 {
 	const HaSwitchover *s = &view->switchover;
 
-	return s->asked && s->closed_us != 0 && now_us - s->closed_us >= HA_SWITCHOVER_WAIT_US;
+	return s->asked && s->closed_us != 0 && now_us - s->closed_us >= HA_CATCH_UP_WAIT_US;
 }
 
 static bool
@@ -258,7 +258,7 @@ is_candidate_awaited(const HaView *view, int64_t now_us)
 	const HaSwitchover *s = &view->switchover;
 
 	return is_switchover_asked(view, now_us) && s->candidate_live && s->candidate_may_lead &&
-		   now_us - s->since_us < HA_SWITCHOVER_WAIT_US;
+		   now_us - s->since_us < HA_REST_WAIT_US;
 }
 
 static bool
@@ -361,14 +361,14 @@ ha_decide_again(const HaView *view, int64_t now_us)
 	{
 		moments[0] = view->vacant_us + HA_VOTE_WAIT_US;
 		moments[1] = view->vacant_us + count_better_peers(view) * 2 * (int64_t) HA_VOTE_WAIT_US;
-		moments[2] = view->vacant_us + HA_SWITCHOVER_WAIT_US;
+		moments[2] = view->vacant_us + HA_TAKE_WAIT_US;
 		moments[5] = view->trouble_us + HA_OUTAGE_WAIT_US;
 	}
 	if (view->switchover.asked)
 	{
-		moments[3] = view->switchover.since_us + HA_SWITCHOVER_WAIT_US;
+		moments[3] = view->switchover.since_us + HA_REST_WAIT_US;
 		if (view->switchover.closed_us != 0)
-			moments[4] = view->switchover.closed_us + HA_SWITCHOVER_WAIT_US;
+			moments[4] = view->switchover.closed_us + HA_CATCH_UP_WAIT_US;
 	}
 	for (int i = 0; i < 6; i++)
 	{

@@ -141,8 +141,13 @@ typedef struct HaRule
 #define HA_VOTE_WAIT_US 1000000
 /* How long after an outage of the store the last leader may come back first. */
 #define HA_OUTAGE_WAIT_US 2500000
-/* How long the candidate of a switchover has to take the key or to catch up. */
-#define HA_SWITCHOVER_WAIT_US 5000000
+/*
+ * How long the candidate of a switchover has: to catch up while commits wait
+ * for it; to come for the rest once this server is a standby; to take the key.
+ */
+#define HA_CATCH_UP_WAIT_US 2000000
+#define HA_REST_WAIT_US 6000000
+#define HA_TAKE_WAIT_US 2000000
 
 /* The first rule that fits. */
 extern HaDecision ha_decide(const HaView *view, int64_t now_us);

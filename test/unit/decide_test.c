@@ -299,21 +299,21 @@ static void
 switchover_late(HaView *view)
 {
 	switchover_closed(view);
-	view->switchover.closed_us = NOW - HA_SWITCHOVER_WAIT_US;
+	view->switchover.closed_us = NOW - HA_CATCH_UP_WAIT_US;
 }
 
 static void
 switchover_late_on_replica(HaView *view)
 {
 	switchover(view);
-	view->switchover.since_us = NOW - HA_SWITCHOVER_WAIT_US;
+	view->switchover.since_us = NOW - HA_REST_WAIT_US;
 }
 
 static void
 switchover_forgotten(HaView *view)
 {
 	switchover(view);
-	view->vacant_us = NOW - HA_SWITCHOVER_WAIT_US;
+	view->vacant_us = NOW - HA_TAKE_WAIT_US;
 }
 
 static const struct
