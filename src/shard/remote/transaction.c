@@ -37,6 +37,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "base/clock.h"
 #include "base/config.h"
@@ -395,7 +396,9 @@ pre_commit(void)
 	}
 
 	gid_number = 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	transaction_foreach(record_writer);
+	PopActiveSnapshot();
 	CommandCounterIncrement();
 	/* The decision must be on disk before any node is told of it. */
 	ForceSyncCommit();
