@@ -381,8 +381,8 @@ foreign_key_obstacle(Relation rel, const ForeignKey *fk, const Distribution *dis
 	return NULL;
 }
 
-static void
-check_outgoing(Relation rel, const Distribution *distribution)
+void
+check_outgoing_keys(Relation rel, const Distribution *distribution)
 {
 	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -477,6 +477,6 @@ check_incoming(Relation rel, const Distribution *distribution)
 void
 check_foreign_keys(Relation rel, const Distribution *distribution)
 {
-	check_outgoing(rel, distribution);
+	check_outgoing_keys(rel, distribution);
 	check_incoming(rel, distribution);
 }

@@ -31,8 +31,9 @@ extern Oid check_key_column(Relation rel, AttrNumber key);
 extern void check_constraints(Relation rel, const Distribution *distribution);
 extern void check_index(Relation rel, Oid index, const Distribution *distribution);
 
-/* Raises an error for a foreign key, in either direction, that cannot be checked. */
+/* Raises an error for a foreign key, in either direction or outgoing, that cannot be checked. */
 extern void check_foreign_keys(Relation rel, const Distribution *distribution);
+extern void check_outgoing_keys(Relation rel, const Distribution *distribution);
 
 /* True when the table holds any row this transaction can see. */
 extern bool check_has_rows(Relation rel);

@@ -3,7 +3,7 @@
  *	  Refuses commands that would leave a shell and its shards different.
  *
  * Each handler finds the distributed tables that its statement names.  What
- * only concerns the shell, or changes nothing that shards depend on, passes.
+ * can be repeated on the shards is alter.c's.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,8 +17,8 @@
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
-static void
-refuse(UtilityCall *call, Oid relid)
+void
+refuse_statement(UtilityCall *call, Oid relid)
 {
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("%s is not supported for distributed table \"%s\"",
@@ -32,7 +32,7 @@ refuse_if_distributed(UtilityCall *call, RangeVar *name)
 	const DistributedTable *table = name != NULL ? utility_table(name) : NULL;
 
 	if (table != NULL)
-		refuse(call, table->relid);
+		refuse_statement(call, table->relid);
 }
 
 static List *
@@ -69,13 +69,9 @@ named_relations(Node *stmt)
 			return publication_tables(((CreatePublicationStmt *) stmt)->pubobjects);
 		case T_AlterPublicationStmt:
 			return publication_tables(((AlterPublicationStmt *) stmt)->pubobjects);
-		case T_CreateStatsStmt:
-			return ((CreateStatsStmt *) stmt)->relations;
 		case T_CreateTrigStmt:
 			return list_make2(((CreateTrigStmt *) stmt)->relation,
 							  ((CreateTrigStmt *) stmt)->constrrel);
-		case T_IndexStmt:
-			return list_make1(((IndexStmt *) stmt)->relation);
 		case T_ReindexStmt:
 			return list_make1(((ReindexStmt *) stmt)->relation);
 		case T_RuleStmt:
@@ -153,14 +149,6 @@ refuse_create_table(UtilityCall *call)
 	return false;
 }
 
-/* Subcommands of ALTER TABLE that concern the coordinator alone. */
-static bool
-is_harmless(AlterTableType type)
-{
-	return type == AT_SetStatistics || type == AT_ColumnDefault || type == AT_SetIdentity ||
-		   type == AT_SetTableSpace;
-}
-
 /* What a subcommand on a local table says of others. */
 static void
 refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
@@ -178,21 +166,12 @@ refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
 }
 
 bool
-refuse_alter_table(UtilityCall *call)
+refuse_alter_local_table(UtilityCall *call)
 {
-	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
-	const DistributedTable *table = utility_table(stmt->relation);
 	ListCell *lc;
 
-	foreach (lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
-
-		if (table == NULL)
-			refuse_subcommand(call, cmd);
-		else if (!is_harmless(cmd->subtype))
-			refuse(call, table->relid);
-	}
+	foreach (lc, castNode(AlterTableStmt, call->pstmt->utilityStmt)->cmds)
+		refuse_subcommand(call, castNode(AlterTableCmd, lfirst(lc)));
 	return false;
 }
 
@@ -209,14 +188,13 @@ refuse_drop(UtilityCall *call)
 	DropStmt *stmt = castNode(DropStmt, call->pstmt->utilityStmt);
 	ListCell *lc;
 
-	if (stmt->removeType != OBJECT_INDEX && !belongs_to_table(stmt->removeType))
+	if (!belongs_to_table(stmt->removeType))
 		return false;
 	foreach (lc, stmt->objects)
 	{
 		List *name = list_copy(castNode(List, lfirst(lc)));
 
-		if (belongs_to_table(stmt->removeType))
-			name = list_truncate(name, list_length(name) - 1);
+		name = list_truncate(name, list_length(name) - 1);
 		if (name != NIL)
 			refuse_if_distributed(call, makeRangeVarFromNameList(name));
 	}
@@ -224,9 +202,10 @@ refuse_drop(UtilityCall *call)
 }
 
 /* The schemas of the shards are named after the schema. */
-static void
-refuse_schema_rename(const char *schema)
+bool
+refuse_schema_rename(UtilityCall *call)
 {
+	const char *schema = castNode(RenameStmt, call->pstmt->utilityStmt)->subname;
 	Oid oid = get_namespace_oid(schema, true);
 	ListCell *lc;
 
@@ -239,29 +218,5 @@ refuse_schema_rename(const char *schema)
 					 errdetail("Table \"%s\" in it is distributed.", get_rel_name(lfirst_oid(lc))),
 					 errhint("Use undistribute_table first.")));
 	}
-}
-
-bool
-refuse_rename(UtilityCall *call)
-{
-	RenameStmt *stmt = castNode(RenameStmt, call->pstmt->utilityStmt);
-
-	if (stmt->renameType == OBJECT_SCHEMA)
-		refuse_schema_rename(stmt->subname);
-	else
-		refuse_if_distributed(call, stmt->relation);
-	return false;
-}
-
-bool
-refuse_grant(UtilityCall *call)
-{
-	GrantStmt *stmt = castNode(GrantStmt, call->pstmt->utilityStmt);
-	ListCell *lc;
-
-	if (stmt->targtype != ACL_TARGET_OBJECT || stmt->objtype != OBJECT_TABLE)
-		return false;
-	foreach (lc, stmt->objects)
-		refuse_if_distributed(call, lfirst(lc));
 	return false;
 }

@@ -31,6 +31,7 @@
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -431,6 +432,79 @@ constraint_text(Relation rel, Form_pg_constraint constraint)
 	return after(pg_get_constraintdef_command(constraint->oid), prefix);
 }
 
+/* "FOREIGN KEY (a, b) REFERENCES " of the constraint, as the server writes it. */
+static char *
+foreign_key_start(Relation rel, HeapTuple constraint)
+{
+	bool isnull;
+	Datum keys = SysCacheGetAttr(CONSTROID, constraint, Anum_pg_constraint_conkey, &isnull);
+	Datum *attnums;
+	int n;
+	StringInfoData text;
+
+	if (isnull)
+		elog(ERROR, "foreign key without columns");
+	deconstruct_array(DatumGetArrayTypeP(keys), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &attnums, NULL, &n);
+	initStringInfo(&text);
+	appendStringInfoString(&text, "FOREIGN KEY (");
+	for (int i = 0; i < n; i++)
+		appendStringInfo(
+			&text, "%s%s", i > 0 ? ", " : "",
+			quote_identifier(get_attname(RelationGetRelid(rel), DatumGetInt16(attnums[i]), false)));
+	appendStringInfoString(&text, ") REFERENCES ");
+	return text.data;
+}
+
+/* A foreign key; "text" is what stands behind its name. */
+static char *
+foreign_key_command(Relation rel, HeapTuple tuple, const char *text, int64 shard_id)
+{
+	Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+	char *start = foreign_key_start(rel, tuple);
+	Relation target = table_open(constraint->confrelid, AccessShareLock);
+	const DistributedTable *table = metadata_table(constraint->confrelid);
+	int64 target_shard = shard_id;
+	char *command;
+
+	if (table == NULL)
+		elog(ERROR, "foreign key \"%s\" points at a table that is not distributed",
+			 NameStr(constraint->conname));
+	if (table->kind == TABLE_REFERENCE)
+		target_shard = table->colocation->shards[0].id;
+	command = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s", shard_ddl_name(rel, shard_id),
+					   quote_identifier(NameStr(constraint->conname)), start,
+					   shard_ddl_name(target, target_shard),
+					   after(after(text, start), shell_name(target)));
+	table_close(target, NoLock);
+	return command;
+}
+
+static char *
+constraint_command(Relation rel, HeapTuple tuple, int64 shard_id)
+{
+	Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+	const char *text = constraint_text(rel, constraint);
+
+	if (constraint->contype == CONSTRAINT_FOREIGN)
+		return foreign_key_command(rel, tuple, text, shard_id);
+	return psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", shard_ddl_name(rel, shard_id),
+					quote_identifier(NameStr(constraint->conname)), text);
+}
+
+char *
+shard_ddl_constraint(Relation rel, Oid constraint, int64 shard_id)
+{
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	char *command;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	command = constraint_command(rel, tuple, shard_id);
+	ReleaseSysCache(tuple);
+	return command;
+}
+
 char *
 shard_ddl_index(Relation rel, Oid index, int64 shard_id)
 {
@@ -460,8 +534,8 @@ index_commands(Relation rel, int64 shard_id)
 	return commands;
 }
 
-static char *
-statistics_command(Relation rel, Oid statistics, int64 shard_id)
+char *
+shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id)
 {
 	HeapTuple tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(statistics));
 	Form_pg_statistic_ext form;
@@ -514,53 +588,23 @@ replica_identity_command(Relation rel, int64 shard_id)
 List *
 shard_ddl_rest(Relation rel, int64 shard_id)
 {
-	char *name = shard_ddl_name(rel, shard_id);
 	char *identity = replica_identity_command(rel, shard_id);
 	List *commands = NIL;
 	ListCell *lc;
 
 	foreach (lc, constraints(rel, "puxc"))
-	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
-
-		commands = lappend(commands, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", name,
-											  quote_identifier(NameStr(constraint->conname)),
-											  constraint_text(rel, constraint)));
-	}
+		commands = lappend(commands, constraint_command(rel, lfirst(lc), shard_id));
 	commands = list_concat(commands, index_commands(rel, shard_id));
 	foreach (lc, RelationGetStatExtList(rel))
-		commands = lappend(commands, statistics_command(rel, lfirst_oid(lc), shard_id));
+		commands = lappend(commands, shard_ddl_statistics(rel, lfirst_oid(lc), shard_id));
 	if (identity != NULL)
 		commands = lappend(commands, identity);
 	commands = list_concat(commands, shard_ddl_grants(rel, shard_id));
 	if (rel->rd_rel->relowner != GetUserId())
-		commands = lappend(commands, psprintf("ALTER TABLE %s OWNER TO %s", name,
-											  role_name(rel->rd_rel->relowner)));
+		commands =
+			lappend(commands, psprintf("ALTER TABLE %s OWNER TO %s", shard_ddl_name(rel, shard_id),
+									   role_name(rel->rd_rel->relowner)));
 	return commands;
-}
-
-/* "FOREIGN KEY (a, b) REFERENCES " of the constraint, as the server writes it. */
-static char *
-foreign_key_start(Relation rel, HeapTuple constraint)
-{
-	bool isnull;
-	Datum keys = SysCacheGetAttr(CONSTROID, constraint, Anum_pg_constraint_conkey, &isnull);
-	Datum *attnums;
-	int n;
-	StringInfoData text;
-
-	if (isnull)
-		elog(ERROR, "foreign key without columns");
-	deconstruct_array(DatumGetArrayTypeP(keys), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
-					  &attnums, NULL, &n);
-	initStringInfo(&text);
-	appendStringInfoString(&text, "FOREIGN KEY (");
-	for (int i = 0; i < n; i++)
-		appendStringInfo(
-			&text, "%s%s", i > 0 ? ", " : "",
-			quote_identifier(get_attname(RelationGetRelid(rel), DatumGetInt16(attnums[i]), false)));
-	appendStringInfoString(&text, ") REFERENCES ");
-	return text.data;
 }
 
 List *
@@ -570,25 +614,32 @@ shard_ddl_foreign_keys(Relation rel, int64 shard_id)
 	ListCell *lc;
 
 	foreach (lc, constraints(rel, "f"))
-	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
-		char *start = foreign_key_start(rel, lfirst(lc));
-		const char *text = after(constraint_text(rel, constraint), start);
-		Relation target = table_open(constraint->confrelid, AccessShareLock);
-		const DistributedTable *table = metadata_table(constraint->confrelid);
-		int64 target_shard = shard_id;
-
-		if (table == NULL)
-			elog(ERROR, "foreign key \"%s\" points at a table that is not distributed",
-				 NameStr(constraint->conname));
-		if (table->kind == TABLE_REFERENCE)
-			target_shard = table->colocation->shards[0].id;
-		commands = lappend(commands, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s",
-											  shard_ddl_name(rel, shard_id),
-											  quote_identifier(NameStr(constraint->conname)), start,
-											  shard_ddl_name(target, target_shard),
-											  after(text, shell_name(target))));
-		table_close(target, NoLock);
-	}
+		commands = lappend(commands, constraint_command(rel, lfirst(lc), shard_id));
 	return commands;
+}
+
+char *
+shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", shard_ddl_name(rel, shard_id));
+	append_column(&sql, rel, att);
+	return sql.data;
+}
+
+bool
+shard_ddl_fills_alike(Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node *expression = default_expression(rel, attnum);
+
+	if (att->attgenerated != '\0')
+		return true;
+	if (att->attidentity != '\0')
+		return false;
+	return expression == NULL ||
+		   (!is_local_expression(expression, NULL) && !contain_mutable_functions(expression));
 }

@@ -10,6 +10,7 @@
 #ifndef PGCLUSTER_SHARD_DDL_SHARD_DDL_H
 #define PGCLUSTER_SHARD_DDL_SHARD_DDL_H
 
+#include "access/attnum.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
@@ -23,8 +24,17 @@ extern List *shard_ddl_rest(Relation rel, int64 shard_id);
 /* Foreign keys: last of all, when the tables they point at are complete. */
 extern List *shard_ddl_foreign_keys(Relation rel, int64 shard_id);
 
-/* One index, or one constraint with what it owns. */
+/* One column, constraint, index (that no constraint makes) or statistics object. */
+extern char *shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id);
+extern char *shard_ddl_constraint(Relation rel, Oid constraint, int64 shard_id);
 extern char *shard_ddl_index(Relation rel, Oid index, int64 shard_id);
+extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
+
+/*
+ * Would rows that are on the shards already get the same value in a new
+ * column as they would get here?
+ */
+extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum);
 
 /* Grants of the table and its columns. */
 extern List *shard_ddl_grants(Relation rel, int64 shard_id);

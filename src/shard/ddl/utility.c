@@ -32,21 +32,21 @@ static const struct
 } handlers[] = {
 	{T_CopyStmt, copy_handle},
 	{T_TruncateStmt, truncate_handle},
-	{T_AlterTableStmt, refuse_alter_table},
+	{T_AlterTableStmt, alter_handle_table},
+	{T_IndexStmt, alter_handle_index},
+	{T_CreateStatsStmt, alter_handle_statistics},
+	{T_DropStmt, alter_handle_drop},
+	{T_RenameStmt, alter_handle_rename},
+	{T_GrantStmt, grant_handle},
 	{T_CreateStmt, refuse_create_table},
 	{T_CreateForeignTableStmt, refuse_create_table},
-	{T_DropStmt, refuse_drop},
-	{T_RenameStmt, refuse_rename},
-	{T_GrantStmt, refuse_grant},
 	{T_AlterObjectSchemaStmt, refuse_named},
 	{T_AlterPolicyStmt, refuse_named},
+	{T_AlterPublicationStmt, refuse_named},
 	{T_ClusterStmt, refuse_named},
 	{T_CreatePolicyStmt, refuse_named},
 	{T_CreatePublicationStmt, refuse_named},
-	{T_AlterPublicationStmt, refuse_named},
-	{T_CreateStatsStmt, refuse_named},
 	{T_CreateTrigStmt, refuse_named},
-	{T_IndexStmt, refuse_named},
 	{T_ReindexStmt, refuse_named},
 	{T_RuleStmt, refuse_named},
 };
@@ -120,6 +120,8 @@ before_drop(Oid relid, int column)
 						errmsg("cannot drop extension \"pgcluster\" while tables are distributed"),
 						errhint("Use undistribute_table or drop the tables first.")));
 	if (metadata_table(relid) == NULL)
+		return;
+	if (column != 0 && alter_allows_drop(relid))
 		return;
 	if (column != 0)
 		ereport(ERROR,

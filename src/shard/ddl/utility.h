@@ -32,13 +32,27 @@ typedef bool (*UtilityHandler)(UtilityCall *call);
 extern bool copy_handle(UtilityCall *call);
 extern bool truncate_handle(UtilityCall *call);
 
+extern bool grant_handle(UtilityCall *call);
+
+/* Changes of a table that the shards follow (alter.c). */
+extern bool alter_handle_table(UtilityCall *call);
+extern bool alter_handle_index(UtilityCall *call);
+extern bool alter_handle_statistics(UtilityCall *call);
+extern bool alter_handle_drop(UtilityCall *call);
+extern bool alter_handle_rename(UtilityCall *call);
+
+/* True while a statement that the shards follow may drop columns of the table. */
+extern bool alter_allows_drop(Oid relid);
+
 /* These refuse what would leave shell and shards different (refuse.c). */
 extern bool refuse_named(UtilityCall *call);
-extern bool refuse_alter_table(UtilityCall *call);
 extern bool refuse_create_table(UtilityCall *call);
+extern bool refuse_alter_local_table(UtilityCall *call);
 extern bool refuse_drop(UtilityCall *call);
-extern bool refuse_rename(UtilityCall *call);
-extern bool refuse_grant(UtilityCall *call);
+extern bool refuse_schema_rename(UtilityCall *call);
+
+/* Raises the error that the statement is not supported for the table. */
+extern void refuse_statement(UtilityCall *call, Oid relid) pg_attribute_noreturn();
 
 /* Has the server (or the next hook) carry out the statement. */
 extern void utility_run(UtilityCall *call);

@@ -1,0 +1,152 @@
+/*-------------------------------------------------------------------------
+ * grant.c
+ *	  GRANT and REVOKE on distributed tables.
+ *
+ * The server changes the grants of the shell; the shards then get exactly
+ * those.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
+#include "shard/ddl/utility.h"
+#include "shard/metadata/metadata.h"
+
+/* Distributed tables that the statement names, Oids. */
+static List *
+named_tables(GrantStmt *stmt)
+{
+	List *relids = NIL;
+	ListCell *lc;
+
+	if (stmt->objtype != OBJECT_TABLE)
+		return NIL;
+	if (stmt->targtype == ACL_TARGET_OBJECT)
+	{
+		foreach (lc, stmt->objects)
+		{
+			const DistributedTable *table = utility_table(castNode(RangeVar, lfirst(lc)));
+
+			if (table != NULL)
+				relids = list_append_unique_oid(relids, table->relid);
+		}
+		return relids;
+	}
+	foreach (lc, stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA ? metadata_tables() : NIL)
+	{
+		char *schema = get_namespace_name(get_rel_namespace(lfirst_oid(lc)));
+		ListCell *named;
+
+		foreach (named, stmt->objects)
+		{
+			if (strcmp(strVal(lfirst(named)), schema) == 0)
+				relids = list_append_unique_oid(relids, lfirst_oid(lc));
+		}
+	}
+	return relids;
+}
+
+static List *
+add_grantees(List *roles, Datum acl_datum, Oid owner)
+{
+	Acl *acl = DatumGetAclP(acl_datum);
+
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		if (ACL_DAT(acl)[i].ai_grantee != owner)
+			roles = list_append_unique_oid(roles, ACL_DAT(acl)[i].ai_grantee);
+	}
+	return roles;
+}
+
+/* Everybody who has any privilege on the table or a column, the owner apart. */
+static List *
+grantees(Oid relid)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	Oid owner = rel->rd_rel->relowner;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	List *roles = NIL;
+	bool isnull;
+	Datum acl;
+
+	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	if (!isnull)
+		roles = add_grantees(roles, acl, owner);
+	ReleaseSysCache(tuple);
+	for (int i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(i));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
+		if (!isnull)
+			roles = add_grantees(roles, acl, owner);
+		ReleaseSysCache(tuple);
+	}
+	relation_close(rel, NoLock);
+	return roles;
+}
+
+/* Takes from all who had privileges, and gives to those who have. */
+static void
+follow(ShardRun *run, Oid relid, List *before)
+{
+	const DistributedTable *table = metadata_table(relid);
+	Relation rel = relation_open(relid, NoLock);
+
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+		List *commands = NIL;
+		ListCell *lc;
+
+		foreach (lc, before)
+			commands = lappend(
+				commands,
+				psprintf("REVOKE ALL ON TABLE %s FROM %s CASCADE", shard_ddl_name(rel, shard->id),
+						 lfirst_oid(lc) == ACL_ID_PUBLIC
+							 ? "PUBLIC"
+							 : quote_identifier(GetUserNameFromId(lfirst_oid(lc), false))));
+		commands = list_concat(commands, shard_ddl_grants(rel, shard->id));
+		shard_run_add_all(run,
+						  shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id),
+						  commands);
+	}
+	relation_close(rel, NoLock);
+}
+
+bool
+grant_handle(UtilityCall *call)
+{
+	List *relids = named_tables(castNode(GrantStmt, call->pstmt->utilityStmt));
+	List *before = NIL;
+	ShardRun *run;
+	ListCell *lc;
+	ListCell *roles;
+
+	if (relids == NIL)
+		return false;
+	foreach (lc, relids)
+		before = lappend(before, grantees(lfirst_oid(lc)));
+	utility_run(call);
+	CommandCounterIncrement();
+	run = shard_run_create();
+	forboth (lc, relids, roles, before)
+		follow(run, lfirst_oid(lc), lfirst(roles));
+	shard_run_finish(run);
+	return true;
+}

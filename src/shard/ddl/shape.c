@@ -1,0 +1,437 @@
+/*-------------------------------------------------------------------------
+ * shape.c
+ *	  Has the shards follow a change of their shell.
+ *
+ * A command runs on the shell first.  Its parts are compared by their Oids
+ * and column numbers with those of before, and what is gone, renamed or new
+ * is repeated on the shards.  So it does not matter how the change was asked
+ * for, and names and defaults are those that the server chose.
+ *
+ * Order: what was renamed keeps the names right for the rest; drops go
+ * before additions, foreign keys come last.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_statistic_ext.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "shard/ddl/check.h"
+#include "shard/ddl/shape.h"
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
+#include "shard/metadata/catalog.h"
+#include "shard/metadata/metadata.h"
+
+typedef enum PartKind
+{
+	PART_CONSTRAINT,
+	PART_FOREIGN_KEY,
+	PART_INDEX, /* that no constraint makes */
+	PART_STATISTICS
+} PartKind;
+
+typedef struct Part
+{
+	PartKind kind;
+	Oid id;
+	char *name;
+	bool validated; /* constraints */
+} Part;
+
+typedef struct Column
+{
+	char *name; /* NULL: dropped */
+	bool not_null;
+} Column;
+
+struct Shape
+{
+	const DistributedTable *table; /* only of the shape before the change */
+	char *name;
+	Oid owner;
+	int ncolumns;
+	Column *columns;
+	List *parts;
+};
+
+/* What is done to a part of each kind; arguments are in the order shard schema or table, names. */
+static const struct
+{
+	const char *drop;
+	const char *rename;
+	bool by_schema; /* the first name is "schema"."part", not the table */
+	char *(*create)(Relation rel, Oid id, int64 shard_id);
+} part_commands[] = {
+	[PART_CONSTRAINT] = {"ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s CASCADE",
+						 "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", false, shard_ddl_constraint},
+	[PART_FOREIGN_KEY] = {"ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s CASCADE",
+						  "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", false, shard_ddl_constraint},
+	[PART_INDEX] = {"DROP INDEX IF EXISTS %s.%s CASCADE", "ALTER INDEX %s.%s RENAME TO %s", true,
+					shard_ddl_index},
+	[PART_STATISTICS] = {"DROP STATISTICS IF EXISTS %s.%s CASCADE",
+						 "ALTER STATISTICS %s.%s RENAME TO %s", true, shard_ddl_statistics},
+};
+
+static void
+add_part(Shape *shape, PartKind kind, Oid id, const char *name, bool validated)
+{
+	Part *part = palloc(sizeof(*part));
+
+	part->kind = kind;
+	part->id = id;
+	part->name = pstrdup(name);
+	part->validated = validated;
+	shape->parts = lappend(shape->parts, part);
+}
+
+static void
+take_constraints(Shape *shape, Relation rel)
+{
+	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN)
+			add_part(shape, PART_FOREIGN_KEY, form->oid, NameStr(form->conname),
+					 form->convalidated);
+		else if (form->contype == CONSTRAINT_CHECK || form->contype == CONSTRAINT_PRIMARY ||
+				 form->contype == CONSTRAINT_UNIQUE || form->contype == CONSTRAINT_EXCLUSION)
+			add_part(shape, PART_CONSTRAINT, form->oid, NameStr(form->conname), form->convalidated);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+static void
+take_statistics(Shape *shape, Relation rel)
+{
+	ListCell *lc;
+
+	foreach (lc, RelationGetStatExtList(rel))
+	{
+		HeapTuple tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		add_part(shape, PART_STATISTICS, lfirst_oid(lc),
+				 NameStr(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxname), true);
+		ReleaseSysCache(tuple);
+	}
+}
+
+static Shape *
+take(Oid relid)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	Shape *shape = palloc0(sizeof(*shape));
+	ListCell *lc;
+
+	shape->name = pstrdup(RelationGetRelationName(rel));
+	shape->owner = rel->rd_rel->relowner;
+	shape->ncolumns = RelationGetNumberOfAttributes(rel);
+	shape->columns = palloc0(Max(shape->ncolumns, 1) * sizeof(Column));
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		shape->columns[i].name = att->attisdropped ? NULL : pstrdup(NameStr(att->attname));
+		shape->columns[i].not_null = att->attnotnull;
+	}
+	take_constraints(shape, rel);
+	foreach (lc, RelationGetIndexList(rel))
+	{
+		if (!OidIsValid(get_index_constraint(lfirst_oid(lc))))
+			add_part(shape, PART_INDEX, lfirst_oid(lc), get_rel_name(lfirst_oid(lc)), true);
+	}
+	take_statistics(shape, rel);
+	relation_close(rel, NoLock);
+	return shape;
+}
+
+Shape *
+shape_take(Oid relid)
+{
+	Shape *shape = take(relid);
+
+	shape->table = metadata_table(relid);
+	return shape;
+}
+
+static Part *
+find_part(Shape *shape, const Part *wanted)
+{
+	ListCell *lc;
+
+	foreach (lc, shape->parts)
+	{
+		Part *part = lfirst(lc);
+
+		if (part->kind == wanted->kind && part->id == wanted->id)
+			return part;
+	}
+	return NULL;
+}
+
+/*
+ * Refusals
+ */
+static void
+check_new_column(Relation rel, AttrNumber attnum)
+{
+	if (shard_ddl_fills_alike(rel, attnum))
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("cannot add column \"%s\" with this default to distributed table \"%s\"",
+				get_attname(RelationGetRelid(rel), attnum, false), RelationGetRelationName(rel)),
+		 errdetail("The rows on the shards would not get the values they would get here."),
+		 errhint("Add the column without the default, set the default, then update the rows.")));
+}
+
+static void
+check_after(Relation rel, Shape *before, Shape *after)
+{
+	const DistributedTable *table = before->table;
+	Distribution distribution = {.kind = table->kind, .colocation_id = table->colocation->id};
+
+	if (table->kind == TABLE_HASH)
+	{
+		distribution.key = table->key;
+		distribution.key_family =
+			lookup_type_cache(table->key_type, TYPECACHE_HASH_OPFAMILY)->hash_opf;
+		distribution.key_collation = table->key_collation;
+	}
+	for (int i = before->ncolumns; i < after->ncolumns; i++)
+		check_new_column(rel, i + 1);
+	check_constraints(rel, &distribution);
+	check_outgoing_keys(rel, &distribution);
+}
+
+/*
+ * The catalog names the distribution column; nothing may ask for the table
+ * before it names the right one.
+ */
+static void
+follow_key(Shape *before, Shape *after)
+{
+	const DistributedTable *table = before->table;
+	TableRow row = {.relid = table->relid, .kind = table->kind};
+	char *old;
+	char *new;
+
+	if (table->kind != TABLE_HASH)
+		return;
+	old = before->columns[table->key - 1].name;
+	new = after->columns[table->key - 1].name;
+	if (new == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot drop distribution column \"%s\" of table \"%s\"", old, after->name),
+				 errhint("Use undistribute_table first.")));
+	if (strcmp(old, new) == 0)
+		return;
+	namestrcpy(&row.column, new);
+	row.colocation_id = table->colocation->id;
+	catalog_delete_table(table->relid);
+	catalog_insert_table(&row);
+}
+
+/*
+ * The commands for one shard
+ */
+typedef struct Change
+{
+	Relation rel;
+	Shape *before;
+	Shape *after;
+	int64 shard_id;
+	char *schema; /* quoted, as are the following */
+	char *table;  /* with schema */
+	List *commands;
+} Change;
+
+static void
+add(Change *change, char *command)
+{
+	change->commands = lappend(change->commands, command);
+}
+
+static const char *
+quoted(const char *name)
+{
+	return pstrdup(quote_identifier(name));
+}
+
+static void
+rename_parts(Change *change)
+{
+	ListCell *lc;
+
+	if (strcmp(change->before->name, change->after->name) != 0)
+		add(change, psprintf("ALTER TABLE %s.%s RENAME TO %s", change->schema,
+							 quoted(change->before->name), quoted(change->after->name)));
+	for (int i = 0; i < change->before->ncolumns; i++)
+	{
+		char *old = change->before->columns[i].name;
+		char *new = change->after->columns[i].name;
+
+		if (old != NULL && new != NULL && strcmp(old, new) != 0)
+			add(change, psprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", change->table,
+								 quoted(old), quoted(new)));
+	}
+	foreach (lc, change->before->parts)
+	{
+		Part *part = lfirst(lc);
+		Part *now = find_part(change->after, part);
+
+		if (now != NULL && strcmp(part->name, now->name) != 0)
+			add(change,
+				psprintf(part_commands[part->kind].rename,
+						 part_commands[part->kind].by_schema ? change->schema : change->table,
+						 quoted(part->name), quoted(now->name)));
+	}
+}
+
+static void
+drop_parts(Change *change)
+{
+	ListCell *lc;
+
+	foreach (lc, change->before->parts)
+	{
+		Part *part = lfirst(lc);
+
+		if (find_part(change->after, part) == NULL)
+			add(change,
+				psprintf(part_commands[part->kind].drop,
+						 part_commands[part->kind].by_schema ? change->schema : change->table,
+						 quoted(part->name)));
+	}
+	for (int i = 0; i < change->before->ncolumns; i++)
+	{
+		char *old = change->before->columns[i].name;
+
+		if (old != NULL && change->after->columns[i].name == NULL)
+			add(change,
+				psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE", change->table, quoted(old)));
+	}
+}
+
+static void
+add_columns(Change *change)
+{
+	for (int i = change->before->ncolumns; i < change->after->ncolumns; i++)
+	{
+		if (change->after->columns[i].name != NULL)
+			add(change, shard_ddl_add_column(change->rel, i + 1, change->shard_id));
+	}
+	for (int i = 0; i < change->before->ncolumns; i++)
+	{
+		Column *now = &change->after->columns[i];
+
+		if (now->name != NULL && now->not_null != change->before->columns[i].not_null)
+			add(change, psprintf("ALTER TABLE %s ALTER COLUMN %s %s NOT NULL", change->table,
+								 quoted(now->name), now->not_null ? "SET" : "DROP"));
+	}
+}
+
+/* Foreign keys apart from the rest: "last" tells which. */
+static void
+add_parts(Change *change, bool last)
+{
+	ListCell *lc;
+
+	foreach (lc, change->after->parts)
+	{
+		Part *part = lfirst(lc);
+		Part *old = find_part(change->before, part);
+
+		if ((part->kind == PART_FOREIGN_KEY) != last)
+			continue;
+		if (old == NULL)
+			add(change, part_commands[part->kind].create(change->rel, part->id, change->shard_id));
+		else if (part->validated && !old->validated)
+			add(change, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", change->table,
+								 quoted(part->name)));
+	}
+}
+
+static void
+change_owner(Change *change)
+{
+	if (change->before->owner != change->after->owner)
+		add(change, psprintf("ALTER TABLE %s OWNER TO %s", change->table,
+							 quoted(GetUserNameFromId(change->after->owner, false))));
+}
+
+static List *
+commands_for_shard(Relation rel, Shape *before, Shape *after, int64 shard_id)
+{
+	Change change = {.rel = rel, .before = before, .after = after, .shard_id = shard_id};
+	const char *schema = get_namespace_name(RelationGetNamespace(rel));
+
+	change.schema = pstrdup(quote_identifier(metadata_shard_schema(schema, shard_id)));
+	change.table = shard_ddl_name(rel, shard_id);
+	rename_parts(&change);
+	drop_parts(&change);
+	add_columns(&change);
+	add_parts(&change, false);
+	add_parts(&change, true);
+	change_owner(&change);
+	return change.commands;
+}
+
+void
+shape_follow(Shape *before)
+{
+	Relation rel;
+	Shape *after;
+	ShardRun *run;
+	const Colocation *colocation = before->table->colocation;
+	int level;
+
+	CommandCounterIncrement();
+	after = take(before->table->relid);
+	follow_key(before, after);
+	rel = relation_open(before->table->relid, NoLock);
+	check_after(rel, before, after);
+
+	run = shard_run_create();
+	level = shard_ddl_begin();
+	for (int i = 0; i < colocation->nshards; i++)
+	{
+		const Shard *shard = &colocation->shards[i];
+
+		shard_run_add_all(run,
+						  shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id),
+						  commands_for_shard(rel, before, after, shard->id));
+	}
+	shard_ddl_end(level);
+	shard_run_finish(run);
+	relation_close(rel, NoLock);
+}

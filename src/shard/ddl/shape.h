@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ * shape.h
+ *	  What a table looks like, to see what a command made of it.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_DDL_SHAPE_H
+#define PGCLUSTER_SHARD_DDL_SHAPE_H
+
+#include "nodes/pg_list.h"
+
+#include "shard/metadata/metadata.h"
+
+typedef struct Shape Shape;
+
+/* The table as it is now, in the current memory context. */
+extern Shape *shape_take(Oid relid);
+
+/*
+ * Compares the table with what it was, refuses what the shards could not
+ * follow, and has them follow all the rest.
+ */
+extern void shape_follow(Shape *before);
+
+#endif
