@@ -206,7 +206,11 @@ report_decision(HaDecision decision)
 	ha_event_record(ha_action_name(decision.action), decision.reason);
 	ereport(decision.action == HA_WAIT ? DEBUG1 : LOG,
 			(errmsg("member \"%s\": %s, because %s", config_node_name,
-					ha_action_name(decision.action), decision.reason)));
+					ha_action_name(decision.action), decision.reason),
+			 decision.action != HA_REFUSE
+				 ? 0
+				 : errhint("Give each member of a group a pgcluster.node_name of its own, and each "
+						   "cluster a pgcluster.scope of its own.")));
 }
 
 /* Is the server about to change, so that a long nap would cost time? */

@@ -273,23 +273,37 @@ put_member(const AgentMember *own, const char *value)
 	agent.dcs->ops->txn(agent.dcs, &compare, 1, &write, 1, member_done, flight);
 }
 
-/* Publishes what changed at once, and mere progress every loop_wait. */
+/*
+ * Mere progress is published every loop_wait, and by a standby when the leader
+ * has published its own, so that the two together show the lag.
+ */
+static bool
+is_progress_due(uint64 lsn)
+{
+	int64 since = clock_now_us() - agent.published_us;
+
+	if (lsn == agent.published_lsn)
+		return false;
+	return since >= agent.config.loop_wait * US_PER_S ||
+		   (agent.self.role == HA_REPLICA && agent.status.optime > agent.published_lsn &&
+			since >= US_PER_S);
+}
+
+/* Publishes what changed at once. */
 void
 lease_publish_member(void)
 {
 	const AgentMember *own;
 	HaMember member;
 	char *text;
-	bool due;
 
 	if (agent.lease == 0 || agent.decision.action == HA_REFUSE || !agent_may_send(OP_MEMBER))
 		return;
 	own = observe_member(ha_own_group(), config_node_name);
 	describe_self(&member);
 	text = key_write_member(&member, false);
-	due = clock_now_us() - agent.published_us >= agent.config.loop_wait * US_PER_S &&
-		  member.shown.lsn != agent.published_lsn;
-	if (!due && own != NULL && own->key.lease == agent.lease && strcmp(text, agent.published) == 0)
+	if (!is_progress_due(member.shown.lsn) && own != NULL && own->key.lease == agent.lease &&
+		strcmp(text, agent.published) == 0)
 		return;
 	if (strlen(text) >= sizeof(agent.published))
 		return;
