@@ -88,6 +88,7 @@ run_pg_basebackup(const char *source, const char *stage)
 						  "--checkpoint=fast",
 						  "--no-password",
 						  "--progress",
+						  "--no-sync",
 						  "--label=pgcluster_node",
 						  NULL};
 	ProcessResult result = process_run(argv, NULL, false);
@@ -110,6 +111,7 @@ clone_data_directory(const char *source, bool keep_config)
 		unlink(foreign_request);
 		if (keep_config)
 			datadir_stage_config();
+		datadir_sync(stage);
 		datadir_commit();
 		datadir_make_standby();
 		pg_log_info("the clone is complete");

@@ -169,6 +169,38 @@ for_each_entry(const char *dir, void (*fn)(const char *name, void *arg), void *a
 	closedir(d);
 }
 
+static void
+sync_file_system(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd) != 0)
+		pg_fatal("could not synchronize the file system of \"%s\": %m", path);
+	close(fd);
+}
+
+static void
+sync_tablespace(const char *name, void *directory)
+{
+	char *path = psprintf("%s/pg_tblspc/%s", (char *) directory, name);
+
+	sync_file_system(path);
+	pg_free(path);
+}
+
+void
+datadir_sync(const char *directory)
+{
+	char *wal = psprintf("%s/pg_wal", directory);
+	char *tablespaces = psprintf("%s/pg_tblspc", directory);
+
+	sync_file_system(directory);
+	sync_file_system(wal);
+	for_each_entry(tablespaces, sync_tablespace, unconstify(char *, directory));
+	pg_free(wal);
+	pg_free(tablespaces);
+}
+
 /*-------------------------------------------------------------------------
  * What is there
  *-------------------------------------------------------------------------

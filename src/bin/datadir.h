@@ -46,6 +46,13 @@ extern void datadir_append_file(const char *path, const char *text);
 extern bool datadir_file_exists(const char *name);
 extern void datadir_remove_file(const char *name);
 
+/*
+ * Makes all that a server has in this directory durable, with what lies on
+ * other file systems (WAL, tablespaces).  By file system, which is quicker
+ * than by file.
+ */
+extern void datadir_sync(const char *directory);
+
 /* Path of the subdirectory for new contents; nothing is there afterwards. */
 extern char *datadir_stage(void);
 

@@ -48,9 +48,9 @@ static const char server_settings[] =
 static ProcessResult
 run_initdb(const char *stage)
 {
-	static const char *const fixed[] = {"--username=postgres",		 "--data-checksums",
-										"--encoding=UTF8",			 "--auth-local=peer",
-										"--auth-host=scram-sha-256", "--no-instructions"};
+	static const char *const fixed[] = {
+		"--username=postgres",		 "--data-checksums",  "--encoding=UTF8", "--auth-local=peer",
+		"--auth-host=scram-sha-256", "--no-instructions", "--no-sync"};
 	const char **argv = pg_malloc0((lengthof(fixed) + options.initdb_args.n + 4) * sizeof(char *));
 	int n = 0;
 
@@ -197,7 +197,10 @@ init_data_directory(void)
 		result = PROCESS_FAILED;
 	}
 	if (result == PROCESS_OK)
+	{
+		datadir_sync(stage);
 		datadir_commit();
+	}
 	else
 		datadir_unstage();
 	pg_free(conf);

@@ -127,7 +127,8 @@ run_pg_rewind(const char *source)
 {
 	char *program = psprintf("%s/pg_rewind", options.bindir);
 	const char *argv[] = {program, "--target-pgdata", options.data_dir,		  "--source-server",
-						  source,  "--progress",	  "--no-ensure-shutdown", NULL};
+						  source,  "--progress",	  "--no-ensure-shutdown", "--no-sync",
+						  NULL};
 	ProcessResult result;
 
 	pg_log_info("rewinding \"%s\"", options.data_dir);
@@ -147,6 +148,7 @@ rewind_data_directory(const char *source)
 	datadir_restore_config();
 	if (result == PROCESS_OK)
 	{
+		datadir_sync(options.data_dir);
 		datadir_make_standby();
 		datadir_unmark_rewinding();
 		pg_log_info("the rewind is complete");

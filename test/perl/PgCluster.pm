@@ -74,6 +74,7 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 #	groups     {group => number of members}
 #	etcd       number of members of etcd, 1 by default
 #	settings   {name => value}, for every server
+#	node_args  [...], more arguments of pgcluster_node run
 #	dcs        {name => value}, run-time settings of every group; ttl is 5
 # Of every cluster:
 #	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
@@ -381,6 +382,7 @@ sub start_member
 		'--passfile' => $self->{passfile},
 		'--initdb-arg' => '--no-sync',
 		'--initdb-arg' => '--locale=C.UTF-8',
+		@{ $self->{node_args} // [] },
 		map { ('--set' => "$_=$settings{$_}") } sort keys %settings);
 	return;
 }

@@ -4,7 +4,9 @@ use strict;
 use warnings;
 
 use PgCluster;
+use POSIX ();
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $c = PgCluster->new(groups => { 0 => 2 });
 $c->start;
@@ -72,7 +74,33 @@ sub comes_back
 {
 	my ($old, $new) = diverge('interrupted rewind', 'INSERT INTO t VALUES (-2)');
 	system('mkfifo', $c->node($old)->{data} . '/pgcluster.rewinding');
+	my ($status, undef, $err) = $c->try_run("$c->{bindir}/postgres", '-D', $c->node($old)->{data});
+	isnt($status, 0, 'a server does not start on half rewound data');
+	like($err, qr/was left half rewound/, 'and says why');
 	comes_back('interrupted rewind', $old, $new, qr/an earlier rewind was interrupted.*the clone is complete/s);
+}
+
+# Killed at any moment, a clone leaves nothing that would start, or is whole.
+{
+	my $dir = "$c->{dir}/killed";
+	my $leader = $c->node($c->wait_ready(0));
+	my @clone = ("$c->{bindir}/pgcluster_node", 'clone', '-D', $dir, '--source',
+		"host=127.0.0.1 port=$leader->{port} user=replicator dbname=postgres passfile=$c->{passfile}");
+	my $delay = 0;
+	my ($kills, $bad) = (0, 0);
+
+	until (-e "$dir/PG_VERSION")
+	{
+		my $pid = $c->spawn("$dir.log", @clone);
+		sleep($delay += 0.03);
+		$kills++ if kill('KILL', $pid) && !waitpid($pid, POSIX::WNOHANG());
+		waitpid($pid, 0);
+		$bad++ if -e "$dir/PG_VERSION" && !-e "$dir/global/pg_control";
+	}
+	is($bad, 0, "none of $kills clones that were killed looks like data");
+	my ($status, undef, $err) = $c->try_run(@clone);
+	like($err, qr/is not empty/, 'the last one is');
+	ok(!-e "$dir/pgcluster.new", 'whole');
 }
 
 # A server that runs without pgcluster_node: the agent calls it when needed.
