@@ -125,17 +125,6 @@ static PlannedStmt *
 plan_here(const PlanRequest *request, Query *query)
 {
 	PlanRequest here = {query, request->source, 0, NULL};
-	bool before = planner_read_local(true);
-	PlannedStmt *statement = NULL;
 
-	PG_TRY();
-	{
-		statement = planner_server(&here, query);
-	}
-	PG_FINALLY();
-	{
-		planner_read_local(before);
-	}
-	PG_END_TRY();
-	return statement;
+	return planner_here(&here, query);
 }

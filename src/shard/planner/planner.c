@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -51,6 +52,47 @@ typedef struct QueryTables
 	bool writes_reference;
 	Oid key_changed; /* table whose distribution column is assigned */
 } QueryTables;
+
+PlannedStmt *
+planner_here(const PlanRequest *request, Query *query)
+{
+	bool before = planner_read_local(true);
+	PlannedStmt *statement = NULL;
+
+	PG_TRY();
+	{
+		statement = planner_server(request, query);
+	}
+	PG_FINALLY();
+	{
+		planner_read_local(before);
+	}
+	PG_END_TRY();
+	return statement;
+}
+
+/*
+ * A query by which the server checks or carries out a foreign key.  It is
+ * about the local tables: shards have foreign keys of their own.  The server
+ * marks the security context of such queries; so it is while a user's trigger
+ * runs inside, but only the server's query names its tables with ONLY.
+ */
+static bool
+is_foreign_key_query(Query *query)
+{
+	ListCell *lc;
+
+	if (!InNoForceRLSOperation())
+		return false;
+	foreach (lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->inh)
+			return false;
+	}
+	return true;
+}
 
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params);
@@ -102,6 +144,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 
 	if (read_local || !metadata_any_table())
 		return planner_server(&request, query);
+	if (is_foreign_key_query(query))
+		return planner_here(&request, query);
 	class = classify(query, &tables);
 	if (class == QUERY_LOCAL)
 		return planner_server(&request, query);

@@ -36,6 +36,9 @@ extern PlannedStmt *plan_by_table(const PlanRequest *request, char **why);
 /* The server's planner, or what stood in its place before us. */
 extern PlannedStmt *planner_server(const PlanRequest *request, Query *query);
 
+/* The same with distributed tables taken as the local tables they also are. */
+extern PlannedStmt *planner_here(const PlanRequest *request, Query *query);
+
 /* Installs the hooks of by_table.c. */
 extern void by_table_init(void);
 
