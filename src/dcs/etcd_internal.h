@@ -86,8 +86,10 @@ struct EtcdRequest
 	int64 sent_at;
 	uint64 token_generation;
 	char error[CURL_ERROR_SIZE];
+	bool hurried; /* had less than an attempt's time, with others before it */
 
 	/* what the last attempt failed with */
+	bool failed_before;
 	DcsStatus last_status;
 	char last_reason[CODEC_REASON_SIZE];
 };

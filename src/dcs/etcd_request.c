@@ -191,6 +191,13 @@ etcd_request_attempted(EtcdRequest *request, CURLcode code)
 
 	judge(request, code, &answer);
 	etcd_curl_stop(request);
+	/* The rest of the verb's time ran out: that tells nothing of the endpoint. */
+	if (answer.status == DCS_UNREACHABLE && code == CURLE_OPERATION_TIMEDOUT && request->hurried)
+	{
+		codec_answer_fail(&answer, request->last_status, "%s", request->last_reason);
+		finish(request, &answer);
+		return;
+	}
 	if (answer.status != DCS_OK)
 	{
 		char reason[CODEC_REASON_SIZE];
@@ -205,6 +212,7 @@ etcd_request_attempted(EtcdRequest *request, CURLcode code)
 		etcd_endpoint_note(etcd, endpoint, answer.status, answer.reason);
 	if (again)
 	{
+		request->failed_before = true;
 		request->last_status = answer.status;
 		strlcpy(request->last_reason, answer.reason, sizeof(request->last_reason));
 		codec_answer_free(&answer);
@@ -233,8 +241,12 @@ attempt(EtcdRequest *request, int64 now)
 	if (request->endpoint == NULL)
 		return;
 
-	if (request->verb != CODEC_WATCH)
-		timeout_ms = Min(timeout_ms, (request->deadline - now) / 1000 + 1);
+	request->hurried = false;
+	if (request->verb != CODEC_WATCH && (request->deadline - now) / 1000 < timeout_ms)
+	{
+		timeout_ms = (int) ((request->deadline - now) / 1000) + 1;
+		request->hurried = request->failed_before;
+	}
 	if (!etcd_curl_start(request, timeout_ms))
 	{
 		etcd_curl_stop(request);

@@ -1,7 +1,7 @@
 -- The functions of dcs_test; :'library' is the path of the module.
 CREATE TYPE dcs_outcome AS (
 	status text, reason text, revision bigint, lease bigint, ttl int, keys text, ms int);
-CREATE FUNCTION dcs_open(endpoints text, request_timeout int = 500, total_timeout int = 3000,
+CREATE FUNCTION dcs_open(endpoints text, request_timeout int = 1000, total_timeout int = 5000,
 	tls bool = false, cacert text = NULL, cert text = NULL, key text = NULL,
 	username text = NULL, password_file text = NULL)
 	RETURNS void LANGUAGE c AS :'library';
