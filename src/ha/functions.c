@@ -306,8 +306,8 @@ place_request(const char *candidate, int group_id, TimestampTz at)
 	return id;
 }
 
-static HaRequest
-await_outcome(uint64 id)
+static void
+await_outcome(uint64 id, HaRequest *outcome)
 {
 	HaRequest request;
 
@@ -324,7 +324,19 @@ await_outcome(uint64 id)
 		ConditionVariableTimedSleep(&ha_shared->request_cv, REQUEST_NAP_MS, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
-	return request;
+	*outcome = request;
+}
+
+/* However this ends, the place is free for the next request. */
+static void
+await_outcome_and_leave(const uint64 id, HaRequest *outcome)
+{
+	PG_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
+	{
+		await_outcome(id, outcome);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
+	leave_request(0, UInt64GetDatum(id));
 }
 
 PGCLUSTER_FUNCTION(cluster_switchover);
@@ -336,7 +348,6 @@ cluster_switchover(PG_FUNCTION_ARGS)
 	int group_id = PG_ARGISNULL(1) ? ha_own_group() : PG_GETARG_INT32(1);
 	TimestampTz at = PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2);
 	HaRequest request;
-	uint64 id;
 
 	if (!ha_enabled())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -349,14 +360,7 @@ cluster_switchover(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("the time of the switchover is not in the future")));
 
-	id = place_request(candidate, group_id, at);
-	PG_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
-	{
-		request = await_outcome(id);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
-	leave_request(0, UInt64GetDatum(id));
-
+	await_outcome_and_leave(place_request(candidate, group_id, at), &request);
 	if (request.state == HA_REQUEST_FAILED)
 		ereport(ERROR,
 				(errcode(request.sqlstate), errmsg("cannot switch over: %s", request.message),
