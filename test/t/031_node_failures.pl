@@ -94,6 +94,20 @@ ok($c->poll('w1', $running), 'it ends with its session');
 $s->close;
 $s = PgCluster::Session->new($c, 'c');
 
+# A node that is frozen: it neither answers nor refuses.
+my @frozen = PgCluster::process_tree($c->node('w1')->{pid});
+$s->run('BEGIN;' . execute('INSERT INTO public.t VALUES (13)') . ';' . execute('INSERT INTO public.t VALUES (13)', 2));
+@frozen = PgCluster::process_tree($c->node('w1')->{pid});
+kill 'STOP', @frozen;
+my $frozen_at = time;
+like($s->run("SET LOCAL statement_timeout = '200ms';" . query('SELECT 1')), qr/57014/, 'a statement on a frozen node can be cancelled');
+$s->run('ROLLBACK');
+cmp_ok(time - $frozen_at, '<', 10, '... soon');
+is($s->run(query('SELECT 1', 2)), '{1}', '... and the other node can be used');
+kill 'CONT', @frozen;
+ok($c->poll('w1', q{SELECT count(*) = 0 FROM pg_locks WHERE relation = 't'::regclass}), 'nothing is locked when it thaws');
+is($c->sql('w1', 'SELECT count(*) FROM t WHERE a = 13'), 0, '... nor written');
+
 # A node that is down, and one that does not exist.
 $c->stop_node('w1');
 my $begin = time;

@@ -27,11 +27,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "shard/maintenance/maintenance.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
+
+/* So long a step may take, lest a frozen node keeps others from being looked at. */
+#define STEP_MS 15000
 
 /* Lives as long as a round. */
 static MemoryContext round_context = NULL;
@@ -41,6 +45,7 @@ begin(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	enable_timeout_after(STATEMENT_TIMEOUT, STEP_MS);
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -49,6 +54,7 @@ end(void)
 {
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	disable_timeout(STATEMENT_TIMEOUT, false);
 	MemoryContextSwitchTo(round_context);
 }
 
@@ -184,6 +190,7 @@ finish_prepared(int group_id, const char *gid, bool commit)
 		MemoryContextSwitchTo(round_context);
 		FlushErrorState();
 		AbortCurrentTransaction();
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		MemoryContextSwitchTo(round_context);
 	}
 	PG_END_TRY();
@@ -251,6 +258,7 @@ recover_group_safely(int group_id)
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		MemoryContextSwitchTo(round_context);
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
@@ -291,6 +299,8 @@ recovery_round(void)
 	groups = list_groups();
 	foreach (lc, groups)
 		complete &= recover_group_safely(lfirst_int(lc));
+	/* Until the next round nobody needs them, and they keep databases from being dropped. */
+	remote_close_idle();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(round_context);
 	return complete;

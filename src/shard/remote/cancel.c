@@ -44,12 +44,18 @@ connect_likewise(PGconn *model, int64 until)
 	PGconn *conn;
 	PostgresPollingStatusType poll = PGRES_POLLING_WRITING;
 
-	for (PQconninfoOption *o = options; o && o->keyword && n < (int) lengthof(keywords) - 1; o++)
+	for (PQconninfoOption *o = options; o && o->keyword && n < (int) lengthof(keywords) - 2; o++)
 	{
 		if (o->val == NULL)
 			continue;
 		keywords[n] = o->keyword;
 		values[n++] = o->val;
+	}
+	/* The very address, and no look-up of a name, which could take long. */
+	if (PQhostaddr(model) != NULL && PQhostaddr(model)[0] != '\0')
+	{
+		keywords[n] = "hostaddr";
+		values[n++] = PQhostaddr(model);
 	}
 	keywords[n] = values[n] = NULL;
 	conn = PQconnectStartParams(keywords, values, 0);

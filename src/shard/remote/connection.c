@@ -247,6 +247,19 @@ connection_close(RemoteConnection *c)
 	set_state(c, CONNECTION_CLOSED);
 }
 
+static void
+close_if_idle(RemoteConnection *c)
+{
+	if (!c->is_active && c->state == CONNECTION_OPEN)
+		connection_close(c);
+}
+
+void
+remote_close_idle(void)
+{
+	connection_foreach(close_if_idle);
+}
+
 /* Ends the attempts: everything that waits for this connection fails. */
 static void
 give_up(RemoteConnection *c)
@@ -370,11 +383,14 @@ static const char *const default_parameters[][2] = {
 /*
  * Settings of the node's session that never change.  Names in what we send
  * are qualified; timeouts are the business of the local session; a statement
- * whose connection we closed ends by itself.
+ * whose connection we closed, or whose client's machine is gone, ends by
+ * itself and lets go of its locks.
  */
 #define SESSION_OPTIONS                                                                          \
 	"-c search_path=pg_catalog -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 " \
-	"-c idle_session_timeout=0 -c client_connection_check_interval=1000"
+	"-c idle_session_timeout=0 -c client_connection_check_interval=1000 "                        \
+	"-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "          \
+	"-c tcp_user_timeout=15000"
 
 static void
 collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)

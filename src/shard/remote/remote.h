@@ -104,6 +104,9 @@ extern void remote_copy_finish(RemoteCopy *copy);
 /* Waits until nothing is under way on any group; raises the first error. */
 extern void remote_wait_all(void);
 
+/* Closes the connections that the present transaction has not used. */
+extern void remote_close_idle(void);
+
 /* Where the group's leader is just now, "host:port" palloc'd; "unknown" if nobody leads. */
 extern char *remote_group_address(int group_id);
 

@@ -48,6 +48,8 @@
 
 /* So long the end of a transaction waits for nodes that ought to answer at once. */
 #define END_WAIT_US (10 * INT64CONST(1000000))
+/* ... and for a COPY to end before it is cancelled. */
+#define COPY_WAIT_US (INT64CONST(300000))
 /* ... and a rolled back subtransaction for the rows of cursors that stay open. */
 #define CURSOR_WAIT_US (30 * INT64CONST(1000000))
 
@@ -512,16 +514,26 @@ discard_tasks(RemoteConnection *c, int level)
 	}
 }
 
+/* True while the node is busy with something for this nesting level or deeper. */
+static bool
+is_busy(RemoteConnection *c, int level)
+{
+	return c->copy.state != COPY_NONE || first_is_sent(c, level);
+}
+
 /* Stops what runs for this nesting level or deeper. */
 static void
 stop_tasks(RemoteConnection *c, int level)
 {
+	int64 until = clock_now_us() + (c->copy.state != COPY_NONE ? COPY_WAIT_US : 0);
+
 	discard_tasks(c, level);
+	/* A COPY that reads ends by itself when told, one that waits for a lock does not. */
 	if (c->copy.state != COPY_NONE)
 		copy_abandon(c);
-	while (first_is_sent(c, level) && task_receive(c))
+	while (is_busy(c, level) && (task_receive(c) || connection_wait_quietly(c, until)))
 		;
-	if (first_is_sent(c, level) && !connection_cancel(c))
+	if (is_busy(c, level) && !connection_cancel(c))
 		connection_lost(c, NULL);
 }
 
