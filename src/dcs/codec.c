@@ -485,11 +485,14 @@ number_field(json_object *object, const char *name, int64_t *number)
 	return errno == 0 && *end == '\0' && end == text + json_object_get_string_len(value);
 }
 
-/* As number_field, but not below 0. */
+/* As number_field, but not below 0; what is no count leaves 0 behind. */
 static bool
 count_field(json_object *object, const char *name, int64_t *number)
 {
-	return number_field(object, name, number) && *number >= 0;
+	if (number_field(object, name, number) && *number >= 0)
+		return true;
+	*number = 0;
+	return false;
 }
 
 static bool
