@@ -193,6 +193,44 @@ REVOKE ALL ON FUNCTION pgcluster.group_address(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgcluster.group_address(integer) TO pg_monitor;
 COMMENT ON FUNCTION pgcluster.group_address(integer) IS 'where the leader of a worker group is reached just now';
 
+CREATE FUNCTION pgcluster.shard_schema(schema name, shard_id bigint) RETURNS name
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_shard_schema';
+COMMENT ON FUNCTION pgcluster.shard_schema(name, bigint) IS 'the schema on a worker group that holds the shard''s piece of tables of a schema';
+
+-- Views start in pgcluster, as the server lets nobody create a relation in pg_catalog.
+CREATE VIEW pgcluster.cluster_nodes AS
+SELECT g.group_id, pgcluster.group_address(g.group_id) AS node, count(s.id) AS shards
+FROM pgcluster.member_group g LEFT JOIN pgcluster.shard s USING (group_id)
+GROUP BY g.group_id;
+COMMENT ON VIEW pgcluster.cluster_nodes IS 'worker groups, where their leaders are reached, and how many shards they own';
+GRANT SELECT ON pgcluster.cluster_nodes TO pg_monitor;
+ALTER VIEW pgcluster.cluster_nodes SET SCHEMA pg_catalog;
+
+CREATE VIEW pgcluster.cluster_tables AS
+SELECT t.relid AS table_name, CASE t.kind WHEN 'h' THEN 'hash' ELSE 'reference' END AS kind,
+    t.distribution_column, t.colocation_id, g.shard_count,
+    pg_catalog.pg_get_userbyid(c.relowner) AS table_owner
+FROM pgcluster.distributed_table t
+    JOIN pgcluster.colocation_group g ON g.id = t.colocation_id
+    JOIN pg_catalog.pg_class c ON c.oid = t.relid;
+COMMENT ON VIEW pgcluster.cluster_tables IS 'distributed tables and reference tables';
+GRANT SELECT ON pgcluster.cluster_tables TO pg_monitor;
+ALTER VIEW pgcluster.cluster_tables SET SCHEMA pg_catalog;
+
+CREATE VIEW pgcluster.cluster_shards AS
+SELECT t.relid AS table_name, s.id AS shard_id, s.hash_min, s.hash_max,
+    pgcluster.shard_schema(n.nspname, s.id) AS shard_schema, g.group_id,
+    pgcluster.group_address(g.group_id) AS node
+FROM pgcluster.distributed_table t
+    JOIN pg_catalog.pg_class c ON c.oid = t.relid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pgcluster.shard s ON s.colocation_id = t.colocation_id
+    JOIN pgcluster.member_group g ON g.group_id = coalesce(s.group_id, g.group_id);
+COMMENT ON VIEW pgcluster.cluster_shards IS 'pieces of distributed tables: hash range, schema, group and node; reference tables have one on every group';
+GRANT SELECT ON pgcluster.cluster_shards TO pg_monitor;
+ALTER VIEW pgcluster.cluster_shards SET SCHEMA pg_catalog;
+
 ------------------------------------------------------------------------
 -- shard/remote
 ------------------------------------------------------------------------

@@ -28,6 +28,7 @@ PGCLUSTER_FUNCTION(create_distributed_table);
 PGCLUSTER_FUNCTION(create_reference_table);
 PGCLUSTER_FUNCTION(undistribute_table);
 PGCLUSTER_FUNCTION(pgcluster_group_address);
+PGCLUSTER_FUNCTION(pgcluster_shard_schema);
 
 #define MAX_SHARD_COUNT 64000
 
@@ -138,4 +139,13 @@ Datum
 pgcluster_group_address(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(remote_group_address(PG_GETARG_INT32(0))));
+}
+
+Datum
+pgcluster_shard_schema(PG_FUNCTION_ARGS)
+{
+	Name schema = palloc0(sizeof(NameData));
+
+	namestrcpy(schema, metadata_shard_schema(NameStr(*PG_GETARG_NAME(0)), PG_GETARG_INT64(1)));
+	PG_RETURN_NAME(schema);
 }

@@ -311,6 +311,33 @@ write_table(Relation rel, const Distribution *distribution)
 	catalog_insert_table(&row);
 }
 
+/*
+ * Until AtEOXact_GUC nobody is told what else a drop or truncation took along:
+ * not here and not by the nodes, which follow this setting.
+ */
+static int
+quiet_begin(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+/*
+ * The rows are on the shards now.  Tables that point at this one were checked
+ * to be empty, so that truncating them with it changes nothing.
+ */
+static void
+empty_shell(Relation rel)
+{
+	int level = quiet_begin();
+
+	truncate_relations(list_make1(rel), list_make1_oid(RelationGetRelid(rel)));
+	AtEOXact_GUC(true, level);
+}
+
 void
 distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone, int shard_count)
 {
@@ -347,7 +374,7 @@ distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone,
 	shared = shares_schema(rel, distribution.colocation_id);
 	write_table(rel, &distribution);
 	if (make_shards(rel, !shared) > 0)
-		truncate_relations(list_make1(rel), list_make1_oid(relid));
+		empty_shell(rel);
 	relation_close(rel, NoLock);
 }
 
@@ -407,20 +434,6 @@ distribute_copy_reference_tables(int group_id)
 		CacheInvalidateRelcache(rel);
 		table_close(rel, NoLock);
 	}
-}
-
-/*
- * Until AtEOXact_GUC nodes, which are told of this setting, do not tell what
- * else a drop took along: it was decided here already.
- */
-static int
-quiet_begin(void)
-{
-	int level = NewGUCNestLevel();
-
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
 }
 
 static char *

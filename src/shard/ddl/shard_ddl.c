@@ -35,30 +35,27 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/copy_text.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/metadata/metadata.h"
 
+/* Constants in expressions are as sensitive to settings as rows are. */
 int
 shard_ddl_begin(void)
 {
-	int level = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
+	return copy_text_begin(true);
 }
 
 void
 shard_ddl_end(int level)
 {
-	AtEOXact_GUC(true, level);
+	copy_text_end(level);
 }
 
 static char *

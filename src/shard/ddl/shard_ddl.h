@@ -44,7 +44,7 @@ extern char *shard_ddl_name(Relation rel, int64 shard_id);
 
 /*
  * Everything that is deparsed between these two stands under a search_path
- * of pg_catalog alone.  shard_ddl_end takes what shard_ddl_begin returned;
+ * of pg_catalog alone, and means the same on any node.  shard_ddl_end takes what shard_ddl_begin returned;
  * an error in between needs no clean-up.
  */
 extern int shard_ddl_begin(void);

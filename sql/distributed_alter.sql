@@ -1,0 +1,94 @@
+-- Changes of distributed tables, which the shards follow or which are refused.
+CREATE EXTENSION IF NOT EXISTS pgcluster;
+-- Contexts name the node.
+\set SHOW_CONTEXT never
+SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+CREATE TABLE parent (k integer PRIMARY KEY, v text);
+CREATE TABLE child (k integer, n integer, PRIMARY KEY (k, n));
+CREATE TABLE ref (id integer PRIMARY KEY, name text);
+SELECT create_distributed_table('parent', 'k', shard_count => 2), create_distributed_table('child', 'k', shard_count => 2);
+SELECT create_reference_table('ref');
+INSERT INTO ref VALUES (1, 'one');
+INSERT INTO parent SELECT g, 'v' || g FROM generate_series(1, 10) g;
+INSERT INTO child VALUES (1, 1), (5, 1);
+
+ALTER TABLE parent ADD COLUMN c integer DEFAULT 7, ADD COLUMN d text NOT NULL DEFAULT 'zz';
+SELECT * FROM parent WHERE k = 3;
+ALTER TABLE parent RENAME k TO key;
+SELECT * FROM parent WHERE key = 3;
+SELECT distribution_column FROM cluster_tables WHERE table_name = 'parent'::regclass;
+ALTER TABLE child ADD FOREIGN KEY (k) REFERENCES parent ON DELETE CASCADE;
+INSERT INTO child VALUES (99, 1);
+ALTER TABLE parent ADD FOREIGN KEY (c) REFERENCES ref;
+ALTER TABLE parent DROP COLUMN c;
+ALTER TABLE parent ADD COLUMN r integer REFERENCES ref DEFAULT 1;
+ALTER TABLE parent ADD CHECK (key < 10);
+ALTER TABLE parent ADD CHECK (key < 100) NOT VALID;
+ALTER TABLE parent VALIDATE CONSTRAINT parent_key_check;
+ALTER TABLE parent ADD COLUMN u integer UNIQUE;
+ALTER TABLE parent ADD COLUMN ten integer GENERATED ALWAYS AS (key * 10) STORED;
+ALTER TABLE parent ADD COLUMN s serial;
+ALTER TABLE ref ADD COLUMN at timestamptz DEFAULT now();
+ALTER TABLE parent ALTER v SET NOT NULL;
+INSERT INTO parent (key) VALUES (50);
+ALTER TABLE parent ALTER d SET DEFAULT 'new', ALTER v DROP NOT NULL;
+INSERT INTO parent (key) VALUES (50) RETURNING *;
+CREATE INDEX parent_v ON parent (v);
+CREATE UNIQUE INDEX ON parent (v);
+CREATE UNIQUE INDEX ON parent (v, key);
+CREATE INDEX CONCURRENTLY ON parent (d);
+CREATE INDEX IF NOT EXISTS parent_v ON parent (v);
+ALTER INDEX parent_v RENAME TO parent_v2;
+ALTER TABLE parent RENAME CONSTRAINT parent_pkey TO parent_key;
+CREATE STATISTICS parent_stat ON v, d FROM parent;
+SELECT shard_schema AS piece FROM cluster_shards WHERE table_name = 'parent'::regclass ORDER BY hash_min LIMIT 1 \gset
+SELECT replace(indexdef, :'piece', 'SHARD') FROM pg_indexes WHERE schemaname = :'piece' ORDER BY 1;
+SELECT conrelid::regclass::text LIKE '%child' AS of_child, conname,
+    regexp_replace(pg_get_constraintdef(oid), '[a-z]+_[0-9]+\.', 'SHARD.') AS definition
+FROM pg_constraint WHERE connamespace = :'piece'::regnamespace ORDER BY 1, 2;
+DROP INDEX parent_v2;
+DROP STATISTICS parent_stat;
+ALTER TABLE child DROP CONSTRAINT child_k_fkey;
+ALTER TABLE parent DROP COLUMN key CASCADE;
+ALTER TABLE parent ALTER v TYPE varchar(10);
+ALTER TABLE parent RENAME TO parents;
+SELECT count(*) FROM parents;
+SELECT replace(indexdef, :'piece', 'SHARD') FROM pg_indexes WHERE schemaname = :'piece' ORDER BY 1;
+
+CREATE ROLE alter_user;
+GRANT SELECT (v), INSERT ON parents TO alter_user;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
+REVOKE INSERT ON parents FROM alter_user;
+SELECT relacl FROM pg_class WHERE oid = format('%I.parents', :'piece')::regclass
+EXCEPT SELECT relacl FROM pg_class WHERE oid = 'parents'::regclass;
+SELECT attacl::text LIKE '{alter_user=r/%' AS granted FROM pg_attribute WHERE attrelid = format('%I.parents', :'piece')::regclass AND attname = 'v';
+ALTER TABLE parents OWNER TO alter_user;
+SELECT DISTINCT relowner::regrole FROM pg_class WHERE relname = 'parents';
+
+-- What the shards cannot follow yet is refused before anything changes.
+ALTER TABLE ref ENABLE ROW LEVEL SECURITY;
+ALTER TABLE ref SET UNLOGGED;
+CREATE TRIGGER same BEFORE UPDATE ON ref FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE RULE nothing AS ON DELETE TO ref DO INSTEAD NOTHING;
+CREATE POLICY p ON ref;
+ALTER SCHEMA public RENAME TO private;
+ALTER TABLE child SET SCHEMA pgcluster;
+CREATE TABLE heir () INHERITS (child);
+CREATE TABLE local (k integer, n integer, FOREIGN KEY (k, n) REFERENCES child);
+CREATE TABLE local (id integer REFERENCES ref);
+INSERT INTO local VALUES (1);
+INSERT INTO local VALUES (2);
+DELETE FROM ref;
+ALTER TABLE local ADD k integer REFERENCES child (k);
+CLUSTER child USING child_pkey;
+REINDEX TABLE child;
+CREATE PUBLICATION pub FOR TABLE child;
+DROP TABLE local;
+
+-- These only concern the shell.
+COMMENT ON TABLE child IS 'a comment';
+CREATE TABLE copy_of (LIKE child INCLUDING ALL);
+DROP TABLE copy_of, child, ref, parents CASCADE;
+DROP ROLE alter_user;
+SELECT count(*) FROM pg_namespace WHERE nspname ~ '^public_';
+DROP EXTENSION pgcluster;
