@@ -35,6 +35,7 @@ typedef struct ShardPlan
 	CmdType command;
 	bool writes;	/* changes rows or locks them */
 	bool returning; /* gives rows back */
+	bool few;		/* the result is small for certain */
 	bool inserts;	/* the key goes into a row, and may not be null */
 	Oid relid;		/* the distributed table whose shards are meant */
 

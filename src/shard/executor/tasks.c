@@ -47,8 +47,9 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
 	query.binary = scan->cache->rows.binary;
-	query.prepare = scan->plan->tier != TIER_ROWS;
+	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0;
 	query.writes = scan->plan->writes;
+	query.whole = scan->plan->few;
 	task->remote = remote_task_start(&query, scan->context, spool, task);
 }
 

@@ -47,6 +47,8 @@ static bool facts_walker(Node *node, void *context);
 static bool facts_function(Oid function, void *context);
 static Node *lift_mutator(Node *node, void *context);
 static Node *lift_in_query(Query *query, LiftState *state);
+static Node *lift_constant(Const *constant, LiftState *state);
+static bool param_walker(Node *node, void *context);
 static Node *lift_param(Param *param, LiftState *state);
 static bool is_row(Var *var);
 static Node *lift_row(Var *var, LiftState *state);
@@ -103,6 +105,24 @@ lift_value_of_row(Node *expr, Lift *lift)
 	Node *lifted = lift_mutator(expr, &state);
 
 	return lift->why == NULL ? lifted : NULL;
+}
+
+bool
+lift_has_params(Query *query)
+{
+	return param_walker((Node *) query, NULL);
+}
+
+static bool
+param_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+		return ((Param *) node)->paramkind == PARAM_EXTERN;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, param_walker, context, QTW_IGNORE_JOINALIASES);
+	return expression_tree_walker(node, param_walker, context);
 }
 
 static bool
@@ -186,6 +206,16 @@ lift_mutator(Node *node, void *context)
 	}
 	if (IsA(node, Param))
 		return lift_param((Param *) node, state);
+	if (IsA(node, Const))
+		return lift_constant((Const *) node, state);
+	if (IsA(node, ArrayExpr) && state->lift->constants)
+	{
+		/* Long lists stay as they are. */
+		state->lift->constants = false;
+		node = expression_tree_mutator(node, lift_mutator, state);
+		state->lift->constants = true;
+		return node;
+	}
 	if (IsA(node, OnConflictExpr))
 	{
 		OnConflictExpr *conflict = (OnConflictExpr *) node;
@@ -225,6 +255,17 @@ lift_in_query(Query *query, LiftState *state)
 							   QTW_DONT_COPY_QUERY | QTW_IGNORE_JOINALIASES);
 	state->levels = list_delete_first(state->levels);
 	return (Node *) query;
+}
+
+/* A value that another statement of the same form may have another of. */
+static Node *
+lift_constant(Const *constant, LiftState *state)
+{
+	if (!state->lift->constants || list_length(state->lift->params) >= LIFT_MAX_CONSTANTS ||
+		constant->constisnull || !lift_builtin(constant->consttype) ||
+		constant->consttypmod != -1 || get_typtype(constant->consttype) == TYPTYPE_PSEUDO)
+		return (Node *) constant;
+	return as_param((Expr *) constant, true, state);
 }
 
 /* Parameters of the session get a number of ours. */

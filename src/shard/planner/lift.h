@@ -11,9 +11,13 @@
 
 typedef struct Lift
 {
-	List *params; /* $1, $2, ... of the lifted statement: expressions without columns */
-	char *why;	  /* set when the statement may not travel */
+	List *params;	/* $1, $2, ... of the lifted statement: expressions without columns */
+	bool constants; /* make constants parameters, so that the text stays the same for others */
+	char *why;		/* set when the statement may not travel */
 } Lift;
+
+/* Constants that become parameters: enough for any statement of a user's, not for a script's. */
+#define LIFT_MAX_CONSTANTS 64
 
 /* What an expression depends on. */
 typedef struct ExprFacts
@@ -41,6 +45,9 @@ extern Node *lift_expr(Node *expr, Lift *lift);
  * The same for an expression that is evaluated once per statement.
  */
 extern Node *lift_value_of_row(Node *expr, Lift *lift);
+
+/* True when the query has parameters already. */
+extern bool lift_has_params(Query *query);
 
 /* True for what every server has under the same name and oid. */
 extern bool lift_builtin(Oid oid);
