@@ -196,6 +196,8 @@ COMMENT ON FUNCTION pgcluster.group_address(integer) IS 'where the leader of a w
 CREATE FUNCTION pgcluster.shard_schema(schema name, shard_id bigint) RETURNS name
     LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'pgcluster_shard_schema';
+REVOKE ALL ON FUNCTION pgcluster.shard_schema(name, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.shard_schema(name, bigint) TO pg_monitor;
 COMMENT ON FUNCTION pgcluster.shard_schema(name, bigint) IS 'the schema on a worker group that holds the shard''s piece of tables of a schema';
 
 -- Views start in pgcluster, as the server lets nobody create a relation in pg_catalog.
