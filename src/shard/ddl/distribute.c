@@ -643,7 +643,9 @@ reload_rows(Relation rel, const DistributedTable *table)
 	 */
 	level = copy_text_begin(false);
 	set_replication_role("replica");
-	(void) addRangeTableEntryForRelation(pstate, rel, AccessExclusiveLock, NULL, false, false);
+	/* COPY wants the lock of its own kind, though ours is stronger. */
+	LockRelationOid(RelationGetRelid(rel), RowExclusiveLock);
+	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
 	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, reload_read, columns, options);
 	(void) CopyFrom(copy);
 	EndCopyFrom(copy);
