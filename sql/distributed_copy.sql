@@ -36,12 +36,9 @@ COPY line (id, t) FROM STDIN;
 COPY line (id, t) FROM STDIN;
 \N	a
 \.
-COPY line (id, g) FROM STDIN;
-\.
-COPY line (id) FROM STDIN WHERE g > 1;
-\.
-COPY line FROM STDIN (FREEZE);
-\.
+\copy line (id, g) FROM /dev/null
+\copy line (id) FROM /dev/null WHERE g > 1
+\copy line FROM /dev/null (FREEZE)
 SELECT count(*) FROM line;
 BEGIN;
 COPY line (id, t) FROM STDIN;
@@ -104,8 +101,7 @@ COPY kind TO STDOUT;
 CREATE ROLE copy_user;
 GRANT SELECT, INSERT (id, t) ON line TO copy_user;
 SET ROLE copy_user;
-COPY line (id, d) FROM STDIN;
-\.
+\copy line (id, d) FROM /dev/null
 COPY line (id, t) FROM '/nowhere';
 COPY line (id, t) FROM PROGRAM 'true';
 RESET ROLE;
