@@ -292,7 +292,7 @@ parse_options(const Command *command, int argc, char **argv)
 	int rows[lengthof(option_rows)];
 	int n = 0;
 	int nshort = 0;
-	int index;
+	int index = 0; /* set for long options only */
 	int letter;
 
 	for (size_t i = 0; i < lengthof(option_rows); i++)

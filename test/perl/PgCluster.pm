@@ -419,6 +419,9 @@ sub new_leader
 
 	wait_until(
 		sub {
+			# No use waiting for the dead.
+			grep { !defined $self->exit_status($_) } $self->members($group)
+			  or croak "all members of group $group ended:\n" . $self->tails;
 			$leader = $self->leader($group);
 			return defined $leader && $leader ne ($old // '') && $self->is_primary($leader);
 		},
