@@ -55,7 +55,7 @@ all: node
 node:
 	$(MAKE) -C src/bin PG_CONFIG=$(PG_CONFIG) EXTVERSION=$(EXTVERSION) all
 install: install-node
-install-node:
+install-node: node
 	$(MAKE) -C src/bin PG_CONFIG=$(PG_CONFIG) EXTVERSION=$(EXTVERSION) install
 clean: clean-node
 clean-node:

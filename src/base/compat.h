@@ -27,6 +27,13 @@
 #define compat_create_wait_event_set(context, nevents) CreateWaitEventSet((context), (nevents))
 #endif
 
+/* random() without arguments got a longer name when random(min, max) came. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_F_RANDOM F_RANDOM_
+#else
+#define COMPAT_F_RANDOM F_RANDOM
+#endif
+
 /* The status of a backend as of the local snapshot; index from 1. */
 #if PG_VERSION_NUM < 160000
 #define pgstat_get_local_beentry_by_index pgstat_fetch_stat_local_beentry

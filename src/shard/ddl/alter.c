@@ -44,7 +44,7 @@ static bool
 run_and_follow(UtilityCall *call, List *relids)
 {
 	List *outer = changing;
-	List *shapes = NIL;
+	List *volatile shapes = NIL;
 	volatile bool local = false;
 	ListCell *lc;
 

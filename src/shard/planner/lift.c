@@ -30,6 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "base/compat.h"
 #include "shard/planner/lift.h"
 
 typedef struct LiftState
@@ -41,7 +42,8 @@ typedef struct LiftState
 } LiftState;
 
 /* Volatile functions that any node answers as well as this one. */
-static const Oid free_functions[] = {F_RANDOM, F_GEN_RANDOM_UUID, F_CLOCK_TIMESTAMP, F_TIMEOFDAY};
+static const Oid free_functions[] = {COMPAT_F_RANDOM, F_GEN_RANDOM_UUID, F_CLOCK_TIMESTAMP,
+									 F_TIMEOFDAY};
 
 static bool facts_walker(Node *node, void *context);
 static bool facts_function(Oid function, void *context);
