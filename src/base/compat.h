@@ -89,6 +89,21 @@ compat_forget_permissions(RangeTblEntry *rte)
 {
 	rte->perminfoindex = 0;
 }
+
+/* "to", in the query "into", takes over what is checked for "from". */
+static inline void
+compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTblEntry *to)
+{
+	if (from->perminfoindex != 0)
+	{
+		RTEPermissionInfo *info = getRTEPermissionInfo(query->rteperminfos, from);
+
+		into->rteperminfos = list_make1(copyObject(info));
+		to->perminfoindex = 1;
+		from->perminfoindex = 0;
+		info->requiredPerms = 0;
+	}
+}
 #else
 static inline void
 compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *copy)
@@ -98,6 +113,12 @@ compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *cop
 static inline void
 compat_forget_permissions(RangeTblEntry *rte)
 {
+}
+
+static inline void
+compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTblEntry *to)
+{
+	from->requiredPerms = 0;
 }
 #endif
 

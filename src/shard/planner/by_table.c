@@ -26,6 +26,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -70,6 +71,8 @@ static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
 static bool point_at_table(Node *node, void *context);
 static bool refused_walker(Node *node, void *context);
 static char *refused_query(Query *query);
+static bool wrap_walker(Node *node, void *context);
+static void wrap_table(Query *query, RangeTblEntry *rte);
 static bool is_hash_table(RangeTblEntry *rte);
 
 static const CustomPathMethods path_methods = {
@@ -100,6 +103,7 @@ plan_by_table(const PlanRequest *request, char **why)
 		*why = refused;
 		return NULL;
 	}
+	(void) wrap_walker((Node *) request->query, NULL);
 	planning = true;
 	planning_why = *why;
 	PG_TRY();
@@ -147,7 +151,6 @@ refused_walker(Node *node, void *context)
 static char *
 refused_query(Query *query)
 {
-	bool has_hash = false;
 	ListCell *cell;
 
 	foreach (cell, query->rtable)
@@ -156,7 +159,6 @@ refused_query(Query *query)
 
 		if (!is_hash_table(rte))
 			continue;
-		has_hash = true;
 		if (rte->tablesample != NULL && !lift_builtin(rte->tablesample->tsmhandler))
 			return "Its method of TABLESAMPLE is not built in, and may not exist on other nodes.";
 	}
@@ -164,17 +166,83 @@ refused_query(Query *query)
 	{
 		RowMarkClause *mark = lfirst(cell);
 
-		if (has_hash || is_hash_table(rt_fetch(mark->rti, query->rtable)))
+		if (is_hash_table(rt_fetch(mark->rti, query->rtable)))
 			return "FOR UPDATE and FOR SHARE on a distributed table need its distribution column "
 				   "to be compared with a value.";
 	}
-	if (query->resultRelation == 0)
-		return NULL;
-	if (metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid) != NULL)
+	if (query->resultRelation != 0 &&
+		metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid) != NULL)
 		return "It writes a distributed table as a part of a larger statement.";
-	if (query->commandType != CMD_INSERT)
-		return "It changes a local table by rows of distributed tables.";
 	return NULL;
+}
+
+/*
+ * Where rows of local tables are changed or locked, a row that another
+ * transaction changed meanwhile is joined again with the same rows of the
+ * other tables.  The server would fetch those of a table by their place in
+ * its heap; those of a subquery it keeps.  So there a distributed table
+ * becomes a subquery, one that is not merged into the query.
+ */
+static bool
+wrap_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query *query = (Query *) node;
+		bool wrap = query->rowMarks != NIL ||
+					(query->resultRelation != 0 && query->commandType != CMD_INSERT);
+
+		(void) query_tree_walker(query, wrap_walker, context, QTW_IGNORE_JOINALIASES);
+		for (int i = 1; wrap && i <= list_length(query->rtable); i++)
+		{
+			if (is_hash_table(rt_fetch(i, query->rtable)))
+				wrap_table(query, rt_fetch(i, query->rtable));
+		}
+		return false;
+	}
+	return expression_tree_walker(node, wrap_walker, context);
+}
+
+static void
+wrap_table(Query *query, RangeTblEntry *rte)
+{
+	Query *table = makeNode(Query);
+	RangeTblEntry *inner = copyObject(rte);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	List *names;
+	List *columns;
+	ListCell *name;
+	ListCell *column;
+
+	ref->rtindex = 1;
+	inner->inFromCl = true;
+	inner->lateral = false;
+	inner->alias = NULL;
+	table->commandType = CMD_SELECT;
+	table->canSetTag = true;
+	table->rtable = list_make1(inner);
+	table->jointree = makeFromExpr(list_make1(ref), NULL);
+	compat_move_permissions(query, rte, table, inner);
+
+	/* Also of dropped columns, since the others keep their numbers. */
+	expandRTE(inner, 1, 0, -1, true, &names, &columns);
+	forboth (name, names, column, columns)
+		table->targetList = lappend(
+			table->targetList, makeTargetEntry(lfirst(column), list_length(table->targetList) + 1,
+											   strVal(lfirst(name)), false));
+
+	/* What is said to lock rows is planned by itself, yet takes conditions in. */
+	table->hasForUpdate = true;
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = table;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->tablesample = NULL;
+	rte->securityQuals = NIL;
+	rte->inh = false;
 }
 
 static void

@@ -276,7 +276,7 @@ lift_param(Param *param, LiftState *state)
 {
 	if (param->paramkind != PARAM_EXTERN)
 	{
-		if (param->paramkind != PARAM_MULTIEXPR)
+		if (param->paramkind == PARAM_EXEC)
 			refuse(state, "It depends on a value that is known only while a plan runs.");
 		return (Node *) param;
 	}

@@ -83,10 +83,11 @@ static void scan_quals(Node *quals, const PinScope *scope, PinState *state);
 static void scan_equality(Expr *clause, const PinScope *scope, PinState *state);
 static void
 add_equality(Node *into, Node *from, Oid from_type, const PinScope *scope, PinState *state);
+static void scan_membership(SubLink *link, Node *test, PinState *state);
 static void item_relations(Node *item, Bitmapset **relids);
 static int node_for(Node *expr, PinState *state);
 static int node_at(Query *query, int rti, AttrNumber column, PinState *state);
-static void link_output(int node, Query *child, bool down, PinState *state);
+static void link_output(int node, Query *child, int column, bool down, PinState *state);
 static bool passes_conditions(Query *child);
 static void add_edge(int from, int to, PinState *state);
 static bool all_reached(PinState *state, List *seeds);
@@ -378,6 +379,36 @@ scan_quals(Node *quals, const PinScope *scope, PinState *state)
 		scan_quals((Node *) ((BoolExpr *) quals)->args, scope, state);
 	else if (IsA(quals, OpExpr))
 		scan_equality((Expr *) quals, scope, state);
+	else if (IsA(quals, SubLink) && ((SubLink *) quals)->subLinkType == ANY_SUBLINK &&
+			 scope->into == NULL)
+		scan_membership((SubLink *) quals, ((SubLink *) quals)->testexpr, state);
+}
+
+/* "a IN (SELECT b ...)": a column of a subquery, once more. */
+static void
+scan_membership(SubLink *link, Node *test, PinState *state)
+{
+	Node *left;
+	Node *right;
+	Oid left_type;
+	Oid right_type;
+	ListCell *cell;
+	int node;
+
+	if (is_andclause(test))
+	{
+		foreach (cell, ((BoolExpr *) test)->args)
+			scan_membership(link, lfirst(cell), state);
+		return;
+	}
+	if (!pin_is_equality((Expr *) test, state->family, state->pin->table->key_collation, &left,
+						 &right, &left_type, &right_type) ||
+		!IsA(left, Var) || ((Var *) left)->varlevelsup != 0 || !IsA(right, Param) ||
+		((Param *) right)->paramkind != PARAM_SUBLINK)
+		return;
+	node = node_for(left, state);
+	if (node >= 0)
+		link_output(node, (Query *) link->subselect, ((Param *) right)->paramid, true, state);
 }
 
 static void
@@ -498,7 +529,7 @@ node_at(Query *query, int rti, AttrNumber column, PinState *state)
 	node->column = column;
 
 	if (rte->rtekind == RTE_SUBQUERY)
-		link_output(number, rte->subquery, true, state);
+		link_output(number, rte->subquery, column, true, state);
 	else if (rte->rtekind == RTE_CTE && rte->ctelevelsup == 0)
 	{
 		ListCell *cell;
@@ -508,7 +539,7 @@ node_at(Query *query, int rti, AttrNumber column, PinState *state)
 			CommonTableExpr *cte = lfirst(cell);
 
 			if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
-				link_output(number, (Query *) cte->ctequery, false, state);
+				link_output(number, (Query *) cte->ctequery, column, false, state);
 		}
 	}
 	return number;
@@ -520,9 +551,8 @@ node_at(Query *query, int rti, AttrNumber column, PinState *state)
  * confined to reaches inside only when rows go through it one by one.
  */
 static void
-link_output(int node, Query *child, bool down, PinState *state)
+link_output(int node, Query *child, int column, bool down, PinState *state)
 {
-	int column = state->nodes[node].column;
 	TargetEntry *tle;
 	Node *expr;
 	List *levels = state->levels;

@@ -286,7 +286,7 @@ static void
 cut(const char *sql, SlotList *slots, List **pieces, List **schemas)
 {
 	StringInfoData piece;
-	const char *from = sql;
+	const char *from = sql + strspn(sql, " ");
 
 	qsort(slots->slots, slots->count, sizeof(Slot), slot_compare);
 	*pieces = *schemas = NIL;
