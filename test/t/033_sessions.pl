@@ -1,0 +1,116 @@
+# Sessions side by side: what one sees of another, who waits for whom, and
+# what of a session's own work is under way at once.
+
+use strict;
+use warnings;
+
+use PgCluster;
+use PgCluster::Session;
+use Test::More;
+
+my $c = PgCluster->new(workers => 2);
+$c->start;
+$c->sql('c', <<'END');
+CREATE TABLE t (k int PRIMARY KEY, v int, filler text);
+SELECT create_distributed_table('t', 'k');
+INSERT INTO t SELECT g, 0, repeat('x', 100) FROM generate_series(1, 5000) g;
+END
+my ($one, $two) = map { PgCluster::Session->new($c, 'c') } 1 .. 2;
+
+# Number of sessions of nodes that wait for a lock.
+sub waiting
+{
+	my $n = 0;
+	$n += $c->sql($_, q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) foreach qw(w1 w2);
+	return $n;
+}
+
+# Read committed sees each commit, repeatable read its first snapshot.
+$one->run('BEGIN; SELECT v FROM t WHERE k = 1');
+$two->run('UPDATE t SET v = 1 WHERE k = 1');
+is($one->run('SELECT v FROM t WHERE k = 1'), 1, 'read committed sees what was committed');
+$one->run('COMMIT');
+$one->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM t WHERE k = 1');
+$two->run('UPDATE t SET v = 2 WHERE k = 1');
+is($one->run('SELECT v FROM t WHERE k = 1'), 1, 'repeatable read does not');
+like($one->run('UPDATE t SET v = 3 WHERE k = 1'), qr/ERROR:  40001: could not serialize access/, '... nor writes over it');
+$one->run('ROLLBACK');
+$one->run('BEGIN; UPDATE t SET v = 5 WHERE k = 2');
+is($two->run('SELECT v FROM t WHERE k = 2'), 0, 'nobody sees what is not committed');
+is($one->run('SELECT v FROM t WHERE k = 2'), 5, '... but who wrote it');
+$one->run('ROLLBACK');
+like($one->run('BEGIN READ ONLY; UPDATE t SET v = 5 WHERE k = 2'), qr/ERROR:  25006:/, 'a read-only transaction stays one');
+$one->run('ROLLBACK');
+
+# Waiting for a row.
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 3');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 3');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'the second writer of a row waits');
+$one->run('COMMIT');
+is($two->wait, '', '... until the first has committed');
+is($two->run('SELECT v FROM t WHERE k = 3'), 2, '... and sees its work');
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 3');
+like($two->run("SET lock_timeout = '100ms'; UPDATE t SET v = v + 1 WHERE k = 3; RESET lock_timeout"),
+	qr/ERROR:  55P03: canceling statement due to lock timeout/, 'lock_timeout holds on the node');
+$two->run('RESET lock_timeout');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 3');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'a writer waits');
+$c->sql('c', 'SELECT pg_cancel_backend(' . $two->backend . ')');
+like($two->wait, qr/ERROR:  57014:/, '... and can be cancelled');
+is(waiting(), 0, '... on the node too');
+$one->run('ROLLBACK');
+
+# A deadlock on one node is that node's to find.
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+my $node = $one->run('EXPLAIN SELECT 1 FROM t WHERE k = 4') =~ /Node: (\S+)/ ? $1 : '';
+my ($key) = grep { $one->run("EXPLAIN SELECT 1 FROM t WHERE k = $_") =~ /Node: \Q$node\E/ } 6 .. 50;
+$two->run("BEGIN; UPDATE t SET v = v + 1 WHERE k = $key");
+$one->send("UPDATE t SET v = v + 1 WHERE k = $key");
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for two');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 4');
+my $answers = $two->wait . $one->wait;
+like($answers, qr/ERROR:  40P01: deadlock detected/, 'a deadlock on a node ends with an error');
+$_->run('ROLLBACK') foreach $one, $two;
+
+# Cursors stay open while other statements use the same connections.
+$one->run('BEGIN; DECLARE a CURSOR FOR SELECT k FROM t; DECLARE b CURSOR FOR SELECT k, v FROM t WHERE k > 10');
+$one->run('FETCH 10 a; FETCH 10 b; UPDATE t SET v = 77 WHERE k = 20; SAVEPOINT s; FETCH 10 a');
+like($one->run('SELECT 1 / (v - 77) FROM t WHERE k = 20'), qr/ERROR:  22012:/, 'a statement fails');
+$one->run('ROLLBACK TO s');
+is(scalar(my @rows = split /\n/, $one->run('FETCH ALL b')), 4980, 'a cursor outlives it with all its rows');
+is($one->run('SELECT v FROM t WHERE k = 20'), 77, '... and so does what was written before');
+$one->run('COMMIT');
+is($two->run('SELECT v FROM t WHERE k = 20'), 77, '... after the commit too');
+
+# Subtransactions, committed and not, on several nodes.
+$one->run(<<'END');
+DO $$
+BEGIN
+	FOR i IN 6001..6020 LOOP
+		BEGIN
+			INSERT INTO t VALUES (i, 1);
+			IF i % 2 = 0 THEN RAISE EXCEPTION 'even'; END IF;
+		EXCEPTION WHEN raise_exception THEN NULL;
+		END;
+	END LOOP;
+END $$
+END
+is($two->run('SELECT count(*), sum(k % 2) FROM t WHERE k > 6000'), '10|10', 'exception blocks keep what they should');
+
+# Early ends: the rest of the answer must not reach the next statement.
+is($one->run('SELECT k > 0 FROM t LIMIT 1'), 't', 'a first row') foreach 1 .. 3;
+is($one->run('BEGIN; SELECT k > 0 FROM t LIMIT 1; UPDATE t SET v = 9 WHERE k = 9; SELECT v FROM t WHERE k = 9; COMMIT'),
+	"t\n9", '... in a transaction too');
+
+# A database is not kept from being dropped by the maintenance worker.
+$c->sql('c', 'CREATE DATABASE other');
+$c->sql('c', 'CREATE EXTENSION pgcluster', db => 'other');
+ok($c->poll('c', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'other' AND backend_type = 'pgcluster maintenance'}),
+	'a database with the extension has a maintenance worker');
+$c->sql('c', 'CREATE DATABASE copy TEMPLATE other');
+$c->sql('c', 'ALTER DATABASE other RENAME TO another');
+$c->sql('c', 'DROP DATABASE another');
+pass('... which steps aside');
+
+$_->close foreach $one, $two;
+done_testing();
