@@ -34,6 +34,13 @@
 #define COMPAT_F_RANDOM F_RANDOM
 #endif
 
+/* All settings, and how many there are. */
+#if PG_VERSION_NUM >= 160000
+#define compat_guc_variables(count) get_guc_variables(count)
+#else
+#define compat_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* The status of a backend as of the local snapshot; index from 1. */
 #if PG_VERSION_NUM < 160000
 #define pgstat_get_local_beentry_by_index pgstat_fetch_stat_local_beentry

@@ -303,9 +303,9 @@ act_follow(const HaView *view)
 		return;
 	if (strcmp(conninfo, agent.followed) == 0 && !once_in_a_while(&agent.followed_us))
 		return;
+	server_follow(conninfo);
 	strlcpy(agent.followed, conninfo, sizeof(agent.followed));
 	agent.followed_us = clock_now_us();
-	server_follow(conninfo);
 }
 
 static void

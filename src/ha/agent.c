@@ -43,9 +43,11 @@
 #define NAP_MS 250
 #define SHORT_NAP_MS 10
 #define ERROR_NAP_MS 500
+#define STEP_REST_US US_PER_S
 
 /* A request to the store that failed is not repeated sooner. */
 #define RETRY_US (200 * US_PER_MS)
+#define LOST_US (30 * US_PER_S)
 /* One that failed because the store had changed taught something. */
 #define RETRY_LEARNED_US (10 * US_PER_MS)
 
@@ -62,8 +64,13 @@ Agent agent;
 bool
 agent_may_send(AgentOp op)
 {
-	return agent.dcs != NULL && !agent.flights[op].busy &&
-		   clock_now_us() >= agent.flights[op].not_before;
+	const AgentFlight *flight = &agent.flights[op];
+	int64 now = clock_now_us();
+
+	if (agent.dcs == NULL || now < flight->not_before)
+		return false;
+	/* One that an error kept from being sent has no callback. */
+	return !flight->busy || now - flight->sent_us > LOST_US;
 }
 
 AgentFlight *
@@ -73,6 +80,7 @@ agent_take_off(AgentOp op)
 
 	flight->op = op;
 	flight->busy = true;
+	flight->sent_us = clock_now_us();
 	flight->not_before = 0;
 	return flight;
 }
@@ -129,6 +137,7 @@ reload(void)
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	agent.pending_restart = ha_restart_is_pending();
 	if (agent.dcs == NULL)
 		return;
 	if (config_etcd_endpoints[0] == '\0')
@@ -166,7 +175,8 @@ bury_server(void)
 
 /*
  * The server shuts down.  The lease is kept: the postmaster gives it back
- * when the last record of this server's WAL has reached the standbys.
+ * when the last record of this server's WAL has reached the standbys.  If it
+ * was only the agent that was told to go, the exit status has it started again.
  */
 static void
 take_leave(void)
@@ -174,7 +184,7 @@ take_leave(void)
 	int64 until = clock_now_us() + FAREWELL_MS * US_PER_MS;
 
 	if (agent.dcs == NULL || agent.lease == 0)
-		proc_exit(0);
+		proc_exit(1);
 	agent.lease_sent_us = 0; /* the last renewal is due now */
 	observe_self();
 	lease_maintain();
@@ -186,7 +196,7 @@ take_leave(void)
 								 (until - clock_now_us()) / US_PER_MS + 1) &
 			WL_POSTMASTER_DEATH)
 			bury_server();
-	proc_exit(0);
+	proc_exit(1);
 }
 
 /*
@@ -259,6 +269,65 @@ attend_signals(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/*
+ * The steps of a turn that may fail for reasons of this server alone (a full
+ * disk, a file that cannot be read): one that fails is logged and rests,
+ * while the lease is kept and the others go on.
+ */
+static void
+publish_member(const HaView *view)
+{
+	lease_publish_member();
+}
+
+static void
+publish_leadership(const HaView *view)
+{
+	lease_publish_leadership();
+}
+
+static void
+act(const HaView *view)
+{
+	act_on(view, agent.decision);
+}
+
+static void (*const steps[])(const HaView *view) = {act, publish_member, publish_leadership,
+													request_attend};
+static int64 steps_rest_until[lengthof(steps)];
+
+static void
+clean_up_after_error(void)
+{
+	EmitErrorReport();
+	FlushErrorState();
+	LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	pgstat_report_wait_end();
+	AtEOXact_Files(false);
+}
+
+static void
+take_step(int i, const HaView *view)
+{
+	if (clock_now_us() < steps_rest_until[i])
+		return;
+	PG_TRY();
+	{
+		steps[i](view);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(agent.cycle);
+		HOLD_INTERRUPTS();
+		clean_up_after_error();
+		RESUME_INTERRUPTS();
+		steps_rest_until[i] = clock_now_us() + STEP_REST_US;
+		ha_event_record("error", "a step failed and will be tried again; see the server's log");
+	}
+	PG_END_TRY();
+}
+
 static void
 turn(void)
 {
@@ -278,14 +347,12 @@ turn(void)
 		server_start_checkpoint();
 	observe_view(&view);
 	report_decision(ha_decide(&view, clock_now_us()));
-	act_on(&view, agent.decision);
 	if (agent.seen)
 	{
 		lease_maintain();
 		lease_move_fence();
-		lease_publish_member();
-		lease_publish_leadership();
-		request_attend(&view);
+		for (size_t i = 0; i < lengthof(steps); i++)
+			take_step((int) i, &view);
 		observe_publish();
 	}
 	nap(&view);
@@ -296,13 +363,8 @@ recover_from_error(void)
 {
 	HOLD_INTERRUPTS();
 	error_context_stack = NULL;
-	EmitErrorReport();
-	LWLockReleaseAll();
-	ConditionVariableCancelSleep();
-	pgstat_report_wait_end();
-	AtEOXact_Files(false);
 	MemoryContextSwitchTo(agent.context);
-	FlushErrorState();
+	clean_up_after_error();
 	RESUME_INTERRUPTS();
 
 	ha_event_record("error", "see the server's log; the store is asked anew");
@@ -327,11 +389,23 @@ leave_shared(int code, Datum arg)
 static void
 enter_shared(void)
 {
+	HaRequest *request = &ha_shared->request;
+
 	before_shmem_exit(leave_shared, 0);
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	if (request->id != 0 && request->state == HA_REQUEST_TAKEN)
+	{
+		/* The agent that took it is no more. */
+		request->state = HA_REQUEST_FAILED;
+		request->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		strlcpy(request->message, "the agent was restarted", sizeof(request->message));
+		strlcpy(request->hint, "See cluster_status() for whether the switchover happened.",
+				sizeof(request->hint));
+	}
 	ha_shared->agent_latch = MyLatch;
 	ha_shared->agent_pid = MyProcPid;
 	LWLockRelease(ha_shared->lock);
+	ConditionVariableBroadcast(&ha_shared->request_cv);
 }
 
 static void
@@ -359,6 +433,7 @@ pgcluster_agent_main(Datum arg)
 	MemoryContextSwitchTo(agent.cycle);
 	key_read_config(NULL, &agent.config);
 	agent.voting = -1;
+	agent.pending_restart = ha_restart_is_pending();
 	enter_shared();
 
 	if (sigsetjmp(on_error, 1) != 0)

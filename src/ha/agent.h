@@ -42,6 +42,8 @@ typedef struct AgentSelf
 	HaRole role;
 	HaPosition position;
 	bool position_known;
+	XLogRecPtr replayed;
+	int64 replayed_us; /* since when it stands there */
 	bool streaming;
 	bool promoting;
 	bool may_lead;
@@ -80,6 +82,7 @@ typedef struct AgentFlight
 {
 	AgentOp op;
 	bool busy;
+	int64 sent_us;
 	int64 not_before; /* after a failure */
 	int64 lease;	  /* that the request was about */
 } AgentFlight;
@@ -134,6 +137,7 @@ typedef struct Agent
 	int64 followed_us;
 	int64 acted_us; /* when a drastic step was last tried */
 	bool stopping;
+	bool pending_restart; /* a setting waits for a restart */
 	AgentSwitchover switchover;
 	HaRequest request; /* the one being carried out; id 0: none */
 	char sent_failover[512];

@@ -129,7 +129,7 @@ cluster_status(PG_FUNCTION_ARGS)
 	{
 		const SharedMember *m = &shared->members[i];
 		const SharedGroup *group = find_group(shared, m->group_id);
-		bool leads = group != NULL && strcmp(group->leader.member, m->name) == 0;
+		bool leads = group != NULL && strcmp(group->holder, m->name) == 0;
 		int64 lag = group == NULL ? 0 : (int64) group->optime - (int64) m->lsn;
 
 		put_member(result, m, leads ? "leader" : "replica", Max(lag, 0),
@@ -194,7 +194,7 @@ cluster_lease(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum((int64) shared->epoch);
 	nulls[1] = shared->epoch == 0;
 	values[2] = BoolGetDatum(ha_enabled() && shared->lease_holder == LEASE_MINE && left > 0);
-	values[3] = BoolGetDatum(ha_enabled() && left <= 0);
+	values[3] = BoolGetDatum(ha_enabled() && left <= 0 && !RecoveryInProgress());
 	nulls[4] = left <= 0;
 	values[4] = nulls[4] ? (Datum) 0 : seconds((double) left / 1000000.0);
 	nulls[5] = !ha_enabled();

@@ -26,12 +26,26 @@
 
 #define MAX_FORKS 1024
 
+/* Recovery that replays nothing for so long has nothing to replay. */
+#define STANDSTILL_US 50000
+
 /* A checkpoint before a switchover is not waited for longer than this. */
 #define CHECKPOINT_WAIT_US (30 * INT64CONST(1000000))
 
 /*
  * The store
  */
+
+static void
+report_overflow(const char *what, int max)
+{
+	static bool reported = false;
+
+	if (!reported)
+		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("the cluster has more than %d %s, some are not shown", max, what)));
+	reported = true;
+}
 
 AgentGroup *
 observe_group(int id)
@@ -42,7 +56,10 @@ observe_group(int id)
 		if (agent.groups[i].id == id)
 			return &agent.groups[i];
 	if (agent.ngroups == HA_MAX_GROUPS)
+	{
+		report_overflow("groups", HA_MAX_GROUPS);
 		return NULL;
+	}
 	group = &agent.groups[agent.ngroups++];
 	memset(group, 0, sizeof(*group));
 	group->id = id;
@@ -98,7 +115,10 @@ apply_member(int group_id, const char *name, const DcsKeyValue *kv, int64 revisi
 	if (m == NULL)
 	{
 		if (agent.nmembers == HA_MAX_MEMBERS)
+		{
+			report_overflow("members", HA_MAX_MEMBERS);
 			return;
+		}
 		m = &agent.members[agent.nmembers++];
 	}
 	memset(m, 0, sizeof(*m));
@@ -267,6 +287,27 @@ present_role(void)
 	return HA_PRIMARY;
 }
 
+/*
+ * Has recovery read all WAL that is here?  Consistency alone does not tell:
+ * after a clean stop it comes first.  Recovery turns to streaming when there
+ * is nothing left; without anybody to stream from it just stands still.
+ */
+static bool
+is_local_wal_read(AgentSelf *self, XLogRecPtr replayed)
+{
+	int64 now = clock_now_us();
+
+	if (replayed != self->replayed)
+	{
+		self->replayed = replayed;
+		self->replayed_us = now;
+	}
+	if (!HotStandbyActive() && EnableHotStandby)
+		return false;
+	return self->position_known || server_asked_for_wal() ||
+		   now - self->replayed_us >= STANDSTILL_US;
+}
+
 static void
 observe_position(AgentSelf *self)
 {
@@ -284,14 +325,12 @@ observe_position(AgentSelf *self)
 		XLogRecPtr received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
 
 		lsn = GetXLogReplayRecPtr(&timeline);
+		self->position_known = self->role == HA_REPLICA && lsn != 0 && is_local_wal_read(self, lsn);
 		if (received > lsn)
 		{
 			lsn = received;
 			timeline = received_timeline;
 		}
-		/* Consistency is reached only after all WAL of before a crash. */
-		self->position_known =
-			self->role == HA_REPLICA && lsn != 0 && (HotStandbyActive() || !EnableHotStandby);
 	}
 	self->position.timeline = timeline;
 	self->position.lsn = lsn;
@@ -354,7 +393,7 @@ has_led_last(void)
 	const char *epoch = observe_key(KEY_EPOCH)->value;
 
 	return epoch != NULL && strcmp(epoch, key_write_epoch(config_node_name)) == 0 &&
-		   agent.self.position.lsn + agent.config.maximum_lag >= agent.status.optime &&
+		   agent.self.position.lsn >= agent.status.optime &&
 		   agent.self.position.timeline >= agent.status.timeline;
 }
 
@@ -383,6 +422,12 @@ view_peers(HaPeer *peers)
 	return n;
 }
 
+static bool
+is_primary(const AgentMember *m)
+{
+	return strcmp(m->said.shown.role, "primary") == 0 || strcmp(m->said.shown.role, "master") == 0;
+}
+
 /* What the history says of this member, with and without a leader. */
 static void
 view_history(HaView *view)
@@ -406,8 +451,7 @@ view_history(HaView *view)
 		return;
 	theirs.timeline = m->said.shown.timeline;
 	theirs.lsn = m->said.shown.lsn;
-	settled =
-		strcmp(m->said.shown.role, "primary") == 0 || strcmp(m->said.shown.role, "master") == 0;
+	settled = is_primary(m);
 	view->leader_behind =
 		theirs.timeline < view->position.timeline ||
 		(!settled && theirs.timeline == view->position.timeline && theirs.lsn < view->position.lsn);
@@ -563,7 +607,8 @@ publish_leader(SharedGroup *shared, AgentGroup *group)
 	bool differs;
 
 	leader.group_id = group->id;
-	if (m != NULL && m->said.shown.host[0] != '\0')
+	strlcpy(shared->holder, key->value ? key->value : "", sizeof(shared->holder));
+	if (m != NULL && is_primary(m) && m->said.shown.host[0] != '\0')
 	{
 		strlcpy(leader.member, key->value, sizeof(leader.member));
 		strlcpy(leader.host, m->said.shown.host, sizeof(leader.host));

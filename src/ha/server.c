@@ -65,6 +65,17 @@ server_is_streaming(void)
 	return streaming;
 }
 
+bool
+server_asked_for_wal(void)
+{
+	XLogRecPtr start;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	start = WalRcv->receiveStart;
+	SpinLockRelease(&WalRcv->mutex);
+	return start != InvalidXLogRecPtr;
+}
+
 /* The process id of the walsender whose client goes by "name", or 0. */
 static pid_t
 find_walsender(const char *name)

@@ -13,6 +13,9 @@
 /* True when WAL arrives from another server. */
 extern bool server_is_streaming(void);
 
+/* True when recovery has asked for WAL from elsewhere since it began. */
+extern bool server_asked_for_wal(void);
+
 /*
  * True when a standby of that name streams from this server; moves "has" up
  * to what it confirmed to have on disk.

@@ -12,7 +12,9 @@
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "utils/guc_tables.h"
 
+#include "base/compat.h"
 #include "base/config.h"
 #include "base/owner.h"
 #include "ha/decide.h"
@@ -64,6 +66,18 @@ ha_check_settings(void)
 {
 	check_name("pgcluster.node_name", config_node_name);
 	check_name("pgcluster.scope", config_scope);
+}
+
+bool
+ha_restart_is_pending(void)
+{
+	int count;
+	struct config_generic **settings = compat_guc_variables(&count);
+
+	for (int i = 0; i < count; i++)
+		if (settings[i]->status & GUC_PENDING_RESTART)
+			return true;
+	return false;
 }
 
 const char *

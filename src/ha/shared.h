@@ -42,8 +42,9 @@ typedef struct SharedMember
 
 typedef struct SharedGroup
 {
-	GroupLeader leader; /* member[0] == '\0': none */
-	uint64 optime;		/* of the leader, as last published */
+	char holder[HA_NAME_SIZE]; /* of the leader key; empty: nobody */
+	GroupLeader leader;		   /* the holder once it is a primary; member[0] == '\0': none */
+	uint64 optime;			   /* of the leader, as last published */
 } SharedGroup;
 
 typedef struct SharedEvent

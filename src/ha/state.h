@@ -33,7 +33,8 @@ extern uint64 ha_leaders_generation(void);
 
 /*
  * The present leader of a group, from the last view of the store.  False
- * when the group is unknown or has no leader just now.
+ * when the group is unknown or has no leader just now, or one that is not a
+ * primary yet.
  */
 extern bool ha_group_leader(int group_id, GroupLeader *leader);
 
