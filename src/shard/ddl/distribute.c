@@ -162,6 +162,25 @@ fitting_colocation(const Distribution *distribution, int shard_count)
 	return 0;
 }
 
+/* The colocation group of a table that a foreign key points at, if it fits; else 0. */
+static int
+foreign_key_colocation(Relation rel, const Distribution *distribution)
+{
+	ListCell *lc;
+
+	foreach (lc, RelationGetFKeyList(rel))
+	{
+		const DistributedTable *target =
+			metadata_table(((ForeignKeyCacheInfo *) lfirst(lc))->confrelid);
+		ColocationRow row;
+
+		if (target != NULL && target->kind == TABLE_HASH &&
+			catalog_read_colocation(target->colocation->id, &row) && fits(&row, distribution))
+			return row.id;
+	}
+	return 0;
+}
+
 static int
 new_colocation(Oid key_type, Oid key_collation, int shard_count)
 {
@@ -356,6 +375,8 @@ distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone,
 						  &distribution.key_collation);
 	if (OidIsValid(colocate_with))
 		distribution.colocation_id = colocation_of(colocate_with, &distribution, shard_count);
+	else if (shard_count == 0 && !alone)
+		distribution.colocation_id = foreign_key_colocation(rel, &distribution);
 	if (shard_count == 0)
 		shard_count = DEFAULT_SHARD_COUNT;
 	if (distribution.colocation_id == 0 && !alone)

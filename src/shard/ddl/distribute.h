@@ -14,8 +14,9 @@
 
 /*
  * Distributes a table by the hash of a column.  "colocate_with": a table to
- * colocate with; InvalidOid: the first colocation group that fits, or a new
- * one; a new one in any case with "alone".  "shard_count" 0: that of the
+ * colocate with; InvalidOid: that of a table its foreign keys point at,
+ * the first colocation group that fits, or a new one; with "alone" a new one
+ * in any case.  "shard_count" 0: that of the
  * colocation group, or the default.
  */
 extern void

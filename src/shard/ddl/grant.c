@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  * grant.c
- *	  GRANT and REVOKE on distributed tables.
+ *	  GRANT and REVOKE on distributed tables and their schemas.
  *
- * The server changes the grants of the shell; the shards then get exactly
- * those.
+ * The server changes the grants of the shell, or of its schema; the shards
+ * then get exactly those.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -101,6 +102,46 @@ grantees(Oid relid)
 	return roles;
 }
 
+/* Everybody who has any privilege on the schema, its owner apart. */
+static List *
+schema_grantees(Oid schema)
+{
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	List *roles = NIL;
+	bool isnull;
+	Datum acl;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+		roles = add_grantees(roles, acl, ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner);
+	ReleaseSysCache(tuple);
+	return roles;
+}
+
+/* REVOKE of everything on "object" from each role. */
+static List *
+revokes(const char *object, List *roles)
+{
+	List *commands = NIL;
+	ListCell *lc;
+
+	foreach (lc, roles)
+		commands = lappend(
+			commands, psprintf("REVOKE ALL ON %s FROM %s CASCADE", object,
+							   lfirst_oid(lc) == ACL_ID_PUBLIC
+								   ? "PUBLIC"
+								   : quote_identifier(GetUserNameFromId(lfirst_oid(lc), false))));
+	return commands;
+}
+
+static List *
+groups_of(const Shard *shard)
+{
+	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
+}
+
 /* Takes from all who had privileges, and gives to those who have. */
 static void
 follow(ShardRun *run, Oid relid, List *before)
@@ -111,28 +152,70 @@ follow(ShardRun *run, Oid relid, List *before)
 	for (int i = 0; i < table->colocation->nshards; i++)
 	{
 		const Shard *shard = &table->colocation->shards[i];
-		List *commands = NIL;
-		ListCell *lc;
+		char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard->id));
 
-		foreach (lc, before)
-			commands = lappend(
-				commands,
-				psprintf("REVOKE ALL ON TABLE %s FROM %s CASCADE", shard_ddl_name(rel, shard->id),
-						 lfirst_oid(lc) == ACL_ID_PUBLIC
-							 ? "PUBLIC"
-							 : quote_identifier(GetUserNameFromId(lfirst_oid(lc), false))));
-		commands = list_concat(commands, shard_ddl_grants(rel, shard->id));
-		shard_run_add_all(run,
-						  shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id),
-						  commands);
+		shard_run_add_all(run, groups_of(shard),
+						  list_concat(revokes(object, before), shard_ddl_grants(rel, shard->id)));
 	}
 	relation_close(rel, NoLock);
 }
 
-bool
-grant_handle(UtilityCall *call)
+/* The same for the schemas of all shards that are named after this one. */
+static void
+follow_schema(ShardRun *run, Oid schema, List *before)
 {
-	List *relids = named_tables(castNode(GrantStmt, call->pstmt->utilityStmt));
+	List *done = NIL;
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		const Colocation *colocation = metadata_table(lfirst_oid(lc))->colocation;
+
+		if (get_rel_namespace(lfirst_oid(lc)) != schema || list_member_int(done, colocation->id))
+			continue;
+		done = lappend_int(done, colocation->id);
+		for (int i = 0; i < colocation->nshards; i++)
+		{
+			const Shard *shard = &colocation->shards[i];
+			char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard->id));
+
+			shard_run_add_all(
+				run, groups_of(shard),
+				list_concat(revokes(object, before), shard_ddl_schema_grants(schema, shard->id)));
+		}
+	}
+}
+
+static bool
+handle_schemas(UtilityCall *call, List *names)
+{
+	List *schemas = NIL;
+	List *before = NIL;
+	ShardRun *run = shard_run_create();
+	ListCell *lc;
+	ListCell *roles;
+
+	foreach (lc, names)
+	{
+		Oid schema = get_namespace_oid(strVal(lfirst(lc)), true);
+
+		if (!OidIsValid(schema))
+			return false;
+		schemas = lappend_oid(schemas, schema);
+		before = lappend(before, schema_grantees(schema));
+	}
+	utility_run(call);
+	CommandCounterIncrement();
+	forboth (lc, schemas, roles, before)
+		follow_schema(run, lfirst_oid(lc), lfirst(roles));
+	shard_run_finish(run);
+	return true;
+}
+
+static bool
+handle_tables(UtilityCall *call, GrantStmt *stmt)
+{
+	List *relids = named_tables(stmt);
 	List *before = NIL;
 	ShardRun *run;
 	ListCell *lc;
@@ -149,4 +232,14 @@ grant_handle(UtilityCall *call)
 		follow(run, lfirst_oid(lc), lfirst(roles));
 	shard_run_finish(run);
 	return true;
+}
+
+bool
+grant_handle(UtilityCall *call)
+{
+	GrantStmt *stmt = castNode(GrantStmt, call->pstmt->utilityStmt);
+
+	if (stmt->objtype == OBJECT_SCHEMA && stmt->targtype == ACL_TARGET_OBJECT)
+		return handle_schemas(call, stmt->objects);
+	return handle_tables(call, stmt);
 }

@@ -96,6 +96,18 @@ refuse_named(UtilityCall *call)
 	return false;
 }
 
+/* The hash table that a foreign key points at, NULL if none. */
+static const DistributedTable *
+hash_target(Constraint *constraint)
+{
+	const DistributedTable *target;
+
+	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
+		return NULL;
+	target = utility_table(constraint->pktable);
+	return target != NULL && target->kind == TABLE_HASH ? target : NULL;
+}
+
 /*
  * A foreign key of a local table may point at a reference table, whose rows
  * are here, but not at a hash table.
@@ -103,12 +115,9 @@ refuse_named(UtilityCall *call)
 static void
 refuse_foreign_key(Constraint *constraint)
 {
-	const DistributedTable *target;
+	const DistributedTable *target = hash_target(constraint);
 
-	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
-		return;
-	target = utility_table(constraint->pktable);
-	if (target != NULL && target->kind == TABLE_HASH)
+	if (target != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a local table cannot have a foreign key to distributed table \"%s\"",
@@ -116,6 +125,30 @@ refuse_foreign_key(Constraint *constraint)
 				 errhint("Undistribute \"%s\", create the foreign key, and distribute both tables, "
 						 "or make it a reference table.",
 						 get_rel_name(target->relid))));
+}
+
+/*
+ * That of a new table may: it finds no row in the shell, so the table stays
+ * empty until it is distributed too.
+ */
+static void
+mention_foreign_key(Constraint *constraint)
+{
+	const DistributedTable *target = hash_target(constraint);
+
+	if (target != NULL)
+		ereport(NOTICE, (errmsg("the new table takes no rows that point at \"%s\" before it is "
+								"distributed too",
+								get_rel_name(target->relid))));
+}
+
+static void
+mention_column_constraints(ColumnDef *column)
+{
+	ListCell *lc;
+
+	foreach (lc, column->constraints)
+		mention_foreign_key(castNode(Constraint, lfirst(lc)));
 }
 
 static void
@@ -140,12 +173,12 @@ refuse_create_table(UtilityCall *call)
 	foreach (lc, stmt->tableElts)
 	{
 		if (IsA(lfirst(lc), Constraint))
-			refuse_foreign_key(lfirst(lc));
+			mention_foreign_key(lfirst(lc));
 		else if (IsA(lfirst(lc), ColumnDef))
-			refuse_column_constraints(lfirst(lc));
+			mention_column_constraints(lfirst(lc));
 	}
 	foreach (lc, stmt->constraints)
-		refuse_foreign_key(castNode(Constraint, lfirst(lc)));
+		mention_foreign_key(castNode(Constraint, lfirst(lc)));
 	return false;
 }
 
@@ -170,6 +203,9 @@ refuse_alter_local_table(UtilityCall *call)
 {
 	ListCell *lc;
 
+	/* Part of CREATE TABLE, which was looked at. */
+	if (call->context == PROCESS_UTILITY_SUBCOMMAND)
+		return false;
 	foreach (lc, castNode(AlterTableStmt, call->pstmt->utilityStmt)->cmds)
 		refuse_subcommand(call, castNode(AlterTableCmd, lfirst(lc)));
 	return false;

@@ -172,6 +172,12 @@ shard_ddl_grants(Relation rel, int64 shard_id)
 	return commands;
 }
 
+char *
+shard_ddl_schema_name(Oid schema, int64 shard_id)
+{
+	return pstrdup(quote_identifier(shard_schema(schema, shard_id)));
+}
+
 /*
  * The schema belongs to the owner of the shell's schema where the user may
  * give it to him; otherwise to the user, and that owner gets all rights.
@@ -179,12 +185,10 @@ shard_ddl_grants(Relation rel, int64 shard_id)
 List *
 shard_ddl_schema(Oid schema, int64 shard_id)
 {
-	const char *name = quote_identifier(shard_schema(schema, shard_id));
+	char *name = shard_ddl_schema_name(schema, shard_id);
 	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	List *commands;
 	Oid owner;
-	Datum acl;
-	bool isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for schema %u", schema);
@@ -195,9 +199,24 @@ shard_ddl_schema(Oid schema, int64 shard_id)
 	else
 		commands = list_make2(psprintf("CREATE SCHEMA %s", name),
 							  psprintf("GRANT ALL ON SCHEMA %s TO %s", name, role_name(owner)));
+	ReleaseSysCache(tuple);
+	return list_concat(commands, shard_ddl_schema_grants(schema, shard_id));
+}
+
+List *
+shard_ddl_schema_grants(Oid schema, int64 shard_id)
+{
+	char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard_id));
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	List *commands = NIL;
+	bool isnull;
+	Datum acl;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
 	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
 	if (!isnull)
-		commands = list_concat(commands, grants(acl, owner, "", psprintf("SCHEMA %s", name)));
+		commands = grants(acl, ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, "", object);
 	ReleaseSysCache(tuple);
 	return commands;
 }

@@ -36,10 +36,12 @@ extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
  */
 extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum);
 
-/* Grants of the table and its columns. */
+/* Grants of the table and its columns, and of the schema. */
 extern List *shard_ddl_grants(Relation rel, int64 shard_id);
+extern List *shard_ddl_schema_grants(Oid schema, int64 shard_id);
 
-/* "schema_id"."table", quoted. */
+/* "schema_id" and "schema_id"."table", quoted. */
+extern char *shard_ddl_schema_name(Oid schema, int64 shard_id);
 extern char *shard_ddl_name(Relation rel, int64 shard_id);
 
 /*
