@@ -455,8 +455,16 @@ view_history(HaView *view)
 	view->leader_behind =
 		theirs.timeline < view->position.timeline ||
 		(!settled && theirs.timeline == view->position.timeline && theirs.lsn < view->position.lsn);
+	if (!settled)
+		return;
+	/*
+	 * Timelines are allotted in ascending order, so one above the leader's was
+	 * begun without the lease.
+	 */
+	if (theirs.timeline < view->position.timeline)
+		view->diverged = agent.connected;
 	/* Only a history that was written in this timeline tells of its fork. */
-	if (settled && agent.status.timeline >= theirs.timeline)
+	else if (agent.status.timeline >= theirs.timeline)
 		view->diverged = ha_is_diverged(view->position, theirs.timeline, agent.forks, agent.nforks);
 }
 

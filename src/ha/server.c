@@ -20,6 +20,9 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
+#include "common/file_perm.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -329,6 +332,46 @@ server_promote(uint32 timeline)
 	write_file(PROMOTE_SIGNAL_FILE, "");
 	if (kill(PostmasterPid, SIGUSR1) != 0)
 		ereport(ERROR, (errmsg("could not send a signal to the postmaster: %m")));
+}
+
+/*
+ * Starting
+ */
+
+static bool
+was_standby(void)
+{
+	bool crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+	bool was = crc_ok && (control->state == DB_IN_ARCHIVE_RECOVERY ||
+						  control->state == DB_SHUTDOWNED_IN_RECOVERY);
+
+	pfree(control);
+	return was;
+}
+
+/*
+ * A server that starts does not know who leads.  As a primary it would write
+ * WAL at once, be it only a checkpoint, and perhaps on the timeline of the
+ * present leader, which nobody could tell apart afterwards.  As a standby it
+ * writes none until its agent has won the lease.
+ */
+void
+server_start_as_standby(bool first)
+{
+	int fd;
+
+	if (access(STANDBY_SIGNAL_FILE, F_OK) == 0 || access(RECOVERY_SIGNAL_FILE, F_OK) == 0)
+		return;
+	if (!first && !was_standby())
+		return;
+	fd = open(STANDBY_SIGNAL_FILE, O_CREAT | O_WRONLY, pg_file_create_mode);
+	if (fd < 0)
+		ereport(FATAL, (errcode_for_file_access(),
+						errmsg("could not create file \"%s\": %m", STANDBY_SIGNAL_FILE),
+						errdetail("With high availability on, a server starts as a standby.")));
+	pg_fsync(fd);
+	close(fd);
 }
 
 /*

@@ -30,7 +30,8 @@
 
 HaShared *ha_shared = NULL;
 
-static bool enabled = false; /* decided once, when the server starts */
+static bool enabled = false;		/* decided once, when the server starts */
+static bool started_before = false; /* by this postmaster */
 
 static Size
 state_size(void)
@@ -76,8 +77,12 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 	ConditionVariableInit(&ha_shared->request_cv);
 	ha_shared->lock = &locks[0].lock;
 
-	if (!IsUnderPostmaster)
+	if (enabled && !IsUnderPostmaster)
+	{
 		server_forget_skipped_timelines();
+		server_start_as_standby(!started_before);
+		started_before = true;
+	}
 
 	/* A crash-restart runs and forgets these callbacks, hence here. */
 	if (enabled && !IsUnderPostmaster && IsPostmasterEnvironment)
@@ -90,7 +95,7 @@ void
 ha_state_init(void)
 {
 	enabled = config_etcd_endpoints != NULL && config_etcd_endpoints[0] != '\0' &&
-			  IsPostmasterEnvironment;
+			  IsPostmasterEnvironment && !IsBinaryUpgrade;
 	shmem_register(&state_area);
 }
 
