@@ -1,0 +1,132 @@
+-- Which tier a statement is planned in, and what is sent.  The server is its
+-- own worker group; numbers of shards and addresses stay out of the output.
+CREATE EXTENSION IF NOT EXISTS pgcluster;
+-- Contexts name the node.
+\set SHOW_CONTEXT never
+SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+CREATE SCHEMA planned;
+SET search_path = planned;
+CREATE TABLE account (id bigint PRIMARY KEY, owner text, balance numeric DEFAULT 0);
+CREATE TABLE movement (account_id bigint, no integer, amount numeric, at timestamptz DEFAULT '2020-01-01 00:00+00',
+    PRIMARY KEY (account_id, no));
+CREATE TABLE other (id integer PRIMARY KEY, v text);
+CREATE TABLE currency (code text PRIMARY KEY, rate numeric);
+CREATE TABLE here (id integer PRIMARY KEY, v text);
+INSERT INTO account SELECT g, 'owner ' || g FROM generate_series(1, 20) g;
+INSERT INTO movement SELECT g % 20 + 1, g, g FROM generate_series(1, 100) g;
+INSERT INTO here VALUES (1, 'one'), (2, 'two');
+SELECT create_distributed_table('account', 'id', shard_count => 4);
+SELECT create_distributed_table('movement', 'account_id', colocate_with => 'account');
+SELECT create_distributed_table('other', 'id', colocate_with => 'none', shard_count => 2);
+SELECT create_reference_table('currency');
+INSERT INTO other VALUES (1, 'a'), (2, 'b');
+INSERT INTO currency VALUES ('EUR', 1), ('USD', 1.1);
+
+CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        IF line !~ '^ *(Shard|Node|Nodes): ' THEN
+            RETURN NEXT regexp_replace(line, 'planned_[0-9]+', 'planned_#', 'g');
+        END IF;
+    END LOOP;
+END $$;
+-- Only the tier and why, for those whose SQL says nothing new.
+CREATE FUNCTION tier_of(query text) RETURNS SETOF text LANGUAGE sql AS
+    $$ SELECT DISTINCT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Not Single Shard): ' ORDER BY 1 DESC $$;
+
+-- single shard
+SELECT plan_of('SELECT * FROM account WHERE id = 5');
+SELECT plan_of('SELECT a.owner, sum(m.amount) FROM account a JOIN movement m ON m.account_id = a.id WHERE a.id = 5 GROUP BY 1 HAVING count(*) > 1 ORDER BY 2');
+SELECT plan_of('SELECT * FROM account a LEFT JOIN movement m ON m.account_id = a.id AND m.no < 5, currency c WHERE a.id = 5 AND c.code = ''EUR''');
+SELECT plan_of('WITH m AS (SELECT * FROM movement WHERE account_id = 5) SELECT * FROM account JOIN m ON m.account_id = id WHERE id = 5 FOR UPDATE OF account');
+SELECT plan_of('SELECT * FROM account WHERE id = 5 AND EXISTS (SELECT FROM movement WHERE account_id = account.id)');
+SELECT plan_of('SELECT now() > at, current_user, at + interval ''1 day'' FROM movement WHERE account_id = 5 AND at < now()');
+SELECT plan_of('INSERT INTO account VALUES (100, ''x'') ON CONFLICT (id) DO UPDATE SET balance = account.balance + excluded.balance RETURNING *');
+SELECT plan_of('UPDATE account SET balance = balance + 1 WHERE id = 5 RETURNING account');
+SELECT plan_of('DELETE FROM movement USING account WHERE account_id = id AND id = 5');
+CREATE SEQUENCE numbers;
+SELECT plan_of('INSERT INTO account VALUES (nextval(''numbers''))');
+
+-- what keeps a query from one shard
+SELECT tier_of('SELECT * FROM account WHERE id = 5 OR id = 6');
+SELECT tier_of('SELECT * FROM account WHERE id > 5');
+SELECT tier_of('SELECT * FROM account a JOIN movement m ON true WHERE a.id = 5');
+SELECT tier_of('SELECT * FROM account a LEFT JOIN movement m ON a.id = 5 AND m.account_id = a.id');
+SELECT tier_of('SELECT * FROM account a FULL JOIN movement m ON m.account_id = a.id WHERE a.id = 5');
+SELECT tier_of('SELECT * FROM account a, other o WHERE a.id = 1 AND o.id = 1');
+SELECT tier_of('SELECT * FROM account a, here h WHERE a.id = 1 AND h.id = 1');
+SELECT tier_of('SELECT tableoid::regclass, * FROM account WHERE id = 1');
+SELECT tier_of('SELECT plan_of(owner) FROM account WHERE id = 1');
+SELECT tier_of('SELECT (SELECT max(amount) FROM movement) FROM account WHERE id = 1');
+SELECT tier_of('SELECT * FROM (SELECT id, count(*) OVER () FROM account) s WHERE id = 1');
+
+-- the view is seen through
+CREATE VIEW moved AS SELECT a.owner, m.* FROM account a JOIN movement m ON m.account_id = a.id;
+SELECT tier_of('SELECT count(*) FROM moved WHERE account_id = 3');
+SELECT tier_of('SELECT * FROM (SELECT * FROM moved WHERE account_id = 3) s JOIN account a ON a.id = s.account_id');
+
+-- every shard, and some
+SELECT plan_of('UPDATE account SET balance = 0 WHERE owner LIKE ''%5''');
+SELECT plan_of('DELETE FROM account WHERE id IN (SELECT account_id FROM movement WHERE amount > 1000)');
+SELECT plan_of('UPDATE account SET balance = m.amount FROM movement m WHERE m.account_id = account.id AND id IN (1)');
+SELECT plan_of('SELECT owner FROM account WHERE id = ANY (''{1}'')');
+
+-- by table: columns and conditions that can travel do
+SELECT plan_of('SELECT a.owner FROM account a JOIN movement m ON m.account_id = a.id WHERE m.amount > 10 AND at < now() AND to_char(at, ''YYYY'') = ''2020'' ORDER BY 1 LIMIT 3');
+SELECT plan_of('SELECT count(*) FROM movement');
+SELECT plan_of('SELECT o.v, h.v FROM other o JOIN here h USING (id)');
+SELECT plan_of('SELECT * FROM account TABLESAMPLE BERNOULLI (10) REPEATABLE (1)');
+SELECT plan_of('SELECT 1 FROM account UNION ALL SELECT 2 FROM movement');
+
+-- rows
+SELECT plan_of('INSERT INTO other VALUES (10, ''x''), (11, ''y'') RETURNING *');
+SELECT plan_of('INSERT INTO other SELECT id + 100, owner FROM account');
+SELECT plan_of('INSERT INTO currency VALUES (''GBP'', random()), (''JPY'', random()) ON CONFLICT DO NOTHING');
+SELECT plan_of('UPDATE here SET v = o.v FROM other o WHERE o.id = here.id');
+
+-- EXPLAIN carries nothing out
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT 1 FROM currency;
+SELECT count(*) FROM other;
+EXPLAIN (COSTS OFF) INSERT INTO here SELECT count(*) FROM account WHERE id = NULL;
+
+-- parameters: one plan, any shard
+PREPARE find(bigint) AS SELECT owner FROM account WHERE id = $1;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE find(3);
+EXECUTE find(4);
+EXECUTE find(NULL);
+EXECUTE find(-1);
+SELECT plan_of('EXECUTE find(3)');
+PREPARE find_any(bigint[]) AS SELECT owner FROM account WHERE id = ANY ($1) ORDER BY id;
+EXECUTE find_any('{1,2,30}');
+EXECUTE find_any(NULL);
+PREPARE put(bigint, text) AS INSERT INTO account VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id, owner;
+EXECUTE put(30, 'thirty');
+EXECUTE put(30, 'THIRTY');
+EXECUTE put(NULL, 'nobody');
+RESET plan_cache_mode;
+DEALLOCATE ALL;
+
+-- refused
+INSERT INTO account VALUES (NULL, 'x');
+INSERT INTO account (owner) VALUES ('x'), ('y');
+UPDATE account SET id = id + 1 WHERE id = 1;
+INSERT INTO account VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 2;
+UPDATE account SET balance = nextval('numbers') WHERE id = 1;
+UPDATE account SET balance = 1 FROM other WHERE other.id = account.id;
+DELETE FROM movement WHERE no IN (SELECT id FROM other);
+MERGE INTO account USING here ON here.id = account.id WHEN MATCHED THEN DELETE;
+WITH gone AS (DELETE FROM account WHERE owner = 'x' RETURNING id) SELECT * FROM gone;
+WITH w AS (UPDATE currency SET rate = 2 RETURNING *) SELECT * FROM account, w WHERE id = 1;
+INSERT INTO other SELECT id, owner FROM account ON CONFLICT DO NOTHING;
+SELECT * FROM account FOR UPDATE;
+SELECT ctid FROM account;
+UPDATE currency SET rate = (SELECT max(amount) FROM movement);
+UPDATE currency SET rate = random();
+SELECT count(*) FROM account WHERE id = 1 AND balance > nextval('numbers');
+SELECT nextval('numbers');
+
+\set VERBOSITY terse
+DROP SCHEMA planned CASCADE;
