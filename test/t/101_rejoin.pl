@@ -20,7 +20,8 @@ sub diverge
 	my ($what, $writes) = @_;
 	my $old = $c->wait_ready(0);
 
-	kill 'STOP', $c->sql($old, 'SELECT pid FROM pg_stat_replication');
+	my ($standby) = grep { $_ ne $old } $c->members(0);
+	kill 'STOP', $c->sql($old, "SELECT pid FROM pg_stat_replication WHERE application_name = '$standby'");
 	$c->sql($old, $writes);
 	$c->kill_all($old);
 	my $new = $c->new_leader(0, $old);
@@ -86,13 +87,13 @@ sub comes_back
 	my $leader = $c->node($c->wait_ready(0));
 	my @clone = ("$c->{bindir}/pgcluster_node", 'clone', '-D', $dir, '--source',
 		"host=127.0.0.1 port=$leader->{port} user=replicator dbname=postgres passfile=$c->{passfile}");
-	my $delay = 0;
+	my $delay = 0.01;
 	my ($kills, $bad) = (0, 0);
 
 	until (-e "$dir/PG_VERSION")
 	{
 		my $pid = $c->spawn("$dir.log", @clone);
-		sleep($delay += 0.03);
+		sleep($delay *= 1.3);
 		$kills++ if kill('KILL', $pid) && !waitpid($pid, POSIX::WNOHANG());
 		waitpid($pid, 0);
 		$bad++ if -e "$dir/PG_VERSION" && !-e "$dir/global/pg_control";
