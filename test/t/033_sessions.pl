@@ -102,6 +102,20 @@ is($one->run('SELECT k > 0 FROM t LIMIT 1'), 't', 'a first row') foreach 1 .. 3;
 is($one->run('BEGIN; SELECT k > 0 FROM t LIMIT 1; UPDATE t SET v = 9 WHERE k = 9; SELECT v FROM t WHERE k = 9; COMMIT'),
 	"t\n9", '... in a transaction too');
 
+# Roles: another user, one that cannot log in, a function of another owner.
+$c->sql($_, q{CREATE ROLE "an owner" NOLOGIN; CREATE ROLE alice LOGIN IN ROLE "an owner"; CREATE ROLE bob LOGIN}) foreach qw(w1 w2 c);
+$c->sql('c', <<'END');
+CREATE FUNCTION who() RETURNS text LANGUAGE sql AS
+    $$SELECT concat_ws(',', r[1], r[2]) FROM pgcluster.query_on_group(1, 'SELECT session_user, current_user') r$$;
+CREATE FUNCTION who_defines() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT who()';
+GRANT EXECUTE ON FUNCTION pgcluster.query_on_group TO "an owner", bob;
+END
+is($one->run('SELECT who()'), 'postgres,postgres', 'a node is used as the present user');
+is($one->run('SET SESSION AUTHORIZATION alice; SELECT who()'), 'alice,alice', '... another one');
+is($one->run('SET ROLE "an owner"; SELECT who()'), 'alice,an owner', '... a role that cannot log in');
+is($one->run('SELECT who_defines()'), 'postgres,postgres', '... the owner of a function');
+is($one->run('RESET ROLE; SET SESSION AUTHORIZATION bob; SELECT who()'), 'bob,bob', '... and again another one');
+
 # A database is not kept from being dropped by the maintenance worker.
 $c->sql('c', 'CREATE DATABASE other');
 $c->sql('c', 'CREATE EXTENSION pgcluster', db => 'other');

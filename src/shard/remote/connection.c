@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -24,6 +26,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #include "base/clock.h"
@@ -225,10 +228,15 @@ connection_foreach(void (*action)(RemoteConnection *c))
 	list_free(all);
 }
 
-/* Closes what is open; tasks and the transaction are the caller's business. */
+/*
+ * Closes what is open.  Tasks that were sent fail; those that were not, and
+ * the transaction, are the caller's business.
+ */
 void
 connection_close(RemoteConnection *c)
 {
+	dlist_mutable_iter iter;
+
 	if (c->waits != NULL)
 		FreeWaitEventSet(c->waits);
 	c->waits = NULL;
@@ -245,6 +253,15 @@ connection_close(RemoteConnection *c)
 	settings_forget(c);
 	prepared_reset(c);
 	set_state(c, CONNECTION_CLOSED);
+
+	dlist_foreach_modify (iter, &c->tasks)
+	{
+		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
+
+		task->prepared = NULL;
+		if (task->state == TASK_SENT)
+			task_fail(task);
+	}
 }
 
 static void
@@ -392,10 +409,50 @@ static const char *const default_parameters[][2] = {
 	"-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "          \
 	"-c tcp_user_timeout=15000"
 
+/* Text for the "options" parameter, in which blanks and backslashes are escaped. */
+static char *
+escape_option(const char *value)
+{
+	StringInfoData escaped;
+
+	initStringInfo(&escaped);
+	for (; *value; value++)
+	{
+		if (isspace((unsigned char) *value) || *value == '\\')
+			appendStringInfoChar(&escaped, '\\');
+		appendStringInfoChar(&escaped, *value);
+	}
+	return escaped.data;
+}
+
+/*
+ * As whom to connect.  A role that cannot log in was taken on with SET ROLE:
+ * the session's user connects and does the same there.  Returns the options
+ * for that.
+ */
+static const char *
+add_user(RemoteConnection *c, Parameters *p)
+{
+	const char *user = GetUserNameFromId(c->key.user, false);
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(c->key.user));
+	bool can_login = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (can_login || GetSessionUserId() == c->key.user)
+	{
+		add_parameter(p, "user", user);
+		return "";
+	}
+	add_parameter(p, "user", GetUserNameFromId(GetSessionUserId(), false));
+	return psprintf(" -c role=%s", escape_option(user));
+}
+
 static void
 collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
 {
-	const char *options = NULL;
+	const char *options = "";
+	const char *role;
 
 	for (size_t i = 0; i < lengthof(default_parameters); i++)
 		add_parameter(p, default_parameters[i][0], default_parameters[i][1]);
@@ -410,13 +467,12 @@ collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
 	}
 	add_parameter(p, "host", c->host);
 	add_parameter(p, "port", psprintf("%d", c->port));
-	add_parameter(p, "user", GetUserNameFromId(c->key.user, false));
+	role = add_user(c, p);
 	add_parameter(p, "dbname", get_database_name(MyDatabaseId));
 	add_parameter(p, "client_encoding", GetDatabaseEncodingName());
 	add_parameter(p, "application_name", psprintf("pgcluster_%d", config_group));
 	add_parameter(p, "target_session_attrs", "primary");
-	add_parameter(p, "options",
-				  options ? psprintf("%s " SESSION_OPTIONS, options) : SESSION_OPTIONS);
+	add_parameter(p, "options", psprintf("%s " SESSION_OPTIONS "%s", options, role));
 }
 
 static int64
@@ -589,26 +645,19 @@ connection_lost(RemoteConnection *c, const PGresult *reason)
 	{
 		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
 
-		if (task->delivered > 0)
+		if (task->delivered > 0 && !task->discard)
 			again = false;
 	}
-	connection_close(c);
 	dlist_foreach_modify (iter, &c->tasks)
 	{
 		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
 
-		task->prepared = NULL;
-		if (task->internal || !again)
+		if (!again || task->internal || task->discard)
 			task_fail(task);
 		else
-		{
-			task_discard_rows(task);
-			if (task->error != NULL)
-				PQclear(task->error);
-			task->error = NULL;
-			task->state = TASK_QUEUED;
-		}
+			task_requeue(task);
 	}
+	connection_close(c);
 
 	if (c->level > 0 && !again)
 		c->lost = true;
@@ -651,6 +700,8 @@ wait_open(RemoteConnection *c, long timeout)
 	}
 
 	n = WaitEventSetWait(c->waits, timeout, occurred, lengthof(occurred), PG_WAIT_EXTENSION);
+	if (n == 0 && PQsslInUse(c->conn))
+		(void) PQconsumeInput(c->conn);
 	for (int i = 0; i < n; i++)
 	{
 		if (occurred[i].events & WL_LATCH_SET)
@@ -755,6 +806,17 @@ wait_underway(RemoteConnection *c)
 }
 
 /*
+ * Milliseconds to wait for an open connection before looking at other things:
+ * whether the node still leads, and whether the TLS library has kept
+ * something back that the socket does not show.
+ */
+static long
+longest_wait(const RemoteConnection *c)
+{
+	return c->from_agent || PQsslInUse(c->conn) ? LEADER_CHECK_MS : -1;
+}
+
+/*
  * Waits until there may be news for "c"; may return early.  Interruptible.
  * Afterwards the connection may be in any state.
  */
@@ -764,7 +826,7 @@ connection_wait(RemoteConnection *c)
 	CHECK_FOR_INTERRUPTS();
 	if (nunderway == 0 && c->state == CONNECTION_OPEN)
 	{
-		if (!wait_open(c, c->from_agent ? LEADER_CHECK_MS : -1) && connection_leader_moved(c))
+		if (!wait_open(c, longest_wait(c)) && connection_leader_moved(c))
 			connection_lost(c, NULL);
 	}
 	else

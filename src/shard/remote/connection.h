@@ -204,6 +204,7 @@ extern bool task_receive(RemoteConnection *c);
 extern void task_settle(RemoteConnection *c);
 extern void task_release(RemoteTask *task);
 extern void task_fail(RemoteTask *task);
+extern void task_requeue(RemoteTask *task);
 extern void task_discard_rows(RemoteTask *task);
 
 /* copy.c */

@@ -143,6 +143,18 @@ task_fail(RemoteTask *task)
 	task_done(task);
 }
 
+/* It is to be sent again, and nobody has seen anything of it yet. */
+void
+task_requeue(RemoteTask *task)
+{
+	task_discard_rows(task);
+	if (task->error != NULL)
+		PQclear(task->error);
+	task->error = NULL;
+	task->prepared = NULL;
+	task->state = TASK_QUEUED;
+}
+
 /* Its owner does not ask for it any more.  Neither waits nor throws. */
 void
 task_release(RemoteTask *task)

@@ -474,6 +474,7 @@ after_commit(void)
 		EmitErrorReport();
 		FlushErrorState();
 		transaction_foreach(connection_close);
+		transaction_foreach(reset);
 		maintenance_kick();
 	}
 	PG_END_TRY();
