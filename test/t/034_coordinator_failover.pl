@@ -1,0 +1,68 @@
+# The coordinator's leader dies in the middle of a two-phase commit: the next
+# leader finishes it, one way or the other, by what it finds in its records.
+
+use strict;
+use warnings;
+
+use PgCluster;
+use PgCluster::Session;
+use Test::More;
+
+my $c = PgCluster->new(groups => { 0 => 2, 1 => 1, 2 => 1 }, etcd => 1);
+$c->start;
+$c->wait_ready($_) foreach 0, 1, 2;
+$c->sql($_, 'CREATE EXTENSION IF NOT EXISTS pgcluster') foreach 0, 1, 2;
+$c->sql(0, <<'END');
+CREATE TABLE t (k int PRIMARY KEY);
+SELECT create_distributed_table('t', 'k');
+END
+
+# A group's leader stands still in its commits, until told otherwise.
+sub hold { $c->sql($_[0], $_) foreach "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", 'SELECT pg_reload_conf()'; return; }
+sub let_go { $c->sql($_[0], $_) foreach 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()'; return; }
+sub held { return $c->poll($_[0], q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}); }
+
+sub fail_over
+{
+	my $old = $c->leader(0);
+
+	$c->kill_all($old);
+	$c->new_leader(0, $old);
+	return $old;
+}
+
+sub settled
+{
+	my ($name) = @_;
+	ok($c->poll($_, 'SELECT count(*) = 0 FROM pg_prepared_xacts'), "$name: nothing is prepared in group $_") foreach 1, 2;
+	ok($c->poll(0, 'SELECT pgcluster.wake_maintenance(); SELECT count(*) FROM pgcluster.two_phase_record', "\n0"),
+		"$name: no record is left");
+	return;
+}
+
+my $s = PgCluster::Session->new($c, $c->leader(0));
+hold(2);
+$s->send('INSERT INTO t SELECT generate_series(1, 100)');
+ok(held(2), 'group 2 stands still while it prepares');
+is($c->sql(1, 'SELECT count(*) FROM pg_prepared_xacts'), 1, 'group 1 has prepared');
+my $old = fail_over();
+let_go(2);
+settled('killed before the commit');
+is($c->sql(0, 'SELECT count(*) FROM t'), 0, '... and nothing is committed');
+$s->close;
+
+$c->start_node($old);
+$c->wait_ready(0);
+$s = PgCluster::Session->new($c, $c->leader(0));
+hold(0);
+$s->send('INSERT INTO t SELECT generate_series(1, 100)');
+ok(held(0), 'the coordinator stands still in its commit');
+my $lsn = $c->sql(0, 'SELECT pg_current_wal_flush_lsn()');
+ok($c->poll($old, "SELECT pg_last_wal_receive_lsn() >= '$lsn'"), '... and its standby has it');
+is($c->sql($_, 'SELECT count(*) FROM pg_prepared_xacts'), 1, "group $_ has prepared") foreach 1, 2;
+fail_over();
+settled('killed after the commit');
+is($c->sql(0, 'SELECT count(*) FROM t'), 100, '... and everything is committed');
+$s->close;
+
+done_testing();
