@@ -32,11 +32,9 @@ SELECT n.name, o.status FROM item_names n JOIN orders o USING (user_id, order_id
 SELECT a, b FROM users AS t (a, b) WHERE a = 3;
 
 -- TABLESAMPLE of everything
--- refused: TABLESAMPLE needs the key
 SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (100);
 
 -- TABLESAMPLE of nothing
--- refused: TABLESAMPLE needs the key
 SELECT count(*) FROM orders TABLESAMPLE SYSTEM (0);
 
 -- the name of a schema
