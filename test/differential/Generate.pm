@@ -65,13 +65,23 @@ sub queries
 	foreach my $i (1 .. $count)
 	{
 		$next_alias = 0;
-		push @queries, { title => "seed $seed, query $i", sql => statement() . ";\n" };
+		push @queries, { title => "seed $seed, query $i", sql => prepared_or_not(statement()) };
 	}
 	return @queries;
 }
 
 sub pick { return $_[ int(rand(@_)) ]; }
 sub chance { return rand() < $_[0]; }
+
+# Some statements that compare with a constant are prepared with a parameter.
+sub prepared_or_not
+{
+	my ($sql) = @_;
+
+	return "$sql;\n" unless chance(0.3) && $sql =~ s/= \d+\b(?![.\d])/= \$1/;
+	return "SET plan_cache_mode = force_generic_plan;\nPREPARE q (int) AS $sql;\n"
+	  . join '', map { "EXECUTE q ($_);\n" } 8, 5, 'NULL';
+}
 
 # A whole statement: one SELECT, a set operation, or one over a CTE.
 sub statement
@@ -166,7 +176,7 @@ sub aggregate_of
 		? "$sets (" . join(', ', map { $list[ $_ - 1 ] } @groups) . ')'
 		: join ', ', @groups);
 	# A constant is no column to roll up.
-	$by = ' GROUP BY ' . join ', ', @groups if $sets && grep { !/\./ } map { $list[ $_ - 1 ] } @groups;
+	$by = ' GROUP BY ' . join ', ', @groups if $sets && grep { !/^[a-z]\w*\./ } map { $list[ $_ - 1 ] } @groups;
 	my $having = chance(0.3) ? ' HAVING count(*) > ' . int(rand(4)) : '';
 	return 'SELECT ' . join(', ', @list) . " FROM $from$where$by$having";
 }
