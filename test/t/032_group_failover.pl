@@ -50,5 +50,19 @@ like($s->wait, qr/ERROR:  40001:/, 'an open transaction is lost in a switchover 
 ok($c->poll(0, 'SELECT count(*) = 1000 FROM t'), 'the rows are there');
 is($s->run('UPDATE t SET v = 7; SELECT sum(v) FROM t'), 7000, 'a session goes on after a switchover');
 
+# A leader that is frozen neither answers nor refuses.
+$c->wait_ready(1);
+$old = $c->leader(1);
+$s->run('BEGIN; UPDATE t SET v = 8');
+my @frozen = PgCluster::process_tree($c->node($old)->{pid});
+kill 'STOP', @frozen;
+is($idle->run('SELECT count(*) FROM t'), 1000, 'a statement leaves a frozen leader for the next one');
+like($s->run('COMMIT'), qr/ERROR:  40001:/, 'an open transaction is lost with it');
+is($s->run('UPDATE t SET v = 9; SELECT sum(v) FROM t'), 9000, '... and works at the next try');
+kill 'CONT', @frozen;
+$c->wait_streaming($old);
+is($c->sql($old, q{SELECT count(*) FROM pg_prepared_xacts}), 0, 'nothing is left on it when it thaws');
+is($idle->run('SELECT sum(v) FROM t'), 9000, '... and nobody asks it any more');
+
 $_->close foreach $s, $idle;
 done_testing();
