@@ -11,6 +11,7 @@
 #include "pqexpbuffer.h"
 
 #include "clone.h"
+#include "conninfo.h"
 #include "datadir.h"
 #include "node.h"
 #include "store.h"
@@ -26,19 +27,6 @@ say_waiting(const char *why)
 	pg_log_info("%s", why);
 	pg_free(said);
 	said = pg_strdup(why);
-}
-
-static void
-append_parameter(PQExpBuffer conninfo, const char *keyword, const char *value)
-{
-	appendPQExpBuffer(conninfo, "%s%s='", conninfo->len > 0 ? " " : "", keyword);
-	for (const char *p = value; *p; p++)
-	{
-		if (*p == '\'' || *p == '\\')
-			appendPQExpBufferChar(conninfo, '\\');
-		appendPQExpBufferChar(conninfo, *p);
-	}
-	appendPQExpBufferChar(conninfo, '\'');
 }
 
 char *
@@ -63,16 +51,27 @@ clone_find_leader(void)
 		return NULL;
 	}
 	initPQExpBuffer(&conninfo);
-	append_parameter(&conninfo, "host", view.leader_host);
-	append_parameter(&conninfo, "port", view.leader_port ? view.leader_port : "5432");
-	append_parameter(&conninfo, "user", options.replication_user);
-	append_parameter(&conninfo, "dbname", "postgres");
-	append_parameter(&conninfo, "passfile", options.passfile);
-	append_parameter(&conninfo, "application_name", options.name ? options.name : "pgcluster_node");
-	append_parameter(&conninfo, "connect_timeout", "5");
-	if (options.node_conninfo)
-		appendPQExpBuffer(&conninfo, " %s", options.node_conninfo);
+	conninfo_append(&conninfo, "host", view.leader_host);
+	conninfo_append(&conninfo, "port", view.leader_port ? view.leader_port : "5432");
+	conninfo_append(&conninfo, "user", options.replication_user);
+	conninfo_append(&conninfo, "dbname", "postgres");
+	conninfo_append(&conninfo, "application_name", options.name ? options.name : "pgcluster_node");
+	conninfo_append(&conninfo, "connect_timeout", "5");
+	conninfo_append_common(&conninfo);
 	return conninfo.data;
+}
+
+/* Without it the leader refuses us, and the reason it gives helps nobody. */
+static void
+warn_if_no_passfile(void)
+{
+	static bool warned = false;
+
+	if (warned || access(options.passfile, F_OK) == 0)
+		return;
+	warned = true;
+	pg_log_warning("there is no password file \"%s\"", options.passfile);
+	pg_log_warning_hint("Copy the one of another member, and make it readable by its owner alone.");
 }
 
 static ProcessResult
@@ -104,6 +103,7 @@ clone_data_directory(const char *source, bool keep_config)
 	char *foreign_request = psprintf("%s/" REJOIN_FILE, stage);
 	ProcessResult result;
 
+	warn_if_no_passfile();
 	pg_log_info("cloning the leader into \"%s\"", options.data_dir);
 	result = run_pg_basebackup(source, stage);
 	if (result == PROCESS_OK)

@@ -23,6 +23,7 @@
 #include "common/logging.h"
 #include "pqexpbuffer.h"
 
+#include "conninfo.h"
 #include "datadir.h"
 #include "node.h"
 #include "process.h"
@@ -536,20 +537,6 @@ append_setting(PQExpBuffer text, const char *name, const char *value)
 	free(escaped);
 }
 
-/* A value of a libpq connection string. */
-static void
-append_conninfo(PQExpBuffer conninfo, const char *keyword, const char *value)
-{
-	appendPQExpBuffer(conninfo, "%s='", keyword);
-	for (const char *p = value; *p; p++)
-	{
-		if (*p == '\'' || *p == '\\')
-			appendPQExpBufferChar(conninfo, '\\');
-		appendPQExpBufferChar(conninfo, *p);
-	}
-	appendPQExpBufferChar(conninfo, '\'');
-}
-
 void
 datadir_write_node_settings(void)
 {
@@ -584,9 +571,7 @@ datadir_write_node_settings(void)
 	for (size_t i = 0; i < lengthof(settings); i++)
 		append_setting(text, settings[i].name, settings[i].value);
 
-	append_conninfo(conninfo, "passfile", options.passfile);
-	if (options.node_conninfo)
-		appendPQExpBuffer(conninfo, " %s", options.node_conninfo);
+	conninfo_append_common(conninfo);
 	append_setting(text, "pgcluster.node_conninfo", conninfo->data);
 
 	for (int i = 0; i < options.settings.n; i++)

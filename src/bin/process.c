@@ -160,11 +160,9 @@ make_input(const char *text)
 	return ends[0];
 }
 
-ProcessResult
-process_run(const char *const *argv, const char *input, bool quiet)
+static ProcessResult
+run(const char *const *argv, int in, int out)
 {
-	int in = input ? make_input(input) : -1;
-	int out = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	pid_t pid = start(argv, in, out, SIGTERM);
 	int status;
 
@@ -187,6 +185,38 @@ process_run(const char *const *argv, const char *input, bool quiet)
 		return PROCESS_FAILED;
 	}
 	return PROCESS_OK;
+}
+
+ProcessResult
+process_run(const char *const *argv, const char *input, bool quiet)
+{
+	int in = input ? make_input(input) : -1;
+	int out = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+
+	return run(argv, in, out);
+}
+
+/* What the program writes must fit into a pipe: it is read when all is there. */
+char *
+process_read_line(const char *const *argv)
+{
+	char line[1024] = "";
+	int ends[2];
+	ssize_t length;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		pg_fatal("could not create a pipe: %m");
+	if (run(argv, -1, ends[1]) != PROCESS_OK)
+	{
+		close(ends[0]);
+		return NULL;
+	}
+	length = read(ends[0], line, sizeof(line) - 1);
+	close(ends[0]);
+	if (length < 0)
+		pg_fatal("could not read from a pipe: %m");
+	line[strcspn(line, "\n")] = '\0';
+	return pg_strdup(line);
 }
 
 const char *

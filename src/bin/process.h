@@ -48,6 +48,12 @@ typedef enum ProcessResult
  */
 extern ProcessResult process_run(const char *const *argv, const char *input, bool quiet);
 
+/*
+ * Runs a program to its end and returns the first line of what it wrote,
+ * which the caller frees; NULL when it failed.
+ */
+extern char *process_read_line(const char *const *argv);
+
 /* Says in words how a process ended. */
 extern const char *process_describe(int status);
 

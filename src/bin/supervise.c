@@ -185,6 +185,38 @@ belongs_to_group(void)
 	return false;
 }
 
+/*
+ * Data that were not made by this program: its settings are in vain unless
+ * the server reads them.  Looked at once.
+ */
+static bool
+reads_our_settings(void)
+{
+	static bool looked = false;
+	char *postgres = psprintf("%s/postgres", options.bindir);
+	const char *argv[] = {postgres, "-D", options.data_dir, "-C", "pgcluster.scope", NULL};
+	char *scope;
+	bool ok;
+
+	if (looked)
+		return true;
+	looked = true;
+	/* A server that does not read the file does not even know the setting. */
+	scope = process_read_line(argv);
+	ok = scope != NULL && strcmp(scope, options.scope) == 0;
+	if (!ok)
+	{
+		pg_log_error("the server of \"%s\" does not read \"" NODE_SETTINGS_FILE "\"",
+					 options.data_dir);
+		pg_log_error_hint("Add the line \"include_if_exists '" NODE_SETTINGS_FILE
+						  "'\" at the end of its postgresql.conf, and pgcluster to "
+						  "shared_preload_libraries.");
+	}
+	pg_free(scope);
+	pg_free(postgres);
+	return ok;
+}
+
 static ProcessResult
 prepare(void)
 {
@@ -213,6 +245,8 @@ prepare(void)
 	{
 		datadir_write_node_settings();
 		datadir_make_standby();
+		if (!reads_our_settings())
+			result = PROCESS_FAILED;
 	}
 	return result;
 }

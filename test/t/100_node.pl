@@ -114,6 +114,13 @@ is(sprintf('%o', (stat $c->{passfile})[2] & 0777), '600', 'the password file is 
 	isnt($c->postmaster_pid($standby), $postmaster, 'and a new parent starts a new one');
 }
 
+# SIGHUP is for the server.
+{
+	$c->sql($standby, "ALTER SYSTEM SET work_mem = '5MB'");
+	kill 'HUP', $c->node($standby)->{pid};
+	ok($c->poll($standby, 'SHOW work_mem', '5MB'), 'SIGHUP makes the server read its configuration again');
+}
+
 # Stopped by a signal, stopped by pg_ctl.
 {
 	$c->stop_node($standby);
@@ -128,10 +135,23 @@ is(sprintf('%o', (stat $c->{passfile})[2] & 0777), '600', 'the password file is 
 
 # A server that cannot start is given up after a few attempts.
 {
-	PgCluster::append_file($c->node($standby)->{data} . '/postgresql.conf', "shared_buffers = nonsense\n");
+	chmod 0755, $c->node($standby)->{data};
 	$c->start_node($standby);
 	ok(PgCluster::wait_until(sub { defined $c->exit_status($standby) }), 'a server that cannot start is given up');
 	is($c->node($standby)->{status} >> 8, 1, 'with 1');
+	chmod 0700, $c->node($standby)->{data};
+}
+
+# One whose configuration does not come from here is not started at all.
+{
+	my $conf = $c->node($standby)->{data} . '/postgresql.conf';
+	my $text = PgCluster::read_file($conf);
+
+	PgCluster::write_file($conf, $text =~ s/^include_if_exists.*$//mr);
+	$c->start_node($standby);
+	ok(PgCluster::wait_until(sub { defined $c->exit_status($standby) }), 'a server with a foreign configuration is not started');
+	like(PgCluster::tail($c->node($standby)->{log}, 4), qr/does not read "pgcluster_node.conf"/, 'and the reason is told');
+	PgCluster::write_file($conf, $text);
 }
 
 # A stop in the middle of a clone leaves an empty directory.
@@ -152,4 +172,23 @@ is(sprintf('%o', (stat $c->{passfile})[2] & 0777), '600', 'the password file is 
 }
 
 $c->stop;
+
+# The initialiser dies in the middle of it: another member does it, and the
+# first one clones that when it is back.
+{
+	my $d = PgCluster->new(groups => { 0 => 2 });
+
+	$d->{passfile} = "$d->{dir}/passfile";
+	$d->{store}->start;
+	$d->start_node('c1');
+	PgCluster::wait_until(sub { -d $d->node('c1')->{data} . '/pgcluster.new/base' });
+	$d->kill_all('c1');
+	ok(!-e $d->node('c1')->{data} . '/PG_VERSION', 'a member that is killed while it initialises has no data');
+	$d->start_node('c2');
+	ok(PgCluster::wait_until(sub { $d->is_primary('c2') }), 'then another one initialises the group');
+	$d->start_node('c1');
+	$d->wait_streaming('c1');
+	pass('and the first one clones it');
+	$d->stop;
+}
 done_testing();
