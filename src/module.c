@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "base/shmem.h"
 #include "ha/ha.h"
+#include "http/http.h"
 #include "shard/shard.h"
 
 PG_MODULE_MAGIC;
@@ -27,6 +28,7 @@ _PG_init(void)
 
 	config_init();
 	ha_init();
+	http_init();
 	shard_init();
 	shmem_init();
 }

@@ -27,6 +27,8 @@ int config_etcd_protocol;
 char *config_etcd_username;
 int config_fence_wait;
 int config_group;
+char *config_http_listen;
+int config_http_port;
 char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
@@ -86,6 +88,8 @@ static const StringSetting string_settings[] = {
 	 "File whose first line is the password of etcd_username."},
 	{"pgcluster.etcd_username", &config_etcd_username, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 	 "User name for etcd; empty: no authentication."},
+	{"pgcluster.http_listen", &config_http_listen, "127.0.0.1", PGC_SIGHUP, GUC_LIST_INPUT,
+	 "Host names or addresses that the HTTP server listens on, separated by commas; * is all."},
 	{"pgcluster.namespace", &config_namespace, "/service/", PGC_POSTMASTER, 0,
 	 "Prefix of all keys in etcd."},
 	{"pgcluster.node_conninfo", &config_node_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
@@ -107,6 +111,8 @@ static const IntSetting int_settings[] = {
 	 "How long a commit waits behind the closed fence before it fails."},
 	{"pgcluster.group", &config_group, 0, -1, INT_MAX, PGC_POSTMASTER, 0,
 	 "Group of this server: 0 is the coordinator group, 1 and up are worker groups, -1 is a cluster without groups."},
+	{"pgcluster.http_port", &config_http_port, 8008, 0, 65535, PGC_SIGHUP, 0,
+	 "Port of the HTTP server; 0: there is none."},
 };
 
 static const EnumSetting enum_settings[] = {

@@ -20,6 +20,8 @@ extern int config_etcd_protocol; /* EtcdProtocol */
 extern char *config_etcd_username;
 extern int config_fence_wait; /* milliseconds */
 extern int config_group;
+extern char *config_http_listen;
+extern int config_http_port;
 extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;

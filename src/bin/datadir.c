@@ -553,6 +553,8 @@ datadir_write_node_settings(void)
 		{"pgcluster.group", options.group},
 		{"pgcluster.node_name", options.name},
 		{"pgcluster.advertise_host", options.advertise_host},
+		{"pgcluster.http_listen", options.http_listen},
+		{"pgcluster.http_port", options.http_port},
 		{"pgcluster.replication_user", options.replication_user},
 		{"pgcluster.etcd_endpoints", options.etcd},
 		{"pgcluster.etcd_protocol", options.etcd_protocol},

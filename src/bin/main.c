@@ -23,6 +23,9 @@
 #define FOR_REJOIN 4
 #define FOR_ALL (FOR_RUN | FOR_CLONE | FOR_REJOIN)
 
+#define DEFAULT_PORT "5432"
+#define DEFAULT_HTTP_PORT "8008"
+
 typedef struct Command
 {
 	const char *name;
@@ -58,7 +61,7 @@ NodeOptions options = {
 	.group = "0",
 	.etcd_protocol = "http",
 	.listen = "*",
-	.port = "5432",
+	.port = DEFAULT_PORT,
 	.replication_user = "replicator",
 };
 
@@ -153,6 +156,11 @@ static const Option option_rows[] = {
 	{"advertise-host", 'a', OPTION_STRING, FOR_RUN, 0, FIELD(advertise_host), "HOST",
 	 "name or address by which other members reach this one\n"
 	 "(default: the host's name)"},
+	{"http-port", 0, OPTION_STRING, FOR_RUN, 0, FIELD(http_port), "PORT",
+	 "port of the HTTP server (default 8008, or 0, none, when\n"
+	 "--port is not 5432)"},
+	{"http-listen", 0, OPTION_STRING, FOR_RUN, 0, FIELD(http_listen), "ADDRESS[,...]",
+	 "addresses the HTTP server listens on (default 127.0.0.1)"},
 	{"passfile", 0, OPTION_STRING, FOR_ALL, 0, FIELD(passfile), "FILE",
 	 "passwords of the roles of the cluster, as in .pgpass\n"
 	 "(default ~/.pgpass)"},
@@ -353,11 +361,21 @@ check_name(const char *what, const char *value)
 		pg_fatal("%s must not be empty or contain a slash: \"%s\"", what, value);
 }
 
+/* Members that share a host, and so have ports of their own, must not get in each other's way. */
+static const char *
+default_http_port(void)
+{
+	return strcmp(options.port, DEFAULT_PORT) == 0 ? DEFAULT_HTTP_PORT : "0";
+}
+
 static void
 check_values(void)
 {
+	if (options.http_port == NULL)
+		options.http_port = default_http_port();
 	check_number("group", options.group, -1, INT_MAX);
 	check_number("port", options.port, 1, 65535);
+	check_number("http-port", options.http_port, 0, 65535);
 	check_name("scope", options.scope);
 	check_name("name", options.name);
 	if (strcmp(options.etcd_protocol, "http") != 0 && strcmp(options.etcd_protocol, "https") != 0)

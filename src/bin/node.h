@@ -32,6 +32,8 @@ typedef struct NodeOptions
 	const char *listen;
 	const char *port;
 	const char *advertise_host;
+	const char *http_listen; /* NULL: not given */
+	const char *http_port;
 	const char *replication_user;
 	const char *passfile;
 	const char *node_conninfo; /* further libpq parameters, may be NULL */

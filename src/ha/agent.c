@@ -336,6 +336,7 @@ turn(void)
 
 	MemoryContextReset(agent.cycle);
 	MemoryContextSwitchTo(agent.cycle);
+	pg_atomic_write_u64(&ha_shared->turn_us, (uint64) clock_now_us());
 	attend_signals();
 	if (agent.dcs == NULL)
 		connect_store();

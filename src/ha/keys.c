@@ -28,8 +28,8 @@
 #define DEFAULT_MAXIMUM_LAG 1048576
 #define DEFAULT_PRIMARY_START_TIMEOUT 300
 
-static const char *const key_names[N_HA_KEYS] = {"leader",	"initialize", "config", "status",
-												 "history", "failover",	  "epoch",	"timeline"};
+static const char *const key_names[N_HA_KEYS] = {
+	"leader", "initialize", "config", "status", "history", "failover", "sync", "epoch", "timeline"};
 
 static const char member_folder[] = "members/";
 
@@ -273,6 +273,7 @@ key_read_member(const char *value, HaMember *member)
 		shown->host[0] = '\0';
 	copy_text(object, "role", shown->role, sizeof(shown->role));
 	copy_text(object, "state", shown->state, sizeof(shown->state));
+	copy_text(object, "api_url", shown->api_url, sizeof(shown->api_url));
 	copy_text(object, "instance", member->instance, sizeof(member->instance));
 	shown->timeline = (uint32) get_number(object, "timeline", 0, 0, PG_UINT32_MAX);
 	shown->lsn = (uint64) get_number(object, "xlog_location", -1, 0, PG_INT64_MAX);
@@ -301,6 +302,7 @@ void
 key_read_config(const char *value, HaConfig *config)
 {
 	json_object *object = parse_json(value, json_type_object);
+	const char *mode;
 
 	config->ttl = DEFAULT_TTL;
 	config->loop_wait = DEFAULT_LOOP_WAIT;
@@ -308,6 +310,7 @@ key_read_config(const char *value, HaConfig *config)
 	config->maximum_lag = DEFAULT_MAXIMUM_LAG;
 	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
 	config->paused = false;
+	config->quorum = false;
 	if (object == NULL)
 		return;
 	config->ttl = (int) get_number(object, "ttl", config->ttl, 2, 86400);
@@ -319,6 +322,8 @@ key_read_config(const char *value, HaConfig *config)
 	config->primary_start_timeout =
 		(int) get_number(object, "primary_start_timeout", config->primary_start_timeout, 0, 86400);
 	config->paused = get_flag(object, "pause");
+	mode = get_text(object, "synchronous_mode");
+	config->quorum = mode != NULL && strcmp(mode, "quorum") == 0;
 }
 
 void
@@ -387,6 +392,28 @@ key_read_failover(const char *value, HaFailover *failover)
 	if (at != NULL && !parse_moment(at, &failover->at))
 		return false;
 	return failover->leader[0] != '\0' || failover->member[0] != '\0';
+}
+
+HaSync
+key_read_sync(const char *value, const char *leader, const char *member, bool quorum)
+{
+	json_object *object = parse_json(value, json_type_object);
+	const char *said_by = object == NULL ? NULL : get_text(object, "leader");
+	const char *names = object == NULL ? NULL : get_text(object, "sync_standby");
+	size_t length = strlen(member);
+
+	/* What an earlier leader wrote tells nothing of this one's standbys. */
+	if (said_by == NULL || names == NULL || strcmp(said_by, leader) != 0)
+		return HA_SYNC_NONE;
+	for (;; names++)
+	{
+		names += strspn(names, " ");
+		if (strncmp(names, member, length) == 0 && strchr(" ,", names[length]) != NULL)
+			return quorum ? HA_SYNC_QUORUM : HA_SYNC_STANDBY;
+		names += strcspn(names, ",");
+		if (*names == '\0')
+			return HA_SYNC_NONE;
+	}
 }
 
 int
@@ -460,6 +487,8 @@ key_write_member(const HaMember *member, bool with_lsn)
 	add_text(object, "conn_url",
 			 psprintf("postgres://%s%s%s:%d/postgres", bracket ? "[" : "", shown->host,
 					  bracket ? "]" : "", shown->port));
+	if (shown->api_url[0] != '\0')
+		add_text(object, "api_url", shown->api_url);
 	add_text(object, "state", shown->state);
 	add_text(object, "role", shown->role);
 	add_text(object, "version", PGCLUSTER_VERSION);

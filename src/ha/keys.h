@@ -20,6 +20,7 @@ typedef enum HaKey
 	KEY_STATUS,		/* where the leader's WAL ends */
 	KEY_HISTORY,	/* the timelines before the present one */
 	KEY_FAILOVER,	/* a switchover that is asked for */
+	KEY_SYNC,		/* the standbys that have every acknowledged commit */
 	KEY_EPOCH,		/* written with each acquisition of the leader key, outlives it */
 	KEY_TIMELINE,	/* the highest timeline that a leader may have used */
 	N_HA_KEYS
@@ -34,6 +35,7 @@ typedef struct HaConfig
 	int64 maximum_lag;		   /* bytes */
 	int primary_start_timeout; /* seconds */
 	bool paused;
+	bool quorum; /* synchronous_mode is "quorum" */
 } HaConfig;
 
 typedef struct HaStatus
@@ -41,13 +43,6 @@ typedef struct HaStatus
 	uint64 optime;
 	uint32 timeline;
 } HaStatus;
-
-typedef struct HaFailover
-{
-	char leader[HA_NAME_SIZE];
-	char member[HA_NAME_SIZE];
-	TimestampTz at; /* 0: at once */
-} HaFailover;
 
 /* What a member's key says. */
 typedef struct HaMember
@@ -83,6 +78,8 @@ extern bool key_read_member(const char *value, HaMember *member);
 extern void key_read_config(const char *value, HaConfig *config);
 extern void key_read_status(const char *value, HaStatus *status);
 extern bool key_read_failover(const char *value, HaFailover *failover);
+/* Is that member synchronous, when "leader" leads? */
+extern HaSync key_read_sync(const char *value, const char *leader, const char *member, bool quorum);
 extern int key_read_history(const char *value, HaFork *forks, int max);
 
 /* True when "value" is a JSON object; sets what it says of failover. */

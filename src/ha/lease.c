@@ -221,6 +221,7 @@ describe_self(HaMember *member)
 	memset(member, 0, sizeof(*member));
 	strlcpy(shown->host, ha_own_host(), sizeof(shown->host));
 	shown->port = ha_own_port();
+	ha_own_api_url(shown->api_url, sizeof(shown->api_url));
 	strlcpy(shown->role, agent.self.role == HA_PRIMARY ? "primary" : "replica", HA_STATE_SIZE);
 	strlcpy(shown->state, present_state(), HA_STATE_SIZE);
 	shown->timeline = agent.self.position.timeline;

@@ -630,6 +630,26 @@ publish_leader(SharedGroup *shared, AgentGroup *group)
 	return differs;
 }
 
+/* In the own group; of the others nobody asks. */
+static HaSync
+sync_state(const SharedMember *m)
+{
+	const char *leader = observe_key(KEY_LEADER)->value;
+	const char *sync = observe_key(KEY_SYNC)->value;
+
+	if (leader == NULL || sync == NULL || m->group_id != ha_own_group())
+		return HA_SYNC_NONE;
+	return key_read_sync(sync, leader, m->name, agent.config.quorum);
+}
+
+static void
+publish_document(HaDocument which, HaKey key)
+{
+	const AgentKey *stored = observe_key(key);
+
+	ha_document_publish(which, stored->value, stored->mod_revision);
+}
+
 static int
 compare_groups(const void *a, const void *b)
 {
@@ -644,14 +664,24 @@ observe_publish(void)
 {
 	AgentGroup *sorted[HA_MAX_GROUPS];
 	AgentKey *leader = observe_key(KEY_LEADER);
+	HaFailover failover;
 	bool grew;
 
 	for (int i = 0; i < agent.ngroups; i++)
 		sorted[i] = &agent.groups[i];
 	qsort(sorted, agent.ngroups, sizeof(sorted[0]), compare_groups);
 
+	if (!key_read_failover(observe_key(KEY_FAILOVER)->value, &failover))
+		memset(&failover, 0, sizeof(failover));
+	for (int i = 0; i < agent.nmembers; i++)
+		agent.members[i].said.shown.sync = sync_state(&agent.members[i].said.shown);
+	publish_document(HA_DOCUMENT_CONFIG, KEY_CONFIG);
+	publish_document(HA_DOCUMENT_HISTORY, KEY_HISTORY);
+
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
 	ha_shared->connected = agent.connected;
+	ha_shared->answered_us = agent.lease_sent_us;
+	ha_shared->failover = failover;
 	ha_shared->role = agent.self.role;
 	ha_shared->lease_holder = observe_lease();
 	strlcpy(ha_shared->holder, leader->value ? leader->value : "", HA_NAME_SIZE);

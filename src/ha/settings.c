@@ -98,6 +98,18 @@ ha_own_port(void)
 	return config_advertise_port > 0 ? config_advertise_port : PostPortNumber;
 }
 
+void
+ha_own_api_url(char *url, size_t size)
+{
+	const char *host = ha_own_host();
+	bool bracket = strchr(host, ':') != NULL;
+
+	url[0] = '\0';
+	if (config_http_port > 0)
+		snprintf(url, size, "http://%s%s%s:%d/patroni", bracket ? "[" : "", host,
+				 bracket ? "]" : "", config_http_port);
+}
+
 const char *
 ha_instance(void)
 {

@@ -24,6 +24,9 @@ extern bool ha_restart_is_pending(void);
 extern const char *ha_own_host(void);
 extern int ha_own_port(void);
 
+/* Where others reach the HTTP server of this one; empty when it is off. */
+extern void ha_own_api_url(char *url, size_t size);
+
 /*
  * Identifies this data directory on this boot of this machine, so that a
  * restarted agent knows its own keys from those of another server that goes

@@ -18,27 +18,9 @@
 #include "ha/decide.h"
 #include "ha/state.h"
 
-#define HA_MAX_MEMBERS 256
 #define HA_MAX_GROUPS 64
 #define HA_MAX_EVENTS 200
-#define HA_TAGS_SIZE 1024
-#define HA_STATE_SIZE 32
 #define HA_REASON_SIZE 256
-
-typedef struct SharedMember
-{
-	int group_id;
-	char name[HA_NAME_SIZE];
-	char host[256];
-	int port;
-	char role[HA_STATE_SIZE];
-	char state[HA_STATE_SIZE];
-	uint32 timeline;
-	uint64 lsn;
-	bool lsn_known;
-	bool pending_restart;
-	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
-} SharedMember;
 
 typedef struct SharedGroup
 {
@@ -53,6 +35,13 @@ typedef struct SharedEvent
 	char decision[HA_STATE_SIZE];
 	char reason[HA_REASON_SIZE];
 } SharedEvent;
+
+typedef struct HaFailover
+{
+	char leader[HA_NAME_SIZE];
+	char member[HA_NAME_SIZE];
+	TimestampTz at; /* 0: at once */
+} HaFailover;
 
 /* A wish of a session, which the agent carries out; one at a time. */
 typedef enum HaRequestState
@@ -85,6 +74,9 @@ typedef struct HaShared
 	/* For the postmaster at its exit, which takes no lock. */
 	pg_atomic_uint64 lease;
 
+	/* For who must not wait for a lock that a stopped agent may hold. */
+	pg_atomic_uint64 turn_us; /* when the agent began its last turn */
+
 	ConditionVariable fence_cv;	  /* the fence was opened */
 	ConditionVariable leaders_cv; /* the generation grew */
 	ConditionVariable request_cv; /* the request moved on */
@@ -92,7 +84,8 @@ typedef struct HaShared
 	LWLock *lock; /* guards all below */
 	Latch *agent_latch;
 	pid_t agent_pid;
-	bool connected; /* the store is being watched */
+	bool connected;	   /* the store is being watched */
+	int64 answered_us; /* when the store last confirmed the lease; 0: never */
 	HaRole role;
 	HaLease lease_holder;
 	char holder[HA_NAME_SIZE];
@@ -100,6 +93,7 @@ typedef struct HaShared
 	int ttl;
 	int loop_wait;
 	bool paused;
+	HaFailover failover;		  /* what the failover key of the own group asks for */
 	char refusal[HA_REASON_SIZE]; /* why this server takes no part; empty: it does */
 	int nmembers;
 	SharedMember members[HA_MAX_MEMBERS];
@@ -112,6 +106,24 @@ typedef struct HaShared
 } HaShared;
 
 extern HaShared *ha_shared;
+
+/* The value of a key, for others to read as it is. */
+typedef struct SharedDocument
+{
+	int64 revision;
+	int length; /* -1: there is none; HA_DOCUMENT_SIZE: too long to keep */
+	char text[HA_DOCUMENT_SIZE];
+} SharedDocument;
+
+/* Apart from HaShared, which is copied as a whole. */
+typedef struct HaDocuments
+{
+	LWLock *lock;
+	SharedDocument documents[N_HA_DOCUMENTS];
+} HaDocuments;
+
+/* To be called by the agent; "value" is NULL when there is none. */
+extern void ha_document_publish(HaDocument which, const char *value, int64 revision);
 
 /* The group this server belongs to (0 when there are no groups). */
 extern int ha_own_group(void);

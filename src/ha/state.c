@@ -28,7 +28,14 @@
 /* How long the exit of the postmaster may wait for the store. */
 #define REVOKE_TIMEOUT_MS 1000
 
+/* How long a reader waits for an agent that holds the lock. */
+#define LOCK_TRIES 50
+#define LOCK_NAP_US 2000
+
+StaticAssertDecl(sizeof(((SharedMember *) NULL)->name) == HA_NAME_SIZE, "names differ in size");
+
 HaShared *ha_shared = NULL;
+static HaDocuments *ha_documents = NULL;
 
 static bool enabled = false;		/* decided once, when the server starts */
 static bool started_before = false; /* by this postmaster */
@@ -72,6 +79,7 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 	pg_atomic_init_u64(&ha_shared->deadline_us, 0);
 	pg_atomic_init_u64(&ha_shared->generation, 1);
 	pg_atomic_init_u64(&ha_shared->lease, 0);
+	pg_atomic_init_u64(&ha_shared->turn_us, (uint64) clock_now_us());
 	ConditionVariableInit(&ha_shared->fence_cv);
 	ConditionVariableInit(&ha_shared->leaders_cv);
 	ConditionVariableInit(&ha_shared->request_cv);
@@ -91,12 +99,38 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 
 static const ShmemArea state_area = {"pgcluster ha", state_size, 1, state_attach};
 
+static Size
+documents_size(void)
+{
+	return enabled ? sizeof(HaDocuments) : offsetof(HaDocuments, documents);
+}
+
+static void
+documents_attach(void *area, LWLockPadded *locks, bool found)
+{
+	ha_documents = area;
+	if (found)
+		return;
+	ha_documents->lock = &locks[0].lock;
+	if (!enabled)
+		return;
+	for (int i = 0; i < N_HA_DOCUMENTS; i++)
+	{
+		ha_documents->documents[i].revision = 0;
+		ha_documents->documents[i].length = -1;
+	}
+}
+
+static const ShmemArea documents_area = {"pgcluster documents", documents_size, 1,
+										 documents_attach};
+
 void
 ha_state_init(void)
 {
 	enabled = config_etcd_endpoints != NULL && config_etcd_endpoints[0] != '\0' &&
 			  IsPostmasterEnvironment && !IsBinaryUpgrade;
 	shmem_register(&state_area);
+	shmem_register(&documents_area);
 }
 
 bool
@@ -205,4 +239,105 @@ ha_wait_leaders_change(uint64 generation, int timeout_ms)
 	}
 	ConditionVariableCancelSleep();
 	return changed;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(((const SharedMember *) a)->name, ((const SharedMember *) b)->name);
+}
+
+static void
+copy_picture(HaPicture *picture)
+{
+	int n = 0;
+
+	picture->connected = ha_shared->connected;
+	picture->answered_us = ha_shared->answered_us;
+	strlcpy(picture->holder, ha_shared->holder, sizeof(picture->holder));
+	picture->epoch = ha_shared->epoch;
+	picture->ttl = ha_shared->ttl;
+	picture->paused = ha_shared->paused;
+	strlcpy(picture->switchover_from, ha_shared->failover.leader, sizeof(picture->switchover_from));
+	strlcpy(picture->switchover_to, ha_shared->failover.member, sizeof(picture->switchover_to));
+	picture->switchover_at = ha_shared->failover.at;
+	picture->optime = 0;
+	for (int i = 0; i < ha_shared->ngroups; i++)
+		if (ha_shared->groups[i].leader.group_id == ha_own_group())
+			picture->optime = ha_shared->groups[i].optime;
+	for (int i = 0; i < ha_shared->nmembers; i++)
+		if (ha_shared->members[i].group_id == ha_own_group())
+			picture->members[n++] = ha_shared->members[i];
+	picture->nmembers = n;
+}
+
+static bool
+lock_soon(LWLock *lock)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+	{
+		if (LWLockConditionalAcquire(lock, LW_SHARED))
+			return true;
+		pg_usleep(LOCK_NAP_US);
+	}
+	return false;
+}
+
+bool
+ha_read_picture(HaPicture *picture)
+{
+	bool locked = lock_soon(ha_shared->lock);
+
+	if (locked)
+	{
+		copy_picture(picture);
+		LWLockRelease(ha_shared->lock);
+		qsort(picture->members, picture->nmembers, sizeof(SharedMember), compare_names);
+	}
+	picture->deadline_us = (int64) pg_atomic_read_u64(&ha_shared->deadline_us);
+	picture->turn_us = (int64) pg_atomic_read_u64(&ha_shared->turn_us);
+	return locked;
+}
+
+void
+ha_document_publish(HaDocument which, const char *value, int64 revision)
+{
+	SharedDocument *document = &ha_documents->documents[which];
+	size_t length = value == NULL ? 0 : strlen(value);
+
+	/* The agent alone writes, so it may look without the lock. */
+	if (document->revision == revision && (document->length >= 0) == (value != NULL))
+		return;
+	LWLockAcquire(ha_documents->lock, LW_EXCLUSIVE);
+	document->revision = revision;
+	document->length = value == NULL ? -1 : (int) Min(length, HA_DOCUMENT_SIZE);
+	if (value != NULL && length < HA_DOCUMENT_SIZE)
+		memcpy(document->text, value, length);
+	LWLockRelease(ha_documents->lock);
+}
+
+char *
+ha_read_document(HaDocument which)
+{
+	SharedDocument *document = &ha_documents->documents[which];
+	char *text = palloc(HA_DOCUMENT_SIZE + 1);
+	int length;
+
+	if (!ha_enabled())
+		return NULL;
+	if (!lock_soon(ha_documents->lock))
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("the agent of this server does not answer")));
+	length = document->length;
+	if (length >= 0 && length < HA_DOCUMENT_SIZE)
+		memcpy(text, document->text, length);
+	LWLockRelease(ha_documents->lock);
+
+	if (length >= HA_DOCUMENT_SIZE)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a key of the store is longer than %d bytes", HA_DOCUMENT_SIZE)));
+	if (length < 0)
+		return NULL;
+	text[length] = '\0';
+	return text;
 }

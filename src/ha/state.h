@@ -12,6 +12,12 @@
 
 #include "datatype/timestamp.h"
 
+#define HA_MAX_MEMBERS 256
+#define HA_TAGS_SIZE 1024
+#define HA_STATE_SIZE 32
+#define HA_URL_SIZE 320
+#define HA_DOCUMENT_SIZE (128 * 1024)
+
 /* Where the leader of a group is reached. */
 typedef struct GroupLeader
 {
@@ -49,5 +55,79 @@ extern int ha_groups(int *group_ids, int max);
  * "generation" or timeout_ms passed; false on time-out.
  */
 extern bool ha_wait_leaders_change(uint64 generation, int timeout_ms);
+
+/*
+ * What the key "sync" of the group says of a member: every acknowledged
+ * commit is on it, or on enough of those that are listed.
+ */
+typedef enum HaSync
+{
+	HA_SYNC_NONE,
+	HA_SYNC_STANDBY,
+	HA_SYNC_QUORUM
+} HaSync;
+
+/* A member as its key in the store describes it. */
+typedef struct SharedMember
+{
+	int group_id;
+	char name[64];
+	char host[256];
+	int port;
+	char api_url[HA_URL_SIZE]; /* empty: it has no HTTP server */
+	char role[HA_STATE_SIZE];
+	char state[HA_STATE_SIZE];
+	HaSync sync;
+	uint32 timeline;
+	uint64 lsn;
+	bool lsn_known;
+	bool pending_restart;
+	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
+} SharedMember;
+
+/*
+ * The own group.  The clock is that of base/clock.h.  Of the two moments
+ * that come first, no view of the store is older news.
+ */
+typedef struct HaPicture
+{
+	int64 deadline_us; /* until when this server may commit; 0: it may not */
+	int64 turn_us;	   /* when the agent began its last turn */
+
+	/* as the agent last saw it */
+	bool connected;	   /* the store is being watched */
+	int64 answered_us; /* when the store last confirmed the lease; 0: never */
+	char holder[64];   /* of the leader key; empty: nobody */
+	uint64 epoch;
+	uint64 optime; /* how far the leader said to have come */
+	int ttl;	   /* seconds; 0: nothing was seen yet */
+	bool paused;
+	char switchover_from[64];  /* empty: whoever leads */
+	char switchover_to[64];	   /* empty: anybody */
+	TimestampTz switchover_at; /* 0: none is planned */
+	int nmembers;
+	SharedMember members[HA_MAX_MEMBERS]; /* by name */
+} HaPicture;
+
+/*
+ * Brings the picture up to date.  An agent that was stopped in the wrong
+ * moment can delay it for a tenth of a second, but no longer: then only the
+ * moments of the agent are new and the result is false.
+ */
+extern bool ha_read_picture(HaPicture *picture);
+
+/* Keys of the own group that are passed on as they are: JSON, or so it should be. */
+typedef enum HaDocument
+{
+	HA_DOCUMENT_CONFIG,
+	HA_DOCUMENT_HISTORY,
+	N_HA_DOCUMENTS
+} HaDocument;
+
+/*
+ * The value, palloc'd; NULL when there is none.  Raises an error when it is
+ * longer than HA_DOCUMENT_SIZE.
+ */
+extern char *ha_read_document(HaDocument which);
 
 #endif

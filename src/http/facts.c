@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ * facts.c
+ *	  What the HTTP server tells, looked up for one request.
+ *
+ * All of it is in memory: the server's own state is looked at directly, the
+ * group's through the picture that the agent leaves.  Nothing here waits for
+ * the store, and an agent that stands still cannot make this wait, or make a
+ * server look like a leader: that goes by the deadline that commits go by.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "replication/walreceiver.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/owner.h"
+#include "http/facts.h"
+
+static void
+free_json(void *object)
+{
+	json_object_put(object);
+}
+
+static json_object *
+own_tags(void)
+{
+	json_object *tags = json_tokener_parse(config_tags);
+
+	if (!json_object_is_type(tags, json_type_object))
+	{
+		json_object_put(tags);
+		tags = json_object_new_object();
+		if (tags == NULL)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	owner_tie(CurrentMemoryContext, tags, free_json);
+	return tags;
+}
+
+static bool
+is_streaming(void)
+{
+	bool streaming;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	streaming = WalRcv->walRcvState == WALRCV_STREAMING;
+	SpinLockRelease(&WalRcv->mutex);
+	return streaming;
+}
+
+static void
+look_at_primary(HttpFacts *facts)
+{
+	facts->written = GetFlushRecPtr(&facts->timeline);
+	facts->running = true;
+}
+
+static void
+look_at_standby(HttpFacts *facts)
+{
+	TimeLineID received_timeline = 0;
+
+	facts->running = HotStandbyActive();
+	facts->received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
+	facts->replayed = GetXLogReplayRecPtr(&facts->timeline);
+	/* What the walreceiver knows may be of before a restart. */
+	if (facts->received > facts->replayed)
+		facts->timeline = received_timeline;
+	else
+		facts->received = facts->replayed;
+	facts->replayed_at = GetLatestXTime();
+	facts->replay_paused = GetRecoveryPauseState() != RECOVERY_NOT_PAUSED;
+	facts->streaming = is_streaming();
+}
+
+/* One for the process: it is large, and the last is good when none can be had. */
+static HaPicture *
+present_picture(void)
+{
+	static HaPicture *picture = NULL;
+
+	if (picture == NULL)
+		picture = MemoryContextAllocZero(TopMemoryContext, sizeof(HaPicture));
+	if (!ha_read_picture(picture))
+		ereport(DEBUG1, (errmsg("the agent does not answer, an earlier view is shown")));
+	return picture;
+}
+
+static void
+look_at_group(HttpFacts *facts)
+{
+	const HaPicture *picture = facts->picture = present_picture();
+
+	facts->now_us = clock_now_us();
+	facts->lease_left_us = Max(picture->deadline_us - facts->now_us, 0);
+	facts->turn_age_us = Max(facts->now_us - picture->turn_us, 0);
+	for (int i = 0; i < picture->nmembers; i++)
+		if (strcmp(picture->members[i].name, config_node_name) == 0)
+			facts->self = &picture->members[i];
+	if (facts->self != NULL && !facts->primary)
+		facts->sync = facts->self->sync;
+	if (!facts->primary && picture->optime > facts->received)
+		facts->lag = (int64) (picture->optime - facts->received);
+}
+
+void
+http_facts_look(HttpFacts *facts)
+{
+	RecoveryState state = GetRecoveryState();
+
+	memset(facts, 0, sizeof(*facts));
+	facts->primary = state == RECOVERY_STATE_DONE;
+	facts->tags = own_tags();
+	if (facts->primary)
+		look_at_primary(facts);
+	else
+		look_at_standby(facts);
+	look_at_group(facts);
+	facts->leads = facts->primary && facts->lease_left_us > 0;
+}
+
+int64
+http_facts_store_seen(const HttpFacts *facts)
+{
+	int64 age_us = facts->now_us - facts->picture->answered_us;
+
+	if (facts->picture->answered_us == 0)
+		return 0;
+	return (int64) timestamptz_to_time_t(GetCurrentTimestamp()) - age_us / 1000000;
+}
+
+const char *
+http_facts_role(const HttpFacts *facts, const SharedMember *member)
+{
+	if (strcmp(member->name, facts->picture->holder) == 0)
+		return "leader";
+	switch (member->sync)
+	{
+		case HA_SYNC_STANDBY:
+			return "sync_standby";
+		case HA_SYNC_QUORUM:
+			return "quorum_standby";
+		case HA_SYNC_NONE:
+			break;
+	}
+	return "replica";
+}
+
+bool
+http_facts_lag(const HttpFacts *facts, const SharedMember *member, int64 *lag)
+{
+	uint64 optime = facts->picture->optime;
+
+	if (!member->lsn_known || optime == 0)
+		return false;
+	*lag = optime > member->lsn ? (int64) (optime - member->lsn) : 0;
+	return true;
+}
