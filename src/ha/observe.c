@@ -288,8 +288,9 @@ present_role(void)
 }
 
 /*
- * Has recovery read all WAL that is here?  Consistency alone does not tell:
- * after a clean stop it comes first.  Recovery turns to streaming when there
+ * Has recovery read all WAL that is here?  A primary that crashed, or was
+ * demoted, is consistent only then.  With others consistency comes first;
+ * recovery turns to streaming when there
  * is nothing left; without anybody to stream from it just stands still.
  */
 static bool
@@ -304,7 +305,7 @@ is_local_wal_read(AgentSelf *self, XLogRecPtr replayed)
 	}
 	if (!HotStandbyActive() && EnableHotStandby)
 		return false;
-	return self->position_known || server_asked_for_wal() ||
+	return self->position_known || server_was_primary() || server_asked_for_wal() ||
 		   now - self->replayed_us >= STANDSTILL_US;
 }
 

@@ -338,16 +338,29 @@ server_promote(uint32 timeline)
  * Starting
  */
 
-static bool
-was_standby(void)
+/* How the server's data was left, as of the last start; set in the postmaster. */
+static DBState former_state = DB_STARTUP;
+
+static void
+read_former_state(void)
 {
 	bool crc_ok;
 	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
-	bool was = crc_ok && (control->state == DB_IN_ARCHIVE_RECOVERY ||
-						  control->state == DB_SHUTDOWNED_IN_RECOVERY);
 
+	former_state = crc_ok ? control->state : DB_STARTUP;
 	pfree(control);
-	return was;
+}
+
+static bool
+was_standby(void)
+{
+	return former_state == DB_IN_ARCHIVE_RECOVERY || former_state == DB_SHUTDOWNED_IN_RECOVERY;
+}
+
+bool
+server_was_primary(void)
+{
+	return former_state == DB_IN_PRODUCTION;
 }
 
 /*
@@ -361,6 +374,7 @@ server_start_as_standby(bool first)
 {
 	int fd;
 
+	read_former_state();
 	if (access(STANDBY_SIGNAL_FILE, F_OK) == 0 || access(RECOVERY_SIGNAL_FILE, F_OK) == 0)
 		return;
 	if (!first && !was_standby())

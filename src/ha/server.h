@@ -10,6 +10,9 @@
 
 #include "access/xlogdefs.h"
 
+/* True when this start found the data as a primary's that did not stop in order. */
+extern bool server_was_primary(void);
+
 /* True when WAL arrives from another server. */
 extern bool server_is_streaming(void);
 
