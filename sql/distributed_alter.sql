@@ -91,6 +91,13 @@ REINDEX TABLE child;
 CREATE PUBLICATION pub FOR TABLE child;
 DROP TABLE local;
 
+-- Shards are vacuumed and analyzed with their table.
+VACUUM (ANALYZE, PARALLEL 0, INDEX_CLEANUP auto) child (k);
+BEGIN;
+ANALYZE child;
+COMMIT;
+SELECT min(reltuples) >= 0 AS analyzed FROM pg_class WHERE relname = 'child' AND relnamespace <> 'public'::regnamespace;
+
 -- These only concern the shell.
 COMMENT ON TABLE child IS 'a comment';
 CREATE TABLE copy_of (LIKE child INCLUDING ALL);

@@ -33,17 +33,29 @@ spool(void *arg)
 		PQclear(row);
 }
 
-void
-shard_run_add(ShardRun *run, int group_id, const char *sql)
+static void
+start(ShardRun *run, int group_id, const char *sql, bool in_transaction)
 {
 	RemoteQuery query = {0};
 	RemoteTask **task = palloc0(sizeof(*task));
 
 	query.group_id = group_id;
 	query.sql = sql;
-	query.writes = true;
+	query.writes = in_transaction;
 	*task = remote_task_start(&query, CurrentMemoryContext, spool, task);
 	run->tasks = lappend(run->tasks, task);
+}
+
+void
+shard_run_add(ShardRun *run, int group_id, const char *sql)
+{
+	start(run, group_id, sql, true);
+}
+
+void
+shard_run_add_alone(ShardRun *run, int group_id, const char *sql)
+{
+	start(run, group_id, sql, false);
 }
 
 void

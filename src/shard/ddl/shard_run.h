@@ -17,8 +17,11 @@ extern ShardRun *shard_run_create(void);
 extern void shard_run_add(ShardRun *run, int group_id, const char *sql);
 extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);
 
+/* Adds one that cannot run in a transaction; the local session must not be in a block. */
+extern void shard_run_add_alone(ShardRun *run, int group_id, const char *sql);
+
 /*
- * Runs them in the remote transactions, those of one group in the order
+ * Runs the others in the remote transactions, those of one group in the order
  * added, and waits for all.
  */
 extern void shard_run_finish(ShardRun *run);

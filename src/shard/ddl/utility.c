@@ -38,6 +38,7 @@ static const struct
 	{T_DropStmt, alter_handle_drop},
 	{T_RenameStmt, alter_handle_rename},
 	{T_GrantStmt, grant_handle},
+	{T_VacuumStmt, vacuum_handle},
 	{T_CreateStmt, refuse_create_table},
 	{T_CreateForeignTableStmt, refuse_create_table},
 	{T_AlterObjectSchemaStmt, refuse_named},
@@ -103,7 +104,7 @@ pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read
 						params, environment,  dest,			  completion};
 	UtilityHandler handle = find_handler(nodeTag(pstmt->utilityStmt));
 
-	if (handle == NULL || !metadata_any_table() || !handle(&call))
+	if (handle == NULL || !metadata_present() || !handle(&call))
 		utility_run(&call);
 }
 

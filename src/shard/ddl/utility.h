@@ -24,8 +24,7 @@ typedef struct UtilityCall
 
 /*
  * What to do about a kind of statement.  True: all is done; false: the
- * server shall carry it out.  Called only in a database with distributed
- * tables.
+ * server shall carry it out.  Called only in a database with the extension.
  */
 typedef bool (*UtilityHandler)(UtilityCall *call);
 
@@ -33,6 +32,7 @@ extern bool copy_handle(UtilityCall *call);
 extern bool truncate_handle(UtilityCall *call);
 
 extern bool grant_handle(UtilityCall *call);
+extern bool vacuum_handle(UtilityCall *call);
 
 /* Changes of a table that the shards follow (alter.c). */
 extern bool alter_handle_table(UtilityCall *call);

@@ -44,7 +44,8 @@ PGCLUSTER_FUNCTION(pgcluster_catalog_changed);
 typedef enum DatabaseState
 {
 	DATABASE_UNKNOWN, /* not looked at since something changed */
-	DATABASE_PLAIN,	  /* no extension or no distributed table */
+	DATABASE_PLAIN,	  /* no extension */
+	DATABASE_EMPTY,	  /* no distributed table */
 	DATABASE_DISTRIBUTED
 } DatabaseState;
 
@@ -241,22 +242,22 @@ current_cache(void)
  * is being created its schema is there before its tables: no answer is kept
  * then, since their creation does not call on_schema_invalidation.
  */
-static bool
+static void
 look_at_database(void)
 {
 	uint64 before;
-	bool found;
+	DatabaseState found;
 
 	/* Our own script: the catalogs come into being one by one. */
 	if (creating_extension && CurrentExtensionObject == get_extension_oid("pgcluster", true))
-		return false;
+		return;
 	register_callbacks();
 	do
 	{
 		Oid schema;
 
 		before = generation;
-		found = false;
+		found = DATABASE_PLAIN;
 		schema = catalog_schema();
 		if (OidIsValid(schema))
 		{
@@ -264,36 +265,48 @@ look_at_database(void)
 			{
 				catalog_oids[i] = catalog_relation(schema, (Catalog) i);
 				if (!OidIsValid(catalog_oids[i]))
-					return false;
+					return;
 			}
-			found = catalog_has_tables();
+			found = catalog_has_tables() ? DATABASE_DISTRIBUTED : DATABASE_EMPTY;
 		}
 	} while (generation != before);
 
-	database_state = found ? DATABASE_DISTRIBUTED : DATABASE_PLAIN;
-	return found;
+	database_state = found;
 }
 
 /*
- * Nothing is distributed in a process without a database, outside of a
- * transaction, and while pg_upgrade rebuilds the schema.  An extension's
- * script is not looked at either: it may be ours, with its catalogs half made.
+ * What the database holds; DATABASE_UNKNOWN in the middle of CREATE
+ * EXTENSION, and where no catalog can be read: in a process without a
+ * database and outside of a transaction.  While pg_upgrade rebuilds the
+ * schema nothing is distributed.
  */
+static DatabaseState
+current_state(void)
+{
+	if (!OidIsValid(MyDatabaseId) || IsBinaryUpgrade || !IsTransactionState())
+		return DATABASE_UNKNOWN;
+	if (database_state == DATABASE_UNKNOWN)
+		look_at_database();
+	return database_state;
+}
+
 bool
 metadata_any_table(void)
 {
 	if (likely(database_state == DATABASE_PLAIN))
 		return false;
-	if (!OidIsValid(MyDatabaseId) || IsBinaryUpgrade || !IsTransactionState())
+	return current_state() == DATABASE_DISTRIBUTED;
+}
+
+bool
+metadata_present(void)
+{
+	DatabaseState state;
+
+	if (likely(database_state == DATABASE_PLAIN))
 		return false;
-	if (creating_extension)
-		return false;
-	if (database_state == DATABASE_DISTRIBUTED)
-		return true;
-	/* Our own script is running: tables may be there without their indexes. */
-	if (creating_extension && CurrentExtensionObject == get_extension_oid("pgcluster", true))
-		return false;
-	return look_at_database();
+	state = current_state();
+	return state == DATABASE_EMPTY || state == DATABASE_DISTRIBUTED;
 }
 
 static const Colocation *

@@ -62,6 +62,12 @@ extern const DistributedTable *metadata_table(Oid relid);
 /* True when this database has any distributed table at all: the first question of every hook. */
 extern bool metadata_any_table(void);
 
+/*
+ * True when the extension is there, so that any table may be distributed by
+ * the time a lock on it is granted.
+ */
+extern bool metadata_present(void);
+
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
 

@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ * vacuum.c
+ *	  VACUUM and ANALYZE of distributed tables.
+ *
+ * The server does its part on the local tables; then the shards of the
+ * tables that were named get the same command.  Without names only the local
+ * tables are meant, as each node's autovacuum sees to its shards.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
+#include "shard/ddl/utility.h"
+#include "shard/metadata/metadata.h"
+
+/* "VACUUM (a, b x)" */
+static char *
+command_start(VacuumStmt *stmt)
+{
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, stmt->is_vacuumcmd ? "VACUUM" : "ANALYZE");
+	foreach (lc, stmt->options)
+	{
+		DefElem *option = lfirst(lc);
+
+		appendStringInfo(&text, "%s%s", lc == list_head(stmt->options) ? " (" : ", ",
+						 quote_identifier(option->defname));
+		if (option->arg != NULL)
+			appendStringInfo(&text, " %s",
+							 IsA(option->arg, String) ? quote_identifier(strVal(option->arg))
+													  : defGetString(option));
+	}
+	if (stmt->options != NIL)
+		appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* "(a, b)" or nothing. */
+static char *
+column_list(List *columns)
+{
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&text);
+	foreach (lc, columns)
+		appendStringInfo(&text, "%s%s", lc == list_head(columns) ? " (" : ", ",
+						 quote_identifier(strVal(lfirst(lc))));
+	if (columns != NIL)
+		appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+static void
+run_on_shards(const DistributedTable *table, const char *start, const char *columns,
+			  bool transaction)
+{
+	Relation rel = relation_open(table->relid, AccessShareLock);
+	ShardRun *run = shard_run_create();
+
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+		List *groups = shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
+		char *sql = psprintf("%s %s%s", start, shard_ddl_name(rel, shard->id), columns);
+		ListCell *lc;
+
+		foreach (lc, groups)
+		{
+			if (transaction)
+				shard_run_add(run, lfirst_int(lc), sql);
+			else
+				shard_run_add_alone(run, lfirst_int(lc), sql);
+		}
+	}
+	shard_run_finish(run);
+	relation_close(rel, AccessShareLock);
+}
+
+bool
+vacuum_handle(UtilityCall *call)
+{
+	VacuumStmt *stmt = castNode(VacuumStmt, call->pstmt->utilityStmt);
+	bool transaction = IsInTransactionBlock(call->context == PROCESS_UTILITY_TOPLEVEL);
+	char *start;
+	ListCell *lc;
+
+	if (stmt->rels == NIL)
+		return false;
+	utility_run(call);
+	start = command_start(stmt);
+	foreach (lc, stmt->rels)
+	{
+		VacuumRelation *target = lfirst_node(VacuumRelation, lc);
+		const DistributedTable *table = target->relation ? utility_table(target->relation) : NULL;
+
+		if (table != NULL)
+			run_on_shards(table, start, column_list(target->va_cols), transaction);
+	}
+	return true;
+}
