@@ -54,10 +54,14 @@ static bool second_look_due = false;
 static bool session_started = false;
 static bool made_read_only = false;
 
+/*
+ * Autovacuum acknowledges nothing to anyone, and the server looks after
+ * itself behind a closed fence too.
+ */
 static bool
 fence_applies(void)
 {
-	return ha_enabled() && IsUnderPostmaster;
+	return ha_enabled() && IsUnderPostmaster && MyBackendType != B_AUTOVAC_WORKER;
 }
 
 static void

@@ -374,6 +374,8 @@ server_start_as_standby(bool first)
 {
 	int fd;
 
+	/* A promotion asked for before a crash is not asked for any more. */
+	unlink(PROMOTE_SIGNAL_FILE);
 	read_former_state();
 	if (access(STANDBY_SIGNAL_FILE, F_OK) == 0 || access(RECOVERY_SIGNAL_FILE, F_OK) == 0)
 		return;
