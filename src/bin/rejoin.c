@@ -10,8 +10,7 @@
  */
 #include "postgres_fe.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "common/logging.h"
 #include "libpq-fe.h"
@@ -22,6 +21,10 @@
 #include "rejoin.h"
 
 #define PROMOTION_WAIT_MS 30000
+
+/* More rewinds than this in so many seconds are too many. */
+#define MAX_REWINDS 3
+#define REWINDS_SECONDS 300
 
 bool
 rejoin_is_due(void)
@@ -122,12 +125,33 @@ recover_from_crash(void)
 	return result;
 }
 
+/* WAL that is gone from pg_wal may be in the archive. */
+static bool
+has_restore_command(void)
+{
+	char *postgres = psprintf("%s/postgres", options.bindir);
+	const char *argv[] = {postgres, "-D", options.data_dir, "-C", "restore_command", NULL};
+	char *command = process_read_line(argv);
+	bool has = command != NULL && command[0] != '\0';
+
+	pg_free(command);
+	pg_free(postgres);
+	return has;
+}
+
 static ProcessResult
 run_pg_rewind(const char *source)
 {
 	char *program = psprintf("%s/pg_rewind", options.bindir);
-	const char *argv[] = {program, "--target-pgdata", options.data_dir,		  "--source-server",
-						  source,  "--progress",	  "--no-ensure-shutdown", "--no-sync",
+	const char *argv[] = {program,
+						  "--target-pgdata",
+						  options.data_dir,
+						  "--source-server",
+						  source,
+						  "--progress",
+						  "--no-ensure-shutdown",
+						  "--no-sync",
+						  has_restore_command() ? "--restore-target-wal" : NULL,
 						  NULL};
 	ProcessResult result;
 
@@ -136,6 +160,23 @@ run_pg_rewind(const char *source)
 	result = process_run(argv, NULL, false);
 	pg_free(program);
 	return result;
+}
+
+/*
+ * Data that diverge again and again, although they were rewound, are beyond
+ * what pg_rewind sees.
+ */
+static bool
+rewound_too_often(void)
+{
+	static time_t begun[MAX_REWINDS];
+	static int n = 0;
+	time_t now = time(NULL);
+	time_t *oldest = &begun[n++ % MAX_REWINDS];
+	bool too_often = n > MAX_REWINDS && now - *oldest < REWINDS_SECONDS;
+
+	*oldest = now;
+	return too_often;
 }
 
 static ProcessResult
@@ -167,6 +208,8 @@ rejoin_data_directory(const char *source)
 	datadir_remember_config();
 	if (datadir_is_rewinding())
 		pg_log_info("an earlier rewind was interrupted");
+	else if (rewound_too_often())
+		pg_log_info("the data have been rewound too often of late");
 	else
 		result = rewind_data_directory(source);
 	if (result == PROCESS_FAILED)
