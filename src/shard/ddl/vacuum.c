@@ -2,9 +2,11 @@
  * vacuum.c
  *	  VACUUM and ANALYZE of distributed tables.
  *
- * The server does its part on the local tables; then the shards of the
- * tables that were named get the same command.  Without names only the local
- * tables are meant, as each node's autovacuum sees to its shards.
+ * The shards of the tables that were named get the same command, then the
+ * server does its part on the local tables.  Not the other way round: after a
+ * VACUUM it holds a lock that the next one waits for, and a shard can live in
+ * this very database.  Without names only the local tables are meant, as each
+ * node's autovacuum sees to its shards.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -99,7 +101,6 @@ vacuum_handle(UtilityCall *call)
 
 	if (stmt->rels == NIL)
 		return false;
-	utility_run(call);
 	start = command_start(stmt);
 	foreach (lc, stmt->rels)
 	{
@@ -109,5 +110,5 @@ vacuum_handle(UtilityCall *call)
 		if (table != NULL)
 			run_on_shards(table, start, column_list(target->va_cols), transaction);
 	}
-	return true;
+	return false;
 }
