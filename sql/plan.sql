@@ -34,7 +34,7 @@ BEGIN
 END $$;
 -- Only the tier and why, for those whose SQL says nothing new.
 CREATE FUNCTION tier_of(query text) RETURNS SETOF text LANGUAGE sql AS
-    $$ SELECT DISTINCT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Not Single Shard): ' ORDER BY 1 DESC $$;
+    $$ SELECT DISTINCT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Not Single Shard|Not Pushdown): ' ORDER BY 1 DESC $$;
 
 -- single shard
 SELECT plan_of('SELECT * FROM account WHERE id = 5');
@@ -72,6 +72,19 @@ SELECT plan_of('UPDATE account SET balance = 0 WHERE owner LIKE ''%5''');
 SELECT plan_of('DELETE FROM account WHERE id IN (SELECT account_id FROM movement WHERE amount > 1000)');
 SELECT plan_of('UPDATE account SET balance = m.amount FROM movement m WHERE m.account_id = account.id AND id IN (1)');
 SELECT plan_of('SELECT owner FROM account WHERE id = ANY (''{1}'')');
+
+-- pushdown: joins, groups and parts of aggregates on the shards, merged here
+SELECT plan_of('SELECT owner, count(*), avg(amount), max(at) FROM account JOIN movement ON account_id = id WHERE amount > 10 GROUP BY owner HAVING count(*) > 2 ORDER BY 2 DESC LIMIT 3');
+SELECT plan_of('SELECT id, string_agg(no::text, '','' ORDER BY no) FROM account LEFT JOIN movement ON account_id = id GROUP BY id ORDER BY 1 OFFSET 1 LIMIT 3');
+SELECT plan_of('SELECT DISTINCT amount FROM movement WHERE account_id IN (1, 2)');
+SELECT owner, count(*), avg(amount), max(at) = min(at) AS same FROM account JOIN movement ON account_id = id WHERE amount > 10 GROUP BY owner HAVING count(*) > 2 ORDER BY 1 LIMIT 3;
+SELECT id, string_agg(no::text, ',' ORDER BY no) FROM account LEFT JOIN movement ON account_id = id GROUP BY id ORDER BY 1 OFFSET 1 LIMIT 3;
+SELECT count(*), sum(no), avg(no), count(DISTINCT no) IS NULL AS no FROM movement WHERE account_id = ANY ('{}');
+SELECT tier_of('SELECT count(DISTINCT amount) FROM movement');
+SELECT tier_of('SELECT account_id, sum(amount) OVER (ORDER BY no) FROM movement');
+SELECT tier_of('SELECT count(*) FROM account, (SELECT * FROM currency LIMIT 1) c');
+SELECT tier_of('SELECT count(*) FROM account a JOIN movement m ON m.no = a.id');
+SELECT tier_of('SELECT m.account_id, count(*) FROM movement m RIGHT JOIN account a ON a.id = m.account_id GROUP BY m.account_id');
 
 -- by table: columns and conditions that can travel do
 SELECT plan_of('SELECT a.owner FROM account a JOIN movement m ON m.account_id = a.id WHERE m.amount > 10 AND at < now() AND to_char(at, ''YYYY'') = ''2020'' ORDER BY 1 LIMIT 3');

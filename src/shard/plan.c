@@ -31,6 +31,7 @@ static const char *const tier_names[] = {
 	[TIER_SINGLE_SHARD] = "single shard", [TIER_EVERY_SHARD] = "every shard",
 	[TIER_ROWS] = "rows by shard",		  [TIER_SELECT_ROWS] = "rows of a query by shard",
 	[TIER_EVERY_COPY] = "every copy",	  [TIER_BY_TABLE] = "by table",
+	[TIER_PUSHDOWN] = "pushdown",
 };
 
 void
@@ -86,7 +87,7 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->rows = copyObject(from->rows);
 	to->tail = from->tail ? pstrdup(from->tail) : NULL;
 	to->local = copyObject(from->local);
-	to->why = from->why ? pstrdup(from->why) : NULL;
+	to->refusals = copyObject(from->refusals);
 	to->cache = NULL;
 }
 

@@ -21,6 +21,7 @@ typedef enum ShardTier
 	TIER_ROWS,		   /* an INSERT of several rows, each sent to its shard */
 	TIER_SELECT_ROWS,  /* an INSERT of the rows of a query */
 	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
+	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
 	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
 } ShardTier;
 
@@ -80,7 +81,7 @@ typedef struct ShardPlan
 	 */
 	PlannedStmt *local;
 
-	char *why; /* why no cheaper tier was possible; NULL: this is the cheapest */
+	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 
 	ShardPlanCache *cache; /* the executor's; never copied */
 } ShardPlan;

@@ -29,11 +29,13 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	ShardPlan *plan = scan->plan;
 	const DistributedTable *table = metadata_table(plan->relid);
 	List *positions = NIL;
+	ListCell *cell;
 	int total = table ? table->colocation->nshards : 0;
 
 	ExplainPropertyText("Tier", shard_tier_name(plan->tier), es);
-	if (plan->why != NULL)
-		ExplainPropertyText("Not Single Shard", plan->why, es);
+	foreach (cell, plan->refusals)
+		ExplainPropertyText(strVal(linitial((List *) lfirst(cell))),
+							strVal(lsecond((List *) lfirst(cell))), es);
 	if (table == NULL)
 		return;
 	if (plan->tier == TIER_ROWS)

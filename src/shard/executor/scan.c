@@ -53,6 +53,7 @@ static void (*const starters[])(ShardScan *scan) = {
 	[TIER_SELECT_ROWS] = select_rows_start,
 	[TIER_EVERY_COPY] = every_copy_start,
 	[TIER_BY_TABLE] = start_gather,
+	[TIER_PUSHDOWN] = start_gather,
 };
 
 static Node *

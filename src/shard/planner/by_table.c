@@ -54,7 +54,7 @@ static get_relation_info_hook_type prev_relation_info = NULL;
 static bool planning = false;
 
 /* Why that query has no cheaper tier; copied into its scans. */
-static char *planning_why = NULL;
+static List *planning_refusals = NIL;
 
 static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
@@ -92,7 +92,7 @@ by_table_init(void)
 PlannedStmt *
 plan_by_table(const PlanRequest *request, char **why)
 {
-	char *outer_why = planning_why;
+	List *outer_refusals = planning_refusals;
 	bool outer_planning = planning;
 	char *refused = NULL;
 	PlannedStmt *statement = NULL;
@@ -105,7 +105,7 @@ plan_by_table(const PlanRequest *request, char **why)
 	}
 	(void) wrap_walker((Node *) request->query, NULL);
 	planning = true;
-	planning_why = *why;
+	planning_refusals = request->refusals;
 	PG_TRY();
 	{
 		statement = planner_server(request, request->query);
@@ -113,7 +113,7 @@ plan_by_table(const PlanRequest *request, char **why)
 	PG_FINALLY();
 	{
 		planning = outer_planning;
-		planning_why = outer_why;
+		planning_refusals = outer_refusals;
 	}
 	PG_END_TRY();
 	return statement;
@@ -329,7 +329,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	RelationClose(relation);
 	plan->params = statement_params(&lift);
 	plan->returning = true;
-	plan->why = planning_why ? pstrdup(planning_why) : NULL;
+	plan->refusals = copyObject(planning_refusals);
 	template_make(scan_query(rte, plan->columns, remote), &plan->pieces, &plan->schemas);
 
 	scan->scan.plan.targetlist = tlist;

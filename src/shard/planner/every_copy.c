@@ -99,7 +99,7 @@ lift_statement(Query *query, Lift *lift)
 
 	if (insert_has_rows(query))
 		rows = insert_take_rows(query);
-	if (!lift_query(query, true, lift))
+	if (!lift_query(query, LIFT_EVERY_COPY, lift))
 		return false;
 	foreach (row, rows)
 	{
@@ -124,7 +124,7 @@ lift_statement(Query *query, Lift *lift)
 static PlannedStmt *
 plan_here(const PlanRequest *request, Query *query)
 {
-	PlanRequest here = {query, request->source, 0, NULL};
+	PlanRequest here = {query, request->source, 0, NULL, NIL};
 
 	return planner_here(&here, query);
 }

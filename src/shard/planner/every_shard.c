@@ -19,7 +19,6 @@ plan_every_shard(const PlanRequest *request, char **why)
 {
 	Pin pin = {0};
 	Lift lift = {0};
-	char *why_not_single = *why;
 	Query *query = copyObject(request->query);
 	ShardPlan *plan;
 
@@ -40,12 +39,12 @@ plan_every_shard(const PlanRequest *request, char **why)
 	}
 	plan = shard_plan_create(TIER_EVERY_SHARD, query->commandType, pin.table->relid);
 	prune_by_quals(plan, pin.table, query->resultRelation, query->jointree->quals);
-	if (!lift_query(query, false, &lift))
+	if (!lift_query(query, LIFT_EVERY_SHARD, &lift))
 	{
 		*why = lift.why;
 		return NULL;
 	}
-	plan->why = why_not_single;
+	plan->refusals = request->refusals;
 	plan->writes = true;
 	plan->params = statement_params(&lift);
 	template_make(query, &plan->pieces, &plan->schemas);

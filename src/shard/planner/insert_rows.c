@@ -114,7 +114,6 @@ PlannedStmt *
 plan_rows(const PlanRequest *request, char **why)
 {
 	Lift lift = {0};
-	char *why_not_single = *why;
 	Query *query = request->query;
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	const DistributedTable *table = metadata_table(target->relid);
@@ -128,7 +127,7 @@ plan_rows(const PlanRequest *request, char **why)
 	query = copyObject(query);
 	rows = insert_take_rows(query);
 	query->override = OVERRIDING_SYSTEM_VALUE;
-	if (!lift_query(query, false, &lift))
+	if (!lift_query(query, LIFT_ONE_SHARD, &lift))
 	{
 		*why = lift.why;
 		return NULL;
@@ -136,7 +135,7 @@ plan_rows(const PlanRequest *request, char **why)
 
 	plan = shard_plan_create(TIER_ROWS, CMD_INSERT, table->relid);
 	plan->writes = true;
-	plan->why = why_not_single;
+	plan->refusals = request->refusals;
 	plan->params = statement_params(&lift);
 	plan->in_order = query->onConflict == NULL;
 	plan->key_hash = pin_hash_function(table->key_type, table->key_type);

@@ -31,14 +31,15 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "shard/metadata/metadata.h"
 #include "shard/planner/lift.h"
 
 typedef struct LiftState
 {
 	Lift *lift;
-	List *levels;	 /* Query, innermost first */
-	bool once;		 /* what is here is evaluated once per statement */
-	bool everywhere; /* see lift_query */
+	List *levels; /* Query, innermost first */
+	bool once;	  /* what is here is evaluated once per statement */
+	LiftScope scope;
 } LiftState;
 
 /* Volatile functions that any node answers as well as this one. */
@@ -61,6 +62,7 @@ static Node *as_param(Expr *expr, bool shared, LiftState *state);
 static bool travels(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
 static bool refuse(LiftState *state, char *why);
+static bool reads_shards(Node *node, void *context);
 static bool check_query(Query *query, LiftState *state);
 static bool check_assignment(TargetEntry *tle, LiftState *state);
 static bool check_targets(List *targets, LiftState *state);
@@ -81,9 +83,9 @@ expr_facts(Node *node)
 }
 
 bool
-lift_query(Query *query, bool everywhere, Lift *lift)
+lift_query(Query *query, LiftScope scope, Lift *lift)
 {
-	LiftState state = {.lift = lift, .everywhere = everywhere};
+	LiftState state = {.lift = lift, .scope = scope};
 
 	/* An INSERT of a single row: no table, no list of rows below it. */
 	state.once = query->commandType == CMD_INSERT && query->jointree->fromlist == NIL;
@@ -107,6 +109,12 @@ lift_value_of_row(Node *expr, Lift *lift)
 	Node *lifted = lift_mutator(expr, &state);
 
 	return lift->why == NULL ? lifted : NULL;
+}
+
+bool
+lift_is_nullable(int rti, FromExpr *jointree)
+{
+	return is_nullable(rti, (Node *) jointree, false);
 }
 
 bool
@@ -462,7 +470,7 @@ travels(Node *node, LiftState *state)
 		return refuse(state, "WHERE CURRENT OF has no meaning on a shard.");
 	if (IsA(node, WithCheckOption))
 		return refuse(state, "It is checked against a view or a row security policy.");
-	if (IsA(node, TableSampleClause) && state->everywhere)
+	if (IsA(node, TableSampleClause) && state->scope == LIFT_EVERY_COPY)
 		return refuse(state, "TABLESAMPLE chooses other rows on each copy.");
 	return !check_functions_in_node(node, travels_function, state);
 }
@@ -480,7 +488,7 @@ travels_function(Oid function, void *context)
 	}
 	if (func_volatile(function) != PROVOLATILE_VOLATILE)
 		return false;
-	for (size_t i = 0; i < lengthof(free_functions) && !state->everywhere; i++)
+	for (size_t i = 0; i < lengthof(free_functions) && state->scope != LIFT_EVERY_COPY; i++)
 	{
 		if (free_functions[i] == function)
 			return false;
@@ -503,6 +511,7 @@ refuse(LiftState *state, char *why)
 static bool
 check_query(Query *query, LiftState *state)
 {
+	bool has_limit = query->limitCount != NULL || query->limitOffset != NULL;
 	ListCell *cell;
 
 	if (query->commandType == CMD_MERGE)
@@ -513,8 +522,12 @@ check_query(Query *query, LiftState *state)
 		return refuse(state, "Row security applies to one of its tables.");
 	if (query->withCheckOptions != NIL)
 		return refuse(state, "It is checked against a view or a row security policy.");
-	if (state->everywhere && (query->limitCount != NULL || query->limitOffset != NULL))
+	if (state->scope == LIFT_EVERY_COPY && has_limit)
 		return refuse(state, "LIMIT may choose other rows on each copy.");
+	if (state->scope == LIFT_EVERY_SHARD && state->levels != NIL &&
+		!reads_shards((Node *) query, NULL) &&
+		(has_limit || contain_volatile_functions((Node *) query)))
+		return refuse(state, "A subquery of it may come out differently on each shard.");
 	foreach (cell, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(cell);
@@ -530,6 +543,29 @@ check_query(Query *query, LiftState *state)
 			return false;
 	}
 	return query->onConflict == NULL || check_targets(query->onConflict->onConflictSet, state);
+}
+
+/* Does anything in it read a hash distributed table? */
+static bool
+reads_shards(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, reads_shards, context);
+	foreach (cell, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+		const DistributedTable *table = NULL;
+
+		if (rte->rtekind == RTE_RELATION)
+			table = metadata_table(rte->relid);
+		if (table != NULL && table->kind == TABLE_HASH)
+			return true;
+	}
+	return query_tree_walker((Query *) node, reads_shards, context, QTW_IGNORE_JOINALIASES);
 }
 
 /*

@@ -9,6 +9,14 @@
 
 #include "nodes/parsenodes.h"
 
+/* Where a lifted statement runs. */
+typedef enum LiftScope
+{
+	LIFT_ONE_SHARD,
+	LIFT_EVERY_SHARD, /* a part of the rows each: what is not about rows must come out the same */
+	LIFT_EVERY_COPY	  /* with the same effect on each copy of a table */
+} LiftScope;
+
 typedef struct Lift
 {
 	List *params;	/* $1, $2, ... of the lifted statement: expressions without columns */
@@ -33,10 +41,8 @@ extern ExprFacts expr_facts(Node *node);
  * Rewrites "query" (in place) into one that means the same on another node:
  * parameters are numbered anew, and what must be evaluated here, once,
  * becomes a parameter.  False, with lift->why, when that cannot be done.
- * "everywhere" asks that the statement has the same effect on each copy of
- * a table.
  */
-extern bool lift_query(Query *query, bool everywhere, Lift *lift);
+extern bool lift_query(Query *query, LiftScope scope, Lift *lift);
 
 /* The same for an expression; NULL when it cannot travel. */
 extern Node *lift_expr(Node *expr, Lift *lift);
@@ -45,6 +51,9 @@ extern Node *lift_expr(Node *expr, Lift *lift);
  * The same for an expression that is evaluated once per statement.
  */
 extern Node *lift_value_of_row(Node *expr, Lift *lift);
+
+/* May an outer join make the rows of this relation null? */
+extern bool lift_is_nullable(int rti, FromExpr *jointree);
 
 /* True when the query has parameters already. */
 extern bool lift_has_params(Query *query);

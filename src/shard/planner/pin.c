@@ -146,6 +146,37 @@ pin_to_target(Query *query, Pin *pin)
 }
 
 bool
+pin_to_join(Query *query, Pin *pin)
+{
+	PinState state = {0};
+	int nnodes;
+
+	if (!prepare(query, pin, &state))
+		return false;
+	nnodes = state.nnodes;
+	for (int i = 0; i < nnodes; i++)
+	{
+		PinNode *node = &state.nodes[i];
+
+		/* Each row comes from one row of a table that no outer join makes null. */
+		if (node->query == query && node->required &&
+			!lift_is_nullable(node->rti, query->jointree) && all_reached(&state, list_make1_int(i)))
+		{
+			RangeTblEntry *rte = rt_fetch(node->rti, query->rtable);
+
+			if (pin->key_columns == NIL)
+				pin->table = metadata_table(rte->relid);
+			pin->key_columns =
+				lappend(pin->key_columns, makeVar(node->rti, node->column, pin->table->key_type, -1,
+												  pin->table->key_collation, 0));
+		}
+	}
+	if (pin->key_columns == NIL)
+		pin->why = "Not all distributed tables are joined on their distribution columns.";
+	return pin->why == NULL;
+}
+
+bool
 pin_is_equality(Expr *clause, Oid family, Oid collation, Node **left, Node **right, Oid *left_type,
 				Oid *right_type)
 {

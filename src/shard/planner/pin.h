@@ -16,6 +16,7 @@ typedef struct Pin
 	Expr *key;					   /* the value all are pinned to */
 	Oid key_type;				   /* as which the comparison takes the value */
 	bool inserts;				   /* the value goes into a row */
+	List *key_columns;			   /* pin_to_join: Var of the query, each such a column */
 	char *why;					   /* set when there is no such value */
 } Pin;
 
@@ -31,6 +32,12 @@ extern bool pin_to_key(Query *query, Pin *pin);
  * the distribution column of its target, so that it can run shard by shard.
  */
 extern bool pin_to_target(Query *query, Pin *pin);
+
+/*
+ * True when every row of the SELECT's FROM and WHERE needs rows of one shard
+ * only.  pin->key_columns are then the distribution columns that say which.
+ */
+extern bool pin_to_join(Query *query, Pin *pin);
 
 /*
  * The equality "column = value" of the operator family that hashes

@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
@@ -39,11 +40,17 @@ typedef enum QueryClass
 } QueryClass;
 
 /* Cheapest first. */
-static const ShardPlanner planners[QUERY_CLASSES][4] = {
-	[QUERY_SELECT] = {plan_single_shard, plan_by_table},
-	[QUERY_INSERT] = {plan_single_shard, plan_rows, plan_select_rows},
-	[QUERY_CHANGE] = {plan_single_shard, plan_every_shard},
-	[QUERY_WRITE_REFERENCE] = {plan_every_copy},
+static const struct
+{
+	ShardPlanner plan;
+	const char *not_this; /* how EXPLAIN calls its refusal */
+} planners[QUERY_CLASSES][4] = {
+	[QUERY_SELECT] = {{plan_single_shard, "Not Single Shard"},
+					  {plan_pushdown, "Not Pushdown"},
+					  {plan_by_table}},
+	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"}, {plan_rows}, {plan_select_rows}},
+	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"}, {plan_every_shard}},
+	[QUERY_WRITE_REFERENCE] = {{plan_every_copy}},
 };
 
 typedef struct QueryTables
@@ -110,6 +117,7 @@ planner_init(void)
 	prev_planner = planner_hook;
 	planner_hook = pgcluster_planner;
 	by_table_init();
+	pushdown_init();
 }
 
 bool
@@ -138,7 +146,7 @@ planner_server(const PlanRequest *request, Query *query)
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params)
 {
-	PlanRequest request = {query, source, cursor_options, params};
+	PlanRequest request = {query, source, cursor_options, params, NIL};
 	QueryTables tables = {0};
 	QueryClass class;
 
@@ -296,14 +304,19 @@ assigns_key(List *targets, int target, AttrNumber key)
 static PlannedStmt *
 plan_query(const PlanRequest *request, QueryClass class)
 {
+	PlanRequest asked = *request;
 	char *why = NULL;
 
-	for (size_t i = 0; i < lengthof(planners[class]) && planners[class][i] != NULL; i++)
+	for (size_t i = 0; i < lengthof(planners[class]) && planners[class][i].plan != NULL; i++)
 	{
-		PlannedStmt *statement = planners[class][i](request, &why);
+		PlannedStmt *statement = planners[class][i].plan(&asked, &why);
 
 		if (statement != NULL)
 			return statement;
+		if (planners[class][i].not_this != NULL && why != NULL)
+			asked.refusals =
+				lappend(asked.refusals, list_make2(makeString(pstrdup(planners[class][i].not_this)),
+												   makeString(why)));
 	}
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("this statement on distributed tables is not supported"),

@@ -18,6 +18,7 @@ typedef struct PlanRequest
 	const char *source;
 	int cursor_options;
 	ParamListInfo params;
+	List *refusals; /* of the planners asked before: labels and reasons, for EXPLAIN */
 } PlanRequest;
 
 /*
@@ -31,6 +32,7 @@ extern PlannedStmt *plan_every_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_by_table(const PlanRequest *request, char **why);
 
 /* The server's planner, or what stood in its place before us. */
@@ -41,6 +43,9 @@ extern PlannedStmt *planner_here(const PlanRequest *request, Query *query);
 
 /* Installs the hooks of by_table.c. */
 extern void by_table_init(void);
+
+/* Installs the hook of pushdown.c. */
+extern void pushdown_init(void);
 
 /*
  * While on, distributed tables are planned as the local tables they also

@@ -42,7 +42,7 @@ plan_select_rows(const PlanRequest *request, char **why)
 	}
 	plan = shard_plan_create(TIER_SELECT_ROWS, CMD_INSERT, target->relid);
 	plan->writes = true;
-	plan->why = *why;
+	plan->refusals = request->refusals;
 	select = rows_query(query, &plan->columns);
 	plan->local = planner(select, request->source, 0, request->params);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);

@@ -44,7 +44,7 @@ plan_single_shard(const PlanRequest *request, char **why)
 		return NULL;
 	}
 	lift.constants = !lift_has_params(query);
-	if (!lift_query(query, false, &lift))
+	if (!lift_query(query, LIFT_ONE_SHARD, &lift))
 	{
 		*why = lift.why;
 		return NULL;

@@ -55,6 +55,12 @@ statement_create(const PlanRequest *request, ShardPlan *plan, double rows)
 	return statement;
 }
 
+void
+statement_keep_relations(PlannedStmt *statement, Query *query)
+{
+	(void) keep_relations((Node *) query, statement);
+}
+
 bool
 statement_result_travels(Query *query, char **why)
 {

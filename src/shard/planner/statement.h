@@ -13,6 +13,12 @@
 /* A statement that runs "plan" and returns what "query" does. */
 extern PlannedStmt *statement_create(const PlanRequest *request, ShardPlan *plan, double rows);
 
+/*
+ * Adds the relations of "query" to a statement that does not scan them, for
+ * their privileges, locks and invalidations.
+ */
+extern void statement_keep_relations(PlannedStmt *statement, Query *query);
+
 /* False, with "why", when rows of the query's result cannot be taken from another node. */
 extern bool statement_result_travels(Query *query, char **why);
 

@@ -5,9 +5,10 @@
  * The server's own deparser writes the query.  Each relation is given an
  * alias that nothing else in the query bears, so that the text
  * "schema.table alias" stands for it and for nothing else: this is where
- * the schema of a shard goes in.  Each of them must show exactly once
- * outside of string constants, or the template is refused with an error:
- * a wrong table must never be read or written.
+ * the schema of a shard goes in.  Each of them must show outside of string
+ * constants (an expression with a subquery may be written twice), or the
+ * template is refused with an error: a wrong table must never be read or
+ * written.
  *
  * What must stay true: the text means the same in any session, so names and
  * constants are written under fixed settings.
@@ -38,14 +39,22 @@ typedef struct Slot
 	char *text;		   /* schema.table alias */
 	char *insert_text; /* schema.table AS alias */
 	int schema_length; /* of the schema in "text", as quoted */
-	int found_at;	   /* offset in the deparsed text; -1: not yet */
+	bool found;
 } Slot;
+
+/* One place where a slot stands. */
+typedef struct Mark
+{
+	Slot *slot;
+	int at; /* offset in the text */
+} Mark;
 
 typedef struct SlotList
 {
 	int count;
 	int room;
 	Slot *slots;
+	List *marks; /* Mark, in the order of the text */
 } SlotList;
 
 /* Settings that the deparser and the output functions of constants heed. */
@@ -66,7 +75,6 @@ static void name_relation(RangeTblEntry *rte, SlotList *slots);
 static void find_slots(const char *sql, SlotList *slots);
 static const char *skip_string(const char *at);
 static int match_slots(const char *sql, const char *at, SlotList *slots);
-static int slot_compare(const void *a, const void *b);
 static void cut(const char *sql, SlotList *slots, List **pieces, List **schemas);
 
 void
@@ -197,7 +205,7 @@ name_relation(RangeTblEntry *rte, SlotList *slots)
 	slot->schema_length = strlen(quote_identifier(slot->schema));
 	slot->text = psprintf("%s %s", qualified, alias);
 	slot->insert_text = psprintf("%s AS %s", qualified, alias);
-	slot->found_at = -1;
+	slot->found = false;
 	rte->alias = makeAlias(alias, NIL);
 }
 
@@ -226,7 +234,7 @@ find_slots(const char *sql, SlotList *slots)
 	}
 	for (int i = 0; i < slots->count; i++)
 	{
-		if (slots->slots[i].found_at < 0)
+		if (!slots->slots[i].found)
 			elog(ERROR, "relation %s not found in the SQL for its shards", slots->slots[i].text);
 	}
 }
@@ -263,23 +271,20 @@ match_slots(const char *sql, const char *at, SlotList *slots)
 		for (size_t form = 0; form < lengthof(texts); form++)
 		{
 			int length = strlen(texts[form]);
+			Mark *mark;
 
 			/* The alias ends in an underscore: no other starts with it and goes on in digits. */
 			if (strncmp(at, texts[form], length) != 0)
 				continue;
-			if (slot->found_at >= 0)
-				elog(ERROR, "relation %s found twice in the SQL for its shards", slot->text);
-			slot->found_at = at - sql;
+			slot->found = true;
+			mark = palloc(sizeof(Mark));
+			mark->slot = slot;
+			mark->at = at - sql;
+			slots->marks = lappend(slots->marks, mark);
 			return length;
 		}
 	}
 	return 0;
-}
-
-static int
-slot_compare(const void *a, const void *b)
-{
-	return ((const Slot *) a)->found_at - ((const Slot *) b)->found_at;
 }
 
 static void
@@ -287,16 +292,17 @@ cut(const char *sql, SlotList *slots, List **pieces, List **schemas)
 {
 	StringInfoData piece;
 	const char *from = sql + strspn(sql, " ");
+	ListCell *cell;
 
-	qsort(slots->slots, slots->count, sizeof(Slot), slot_compare);
 	*pieces = *schemas = NIL;
 	initStringInfo(&piece);
-	for (int i = 0; i < slots->count; i++)
+	foreach (cell, slots->marks)
 	{
-		Slot *slot = &slots->slots[i];
+		Mark *mark = lfirst(cell);
+		Slot *slot = mark->slot;
 
-		appendBinaryStringInfo(&piece, from, sql + slot->found_at - from);
-		from = sql + slot->found_at + slot->schema_length;
+		appendBinaryStringInfo(&piece, from, sql + mark->at - from);
+		from = sql + mark->at + slot->schema_length;
 		if (slot->table->kind == TABLE_REFERENCE)
 		{
 			char *schema =
