@@ -72,6 +72,28 @@ my $answers = $two->wait . $one->wait;
 like($answers, qr/ERROR:  40P01: deadlock detected/, 'a deadlock on a node ends with an error');
 $_->run('ROLLBACK') foreach $one, $two;
 
+# One over two nodes is seen by neither of them.
+($key) = grep { $one->run("EXPLAIN SELECT 1 FROM t WHERE k = $_") !~ /Node: \Q$node\E/ } 6 .. 50;
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+$two->run("BEGIN; UPDATE t SET v = v + 1 WHERE k = $key");
+$one->send("UPDATE t SET v = v + 1 WHERE k = $key");
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for two on a node');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 4');
+like($two->wait, qr/ERROR:  40P01: deadlock detected/, 'a deadlock over two nodes ends with an error for the younger');
+is($one->wait, '', '... and the older goes on');
+$_->run('ROLLBACK') foreach $one, $two;
+
+# One over a node and the coordinator's own tables.
+$c->sql('c', 'CREATE TABLE l AS SELECT 1 AS k, 0 AS v');
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+$two->run('BEGIN; UPDATE l SET v = 1');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 4');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'two waits for one on a node');
+$one->send('UPDATE l SET v = 1');
+like($two->wait, qr/ERROR:  40P01: deadlock detected/, 'a deadlock with the coordinator ends with an error for the younger');
+is($one->wait, '', '... and the older goes on');
+$_->run('ROLLBACK') foreach $one, $two;
+
 # Cursors stay open while other statements use the same connections.
 $one->run('BEGIN; DECLARE a CURSOR FOR SELECT k FROM t; DECLARE b CURSOR FOR SELECT k, v FROM t WHERE k > 10');
 $one->run('FETCH 10 a; FETCH 10 b; UPDATE t SET v = 77 WHERE k = 20; SAVEPOINT s; FETCH 10 a');

@@ -43,9 +43,10 @@
 #include "shard/maintenance/maintenance.h"
 
 #define MAX_DATABASES 64
-#define LAUNCHER_NAP_MS 30000
-#define ROUND_NAP_MS 60000
-#define ROUND_RETRY_MS 5000
+#define LAUNCHER_NAP_US (30 * INT64CONST(1000000))
+#define ROUND_NAP_US (60 * INT64CONST(1000000))
+#define ROUND_RETRY_US (5 * INT64CONST(1000000))
+#define DEADLOCK_NAP_US INT64CONST(500000)
 #define STAY_AWAY_US (10 * INT64CONST(1000000))
 #define START_US (30 * INT64CONST(1000000))
 
@@ -64,7 +65,10 @@ typedef struct Slot
 	int64 not_before; /* clock.h: no (other) start before this */
 	pid_t pid;
 	Latch *latch;
-	bool leave; /* the worker is asked to go */
+	bool leave;	  /* the worker is asked to go */
+	bool recover; /* ... to do a round of recovery */
+	bool suspect; /* ... to look for a deadlock */
+	pid_t victim; /* chosen to end a deadlock, and not told yet */
 } Slot;
 
 /* All under "lock". */
@@ -128,16 +132,57 @@ slot_of(Oid database, bool make)
  * Waking
  */
 
-void
-maintenance_kick(void)
+/* Sets a flag, *slot + offset, and wakes the worker. */
+static void
+ask_worker(size_t flag)
 {
 	Slot *slot;
 
-	LWLockAcquire(lock, LW_SHARED);
+	LWLockAcquire(lock, LW_EXCLUSIVE);
 	slot = slot_of(MyDatabaseId, false);
-	if (slot != NULL && slot->latch != NULL)
-		SetLatch(slot->latch);
+	if (slot != NULL)
+	{
+		*(bool *) ((char *) slot + flag) = true;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+	}
 	LWLockRelease(lock);
+}
+
+void
+maintenance_kick(void)
+{
+	ask_worker(offsetof(Slot, recover));
+}
+
+void
+deadlock_suspected(void)
+{
+	ask_worker(offsetof(Slot, suspect));
+}
+
+void
+deadlock_choose_victim(int pid)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	my_slot->victim = pid;
+	LWLockRelease(lock);
+	kill(pid, SIGINT);
+}
+
+bool
+deadlock_is_victim(void)
+{
+	Slot *slot;
+	bool victim;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	slot = slot_of(MyDatabaseId, false);
+	victim = slot != NULL && slot->victim == MyProcPid;
+	if (victim)
+		slot->victim = 0;
+	LWLockRelease(lock);
+	return victim;
 }
 
 static void
@@ -219,9 +264,12 @@ list_databases(void)
 	return databases;
 }
 
-/* Marks the database's slot as starting; false when a worker is not wanted now. */
+/*
+ * Marks the database's slot as starting; false when a worker is not wanted
+ * now.  *due is lowered to the time when it will be.
+ */
 static bool
-claim_start(Oid database)
+claim_start(Oid database, int64 *due)
 {
 	int64 now = clock_now_us();
 	Slot *slot;
@@ -229,13 +277,17 @@ claim_start(Oid database)
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	slot = slot_of(database, true);
-	if (slot != NULL && (slot->state == SLOT_FREE || slot->state == SLOT_STARTING) &&
-		now >= slot->not_before)
+	if (slot != NULL && (slot->state == SLOT_FREE || slot->state == SLOT_STARTING))
+	{
+		start = now >= slot->not_before;
+		if (!start)
+			*due = Min(*due, slot->not_before);
+	}
+	if (start)
 	{
 		slot->state = SLOT_STARTING;
 		slot->not_before = now + START_US;
 		slot->leave = false;
-		start = true;
 	}
 	LWLockRelease(lock);
 	return start;
@@ -276,6 +328,15 @@ forget_dropped(List *databases)
 	LWLockRelease(lock);
 }
 
+/* Milliseconds until then. */
+static long
+nap(int64 until)
+{
+	int64 now = clock_now_us();
+
+	return until <= now ? 0 : (until - now) / 1000 + 1;
+}
+
 static void
 handle_signals(void)
 {
@@ -304,17 +365,18 @@ pgcluster_maintenance_launcher(Datum arg)
 	for (;;)
 	{
 		List *databases = list_databases();
+		int64 due = clock_now_us() + LAUNCHER_NAP_US;
 		ListCell *lc;
 
 		forget_dropped(databases);
 		foreach (lc, databases)
 		{
-			if (claim_start(lfirst_oid(lc)))
+			if (claim_start(lfirst_oid(lc), &due))
 				start_worker(lfirst_oid(lc));
 		}
 		list_free(databases);
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LAUNCHER_NAP_MS,
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap(due),
 						 PG_WAIT_EXTENSION);
 		handle_signals();
 	}
@@ -359,15 +421,18 @@ take_slot(void)
 	return my_slot != NULL;
 }
 
-static bool
-asked_to_leave(void)
+/* What the worker is asked for; asking for a round is done with by this. */
+static Slot
+take_requests(void)
 {
-	bool leave;
+	Slot requests;
 
-	LWLockAcquire(lock, LW_SHARED);
-	leave = my_slot->leave;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	requests = *my_slot;
+	my_slot->recover = false;
+	my_slot->suspect = false;
 	LWLockRelease(lock);
-	return leave;
+	return requests;
 }
 
 static bool
@@ -386,12 +451,17 @@ note_nothing_to_do(void)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	my_slot->state = SLOT_NOTHING;
+	my_slot->not_before = 0;
 	LWLockRelease(lock);
 }
 
 void
 pgcluster_maintenance_worker(Datum arg)
 {
+	int64 recover_at = 0;
+	int64 deadlock_at = 0;
+	bool suspect = false;
+
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
@@ -403,20 +473,34 @@ pgcluster_maintenance_worker(Datum arg)
 
 	for (;;)
 	{
-		bool done;
+		Slot requests;
+		int64 now = clock_now_us();
 
 		handle_signals();
-		if (asked_to_leave())
+		requests = take_requests();
+		if (requests.leave)
 			return;
-		if (!extension_exists())
+		suspect |= requests.suspect;
+		if (now >= recover_at || requests.recover)
 		{
-			note_nothing_to_do();
-			return;
+			if (!extension_exists())
+			{
+				note_nothing_to_do();
+				return;
+			}
+			recover_at = now + (recovery_round() ? ROUND_NAP_US : ROUND_RETRY_US);
 		}
-		done = recovery_round();
+		if (suspect && now >= deadlock_at)
+		{
+			suspect = false;
+			deadlock_round();
+			deadlock_at = clock_now_us() + DEADLOCK_NAP_US;
+		}
+
 		pgstat_report_activity(STATE_IDLE, NULL);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 done ? ROUND_NAP_MS : ROUND_RETRY_MS, PG_WAIT_EXTENSION);
+						 nap(suspect ? Min(recover_at, deadlock_at) : recover_at),
+						 PG_WAIT_EXTENSION);
 	}
 }
 

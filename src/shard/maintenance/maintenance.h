@@ -11,6 +11,9 @@
 #ifndef PGCLUSTER_SHARD_MAINTENANCE_MAINTENANCE_H
 #define PGCLUSTER_SHARD_MAINTENANCE_MAINTENANCE_H
 
+#include "nodes/pg_list.h"
+#include "utils/palloc.h"
+
 /* Registers shared memory, the launcher and hooks; called from shard_init. */
 extern void maintenance_init(void);
 
@@ -22,6 +25,27 @@ extern void maintenance_kick(void);
  * without connections, and keeps it away for a few seconds.
  */
 extern void maintenance_leave(Oid database);
+
+/*
+ * A session has waited for a node for a while with a transaction open there:
+ * the worker looks whether it waits for itself.  Never throws.
+ */
+extern void deadlock_suspected(void);
+
+/* True, once, when this process was chosen to end a deadlock. */
+extern bool deadlock_is_victim(void);
+
+/* Makes a process of this database the one that ends a deadlock. */
+extern void deadlock_choose_victim(int pid);
+
+/* Looks for a deadlock over several nodes and ends one.  Outside of transactions. */
+extern void deadlock_round(void);
+
+/* Transactions of the worker's rounds, which may not take for ever. */
+extern void round_begin(void);
+extern void round_end(MemoryContext context);
+extern void round_abort(MemoryContext context);
+extern List *round_groups(MemoryContext context);
 
 /*
  * One round of two-phase recovery over all groups.  False when something is

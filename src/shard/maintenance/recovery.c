@@ -26,37 +26,13 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/timeout.h"
 
 #include "shard/maintenance/maintenance.h"
-#include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
 
-/* So long a step may take, lest a frozen node keeps others from being looked at. */
-#define STEP_MS 15000
-
 /* Lives as long as a round. */
 static MemoryContext round_context = NULL;
-
-static void
-begin(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	enable_timeout_after(STATEMENT_TIMEOUT, STEP_MS);
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-end(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	MemoryContextSwitchTo(round_context);
-}
 
 static List *
 remember(List *list, const char *string)
@@ -89,7 +65,7 @@ read_records(int group_id)
 	Datum values[] = {Int32GetDatum(group_id)};
 	List *gids = NIL;
 
-	begin();
+	round_begin();
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT gid FROM pgcluster.two_phase_record WHERE group_id = $1", 1,
 							  types, values, NULL, true, 0) != SPI_OK_SELECT)
@@ -97,7 +73,7 @@ read_records(int group_id)
 	for (uint64 i = 0; i < SPI_processed; i++)
 		gids = remember(gids, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
 	SPI_finish();
-	end();
+	round_end(round_context);
 	return gids;
 }
 
@@ -112,7 +88,7 @@ delete_records(List *gids)
 
 	if (gids == NIL)
 		return;
-	begin();
+	round_begin();
 	elements = palloc(sizeof(Datum) * list_length(gids));
 	foreach (lc, gids)
 		elements[n++] = CStringGetTextDatum(strVal(lfirst(lc)));
@@ -122,7 +98,7 @@ delete_records(List *gids)
 							  types, values, NULL, false, 0) != SPI_OK_DELETE)
 		elog(ERROR, "could not delete from pgcluster.two_phase_record");
 	SPI_finish();
-	end();
+	round_end(round_context);
 }
 
 /* Prepared transactions of this group's making that are on the node now. */
@@ -142,7 +118,7 @@ list_prepared(int group_id)
 	List *gids = NIL;
 
 	twophase_gid_prefix(prefix, sizeof(prefix));
-	begin();
+	round_begin();
 	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
 	while ((row = remote_task_next(task)) != NULL)
 	{
@@ -150,7 +126,7 @@ list_prepared(int group_id)
 		PQclear(row);
 	}
 	remote_task_end(task);
-	end();
+	round_end(round_context);
 	return gids;
 }
 
@@ -158,9 +134,9 @@ list_prepared(int group_id)
 static void
 prove_leadership(void)
 {
-	begin();
+	round_begin();
 	(void) GetTopTransactionId();
-	end();
+	round_end(round_context);
 }
 
 /* Ends one prepared transaction; fine if another was quicker. */
@@ -174,12 +150,12 @@ finish_prepared(int group_id, const char *gid, bool commit)
 	{
 		RemoteTask *task;
 
-		begin();
+		round_begin();
 		task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
 		while (remote_task_next(task) != NULL)
 			;
 		remote_task_end(task);
-		end();
+		round_end(round_context);
 		ereport(LOG, (errmsg("%s prepared transaction \"%s\" of group %d",
 							 commit ? "committed" : "rolled back", gid, group_id)));
 	}
@@ -189,9 +165,7 @@ finish_prepared(int group_id, const char *gid, bool commit)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(round_context);
 		FlushErrorState();
-		AbortCurrentTransaction();
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		MemoryContextSwitchTo(round_context);
+		round_abort(round_context);
 	}
 	PG_END_TRY();
 }
@@ -257,9 +231,7 @@ recover_group_safely(int group_id)
 		MemoryContextSwitchTo(round_context);
 		error = CopyErrorData();
 		FlushErrorState();
-		AbortCurrentTransaction();
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		MemoryContextSwitchTo(round_context);
+		round_abort(round_context);
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("two-phase recovery of group %d has to wait: %s", group_id, error->message),
@@ -267,22 +239,6 @@ recover_group_safely(int group_id)
 	}
 	PG_END_TRY();
 	return complete;
-}
-
-static List *
-list_groups(void)
-{
-	List *groups;
-	List *copy;
-	MemoryContext old;
-
-	begin();
-	groups = metadata_groups();
-	old = MemoryContextSwitchTo(round_context);
-	copy = list_copy(groups);
-	MemoryContextSwitchTo(old);
-	end();
-	return copy;
 }
 
 bool
@@ -296,7 +252,7 @@ recovery_round(void)
 	round_context =
 		AllocSetContextCreate(TopMemoryContext, "two-phase recovery", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
-	groups = list_groups();
+	groups = round_groups(round_context);
 	foreach (lc, groups)
 		complete &= recover_group_safely(lfirst_int(lc));
 	/* Until the next round nobody needs them, and they keep databases from being dropped. */

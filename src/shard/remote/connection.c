@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -33,8 +34,10 @@
 #include "base/compat.h"
 #include "base/config.h"
 #include "ha/state.h"
+#include "shard/maintenance/maintenance.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/twophase.h"
 
 #define ATTEMPT_US (10 * INT64CONST(1000000))		 /* one attempt to connect */
 #define PATIENCE_AGENT_US (30 * INT64CONST(1000000)) /* a group whose leader may move */
@@ -453,6 +456,7 @@ collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
 {
 	const char *options = "";
 	const char *role;
+	char name[NAMEDATALEN];
 
 	for (size_t i = 0; i < lengthof(default_parameters); i++)
 		add_parameter(p, default_parameters[i][0], default_parameters[i][1]);
@@ -470,7 +474,8 @@ collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
 	role = add_user(c, p);
 	add_parameter(p, "dbname", get_database_name(MyDatabaseId));
 	add_parameter(p, "client_encoding", GetDatabaseEncodingName());
-	add_parameter(p, "application_name", psprintf("pgcluster_%d", config_group));
+	twophase_session_name(name, sizeof(name));
+	add_parameter(p, "application_name", pstrdup(name));
 	add_parameter(p, "target_session_attrs", "primary");
 	add_parameter(p, "options", psprintf("%s " SESSION_OPTIONS "%s", options, role));
 }
@@ -807,13 +812,47 @@ wait_underway(RemoteConnection *c)
 
 /*
  * Milliseconds to wait for an open connection before looking at other things:
- * whether the node still leads, and whether the TLS library has kept
- * something back that the socket does not show.
+ * whether the node still leads, whether the TLS library has kept something
+ * back that the socket does not show, and whether a lock is in the way whose
+ * holder waits for us.
  */
 static long
 longest_wait(const RemoteConnection *c)
 {
-	return c->from_agent || PQsslInUse(c->conn) ? LEADER_CHECK_MS : -1;
+	if (c->from_agent || PQsslInUse(c->conn))
+		return LEADER_CHECK_MS;
+	return c->level > 0 ? DeadlockTimeout : -1;
+}
+
+/* After a wait in vain. */
+static void
+suspect_deadlock(RemoteConnection *c)
+{
+	int64 now = clock_now_us();
+
+	if (c->level == 0)
+		return;
+	if (c->silent_since == 0)
+		c->silent_since = now - longest_wait(c) * 1000;
+	if (now - c->silent_since >= (int64) DeadlockTimeout * 1000)
+	{
+		c->silent_since = now;
+		deadlock_suspected();
+	}
+}
+
+/* The victim of a deadlock is told by an interrupt. */
+static void
+check_interrupts(void)
+{
+	if (QueryCancelPending && InterruptHoldoffCount == 0 && deadlock_is_victim())
+	{
+		QueryCancelPending = false;
+		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
+						errdetail("Transactions wait for each other on several nodes."),
+						errhint("The transaction can be tried again.")));
+	}
+	CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -823,11 +862,15 @@ longest_wait(const RemoteConnection *c)
 void
 connection_wait(RemoteConnection *c)
 {
-	CHECK_FOR_INTERRUPTS();
+	check_interrupts();
 	if (nunderway == 0 && c->state == CONNECTION_OPEN)
 	{
-		if (!wait_open(c, longest_wait(c)) && connection_leader_moved(c))
+		if (wait_open(c, longest_wait(c)))
+			c->silent_since = 0;
+		else if (connection_leader_moved(c))
 			connection_lost(c, NULL);
+		else
+			suspect_deadlock(c);
 	}
 	else
 	{
@@ -835,7 +878,7 @@ connection_wait(RemoteConnection *c)
 		if (nunderway > 0)
 			wait_underway(c);
 	}
-	CHECK_FOR_INTERRUPTS();
+	check_interrupts();
 	notice_emit();
 }
 

@@ -96,7 +96,7 @@ struct RemoteConnection
 	int64 give_up_at;	 /* end of all attempts for what is waiting now */
 	int64 connecting_at; /* end of the present attempt */
 	int64 retry_at;		 /* start of the next attempt */
-	int64 checked_at;	 /* when we last looked whether the leader is still the same */
+	int64 silent_since;	 /* an open one has had no news since, as far as noticed */
 
 	/* Why the connection was lost last. */
 	int failure_code;

@@ -7,6 +7,7 @@
 
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "storage/procarray.h"
 #include "utils/lsyscache.h"
 
@@ -86,4 +87,23 @@ twophase_in_progress(const char *gid)
 		return false; /* of an earlier life: whatever it was, it is over */
 	xid = strtou64(end + 1, &end, 10);
 	return TransactionIdIsInProgress((TransactionId) xid);
+}
+
+void
+twophase_session_name(char *to, size_t size)
+{
+	snprintf(to, size, "pgcluster_%d_%d_%08x", config_group, MyProcPid, (uint32) shared->start);
+}
+
+int
+twophase_session_process(const char *name)
+{
+	int group;
+	int pid;
+	unsigned int start;
+
+	if (sscanf(name, "pgcluster_%d_%d_%8x", &group, &pid, &start) != 3 || group != config_group ||
+		start != (uint32) shared->start)
+		return 0;
+	return pid;
 }

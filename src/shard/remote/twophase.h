@@ -33,6 +33,15 @@ extern void twophase_make_gid(char *to, size_t size, FullTransactionId xid, int 
  */
 extern bool twophase_in_progress(const char *gid);
 
+/*
+ * The name under which this process works on other nodes, so that what it
+ * waits for there can be told from the work of others.
+ */
+extern void twophase_session_name(char *to, size_t size);
+
+/* The process on this server that has such a name; 0 when it has none of ours. */
+extern int twophase_session_process(const char *name);
+
 extern void twophase_init(void);
 
 #endif
