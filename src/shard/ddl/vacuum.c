@@ -99,7 +99,8 @@ vacuum_handle(UtilityCall *call)
 	char *start;
 	ListCell *lc;
 
-	if (stmt->rels == NIL)
+	/* A VACUUM in a block is the server's to refuse. */
+	if (stmt->rels == NIL || (stmt->is_vacuumcmd && transaction))
 		return false;
 	start = command_start(stmt);
 	foreach (lc, stmt->rels)
