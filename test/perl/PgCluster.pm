@@ -35,6 +35,7 @@ use POSIX qw(:sys_wait_h setsid dup2);
 use Time::HiRes qw(sleep time);
 
 use PgCluster::Etcd;
+use PgCluster::Proxy;
 use PgCluster::Writer;
 
 our $TIMEOUT = $ENV{PGCLUSTER_TEST_TIMEOUT} || 60;
@@ -219,6 +220,7 @@ fsync = off
 log_line_prefix = '%m [%p] %b %a '
 pgcluster.node_name = '$name'
 pgcluster.group = $node->{group}
+pgcluster.http_port = 0
 $self->{config}
 END
 	return;
@@ -327,6 +329,7 @@ sub destroy
 		waitpid($node->{pid}, 0) if defined $node->{pid};
 	}
 	$self->{store}->stop('KILL') if $self->{store};
+	$_->stop foreach map { @$_ } values %{ $self->{proxies} // {} };
 	remove_tree($self->{dir}, { safe => 1 }) unless $self->{keep} || $ENV{PGCLUSTER_KEEP};
 	return;
 }
@@ -375,7 +378,7 @@ sub start_member
 		'--scope' => $self->{scope},
 		'--group' => $node->{group},
 		'--name' => $name,
-		'--etcd' => $self->{store}->endpoints,
+		'--etcd' => $node->{etcd} // $self->{store}->endpoints,
 		'--port' => $node->{port},
 		'--listen' => '127.0.0.1',
 		'--advertise-host' => '127.0.0.1',
@@ -384,6 +387,21 @@ sub start_member
 		'--initdb-arg' => '--locale=C.UTF-8',
 		@{ $self->{node_args} // [] },
 		map { ('--set' => "$_=$settings{$_}") } sort keys %settings);
+	return;
+}
+
+# Puts a proxy between each member and each etcd; before the start.
+# $self->{proxies}{name} is the list of a member's.
+sub use_proxies
+{
+	my ($self) = @_;
+
+	foreach my $name ($self->node_names)
+	{
+		my @proxies = map { PgCluster::Proxy->start($self, $_->{client}) } @{ $self->{store}{members} };
+		$self->{proxies}{$name} = \@proxies;
+		$self->node($name)->{etcd} = join ',', map { "127.0.0.1:$_->{port}" } @proxies;
+	}
 	return;
 }
 

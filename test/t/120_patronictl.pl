@@ -37,4 +37,18 @@ is(scalar(grep { ($_->{'Lag in MB'} // 0) eq '0' || $_->{Role} eq 'Leader' } @me
 like($c->run($patronictl, '-c', $config, 'show-config', '--group', '0'), qr/ttl: 5/, 'the configuration can be read');
 
 $c->stop;
+
+# A cluster without groups has no level for them in its keys.
+{
+	my $d = PgCluster->new(groups => { -1 => 2 });
+
+	$d->start;
+	PgCluster::write_file("$d->{dir}/p.yml",
+		"scope: $d->{scope}\nnamespace: /service/\netcd3:\n  hosts: @{[ $d->{store}->endpoints ]}\n");
+	my $leader = $d->leader(-1);
+	$list = $d->run($patronictl, '-c', "$d->{dir}/p.yml", 'list');
+	like($list, qr/\| $leader\s*\|[^\n]*\| Leader\s*\| running/, 'the leader of a cluster without groups');
+	like($list, qr/\| Replica\s*\| (streaming|running)/, 'and its replica');
+	$d->stop;
+}
 done_testing();

@@ -123,6 +123,16 @@ sub healthy
 	return defined $self->ask('kv/range', { key => encode_base64('health', '') });
 }
 
+# Does this one member answer, for all of them?
+sub member_healthy
+{
+	my ($self, $i) = @_;
+	my $http = HTTP::Tiny->new(timeout => 3);
+
+	return $http->post("http://127.0.0.1:$self->{members}[$i]{client}/v3/kv/range",
+		{ content => encode_json({ key => encode_base64('health', '') }) })->{success};
+}
+
 # Value of a key, undef when it is not there.
 sub get
 {
