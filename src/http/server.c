@@ -45,6 +45,7 @@
 #define CONNECTION_MEMORY (32 * 1024) /* bounds the head of a request */
 #define MAX_BODY (64 * 1024)
 #define REQUEST_US (INT64CONST(10) * 1000000)
+#define ACCEPTED_AT_ONCE 32
 #define LISTEN_RETRY_MS 2000
 #define SWEEP_MS 500
 
@@ -54,6 +55,7 @@ typedef struct Connection
 	int socket;
 	int64 since_us; /* of opening, or of the last answer */
 	size_t body;	/* bytes of the request's body so far */
+	bool answering; /* an answer is on its way */
 } Connection;
 
 typedef struct Server
@@ -67,6 +69,7 @@ typedef struct Server
 	bool failed; /* the last attempt to listen did */
 	Connection connections[MAX_CONNECTIONS];
 	int nconnections;
+	int64 swept_us;		   /* when connections were last looked at */
 	MemoryContext request; /* emptied after each */
 } Server;
 
@@ -210,6 +213,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *path, const
 		*size = 0;
 		return c->body > MAX_BODY ? MHD_NO : MHD_YES;
 	}
+	c->answering = true;
 	return answer_request(connection, method, path);
 }
 
@@ -219,8 +223,10 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
 {
 	Connection *c = connection_of(connection);
 
-	if (c != NULL)
-		c->since_us = clock_now_us();
+	if (c == NULL)
+		return;
+	c->since_us = clock_now_us();
+	c->answering = false;
 }
 
 static void
@@ -285,16 +291,28 @@ cut_connection(const Connection *c)
 	shutdown(c->socket, SHUT_RDWR);
 }
 
+/* A client that closes right after its last bytes may go unnoticed by libmicrohttpd. */
+static bool
+is_left(const Connection *c)
+{
+	char byte;
+
+	return !c->answering && recv(c->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void
-cut_overdue(void)
+sweep(void)
 {
 	int64 now = clock_now_us();
 
-	for (int i = 0; i < MAX_CONNECTIONS && server.nconnections > 0; i++)
+	if (now - server.swept_us < SWEEP_MS * INT64CONST(1000))
+		return;
+	server.swept_us = now;
+	for (int i = 0; i < MAX_CONNECTIONS; i++)
 	{
 		const Connection *c = &server.connections[i];
 
-		if (c->used && now - c->since_us > REQUEST_US)
+		if (c->used && (now - c->since_us > REQUEST_US || is_left(c)))
 			cut_connection(c);
 	}
 }
@@ -329,7 +347,7 @@ make_room(void)
 static void
 accept_connections(int listener)
 {
-	while (make_room())
+	for (int i = 0; i < ACCEPTED_AT_ONCE && make_room(); i++)
 	{
 		struct sockaddr_storage address;
 		socklen_t length = sizeof(address);
@@ -465,7 +483,7 @@ serve(const WaitEvent *events, int nevents)
 	for (int i = 0; i < nevents; i++)
 		if (events[i].user_data != NULL)
 			accept_connections(*(int *) events[i].user_data);
-	cut_overdue();
+	sweep();
 	if (MHD_run(server.daemon) != MHD_YES)
 		elog(ERROR, "libmicrohttpd could not run");
 }
