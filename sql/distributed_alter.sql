@@ -51,6 +51,16 @@ DROP STATISTICS parent_stat;
 ALTER TABLE child DROP CONSTRAINT child_k_fkey;
 ALTER TABLE parent DROP COLUMN key CASCADE;
 ALTER TABLE parent ALTER v TYPE varchar(10);
+ALTER TABLE parent ALTER v TYPE varchar(1);
+ALTER TABLE parent ALTER v TYPE text USING upper(v);
+ALTER TABLE parent ALTER v TYPE text, ADD COLUMN w integer;
+ALTER TABLE parent DROP COLUMN ten;
+ALTER TABLE parent ALTER key TYPE bigint;
+ALTER TABLE parent ALTER key TYPE numeric;
+SELECT DISTINCT attname, format_type(atttypid, atttypmod) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+WHERE relname = 'parent' AND attnum > 0 AND NOT attisdropped ORDER BY 1;
+SELECT * FROM parent WHERE key = 3;
+SELECT indexdef LIKE '%(v, key)' AS still_there FROM pg_indexes WHERE indexname = 'parent_v_key_idx';
 ALTER TABLE parent RENAME TO parents;
 SELECT count(*) FROM parents;
 SELECT replace(indexdef, :'piece', 'SHARD') FROM pg_indexes WHERE schemaname = :'piece' ORDER BY 1;

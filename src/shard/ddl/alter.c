@@ -41,7 +41,7 @@ alter_allows_drop(Oid relid)
  * before that.
  */
 static bool
-run_and_follow(UtilityCall *call, List *relids)
+run_and_follow(UtilityCall *call, List *relids, bool by_name)
 {
 	List *outer = changing;
 	List *volatile shapes = NIL;
@@ -69,15 +69,16 @@ run_and_follow(UtilityCall *call, List *relids)
 	}
 	PG_END_TRY();
 	foreach (lc, shapes)
-		shape_follow(lfirst(lc));
+		shape_follow(lfirst(lc), by_name);
 	return true;
 }
 
 /* What a subcommand of ALTER TABLE means for the shards. */
 typedef enum Concern
 {
-	CONCERNS_SHELL, /* nothing */
-	CONCERNS_SHARDS /* they follow */
+	CONCERNS_SHELL,	 /* nothing */
+	CONCERNS_SHARDS, /* they follow */
+	CONCERNS_TYPES	 /* they follow; what depends on a column is made anew */
 } Concern;
 
 static const struct
@@ -91,16 +92,19 @@ static const struct
 	{AT_DropColumn, CONCERNS_SHARDS},	  {AT_AddConstraint, CONCERNS_SHARDS},
 	{AT_DropConstraint, CONCERNS_SHARDS}, {AT_ValidateConstraint, CONCERNS_SHARDS},
 	{AT_SetNotNull, CONCERNS_SHARDS},	  {AT_DropNotNull, CONCERNS_SHARDS},
-	{AT_ChangeOwner, CONCERNS_SHARDS},
+	{AT_ChangeOwner, CONCERNS_SHARDS},	  {AT_AlterColumnType, CONCERNS_TYPES},
 };
 
 /* False: not known how to repeat it. */
 static bool
-find_concern(AlterTableType type, Concern *concern)
+find_concern(AlterTableCmd *cmd, Concern *concern)
 {
+	/* The expression of USING is not kept anywhere. */
+	if (cmd->subtype == AT_AlterColumnType && castNode(ColumnDef, cmd->def)->raw_default != NULL)
+		return false;
 	for (size_t i = 0; i < lengthof(subcommands); i++)
 	{
-		if (subcommands[i].type == type)
+		if (subcommands[i].type == cmd->subtype)
 		{
 			*concern = subcommands[i].concern;
 			return true;
@@ -114,7 +118,8 @@ alter_handle_table(UtilityCall *call)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
 	const DistributedTable *table = utility_table(stmt->relation);
-	bool follow = false;
+	bool shards = false;
+	bool types = false;
 	ListCell *lc;
 
 	if (table == NULL)
@@ -124,11 +129,18 @@ alter_handle_table(UtilityCall *call)
 		Concern concern;
 
 		if (stmt->objtype != OBJECT_TABLE ||
-			!find_concern(castNode(AlterTableCmd, lfirst(lc))->subtype, &concern))
+			!find_concern(castNode(AlterTableCmd, lfirst(lc)), &concern))
 			refuse_statement(call, table->relid);
-		follow |= concern == CONCERNS_SHARDS;
+		shards |= concern == CONCERNS_SHARDS;
+		types |= concern == CONCERNS_TYPES;
 	}
-	return follow && run_and_follow(call, list_make1_oid(table->relid));
+	if (shards && types)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot change types together with other changes of distributed "
+							   "table \"%s\"",
+							   stmt->relation->relname),
+						errhint("Use one ALTER TABLE for the types and one for the rest.")));
+	return (shards || types) && run_and_follow(call, list_make1_oid(table->relid), types);
 }
 
 bool
@@ -143,7 +155,7 @@ alter_handle_index(UtilityCall *call)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("indexes of distributed tables cannot be created concurrently"),
 						errhint("Use CREATE INDEX without CONCURRENTLY.")));
-	return run_and_follow(call, list_make1_oid(table->relid));
+	return run_and_follow(call, list_make1_oid(table->relid), false);
 }
 
 bool
@@ -161,7 +173,7 @@ alter_handle_statistics(UtilityCall *call)
 		if (table != NULL)
 			relids = list_append_unique_oid(relids, table->relid);
 	}
-	return relids != NIL && run_and_follow(call, relids);
+	return relids != NIL && run_and_follow(call, relids, false);
 }
 
 /* The distributed table that an extended statistics object is about. */
@@ -204,7 +216,7 @@ alter_handle_drop(UtilityCall *call)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("indexes of distributed tables cannot be dropped concurrently"),
 						errhint("Use DROP INDEX without CONCURRENTLY.")));
-	return run_and_follow(call, relids);
+	return run_and_follow(call, relids, false);
 }
 
 bool
@@ -219,5 +231,5 @@ alter_handle_rename(UtilityCall *call)
 		table = table_of_statistics(castNode(List, stmt->object));
 	else if (stmt->relation != NULL)
 		table = utility_table(stmt->relation);
-	return table != NULL && run_and_follow(call, list_make1_oid(table->relid));
+	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), false);
 }

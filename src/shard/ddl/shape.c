@@ -58,6 +58,9 @@ typedef struct Column
 {
 	char *name; /* NULL: dropped */
 	bool not_null;
+	Oid type;
+	int32 typmod;
+	Oid collation;
 } Column;
 
 struct Shape
@@ -68,6 +71,7 @@ struct Shape
 	int ncolumns;
 	Column *columns;
 	List *parts;
+	bool by_name; /* parts are made anew under their old names */
 };
 
 /* What is done to a part of each kind; arguments are in the order shard schema or table, names. */
@@ -160,6 +164,9 @@ take(Oid relid)
 
 		shape->columns[i].name = att->attisdropped ? NULL : pstrdup(NameStr(att->attname));
 		shape->columns[i].not_null = att->attnotnull;
+		shape->columns[i].type = att->atttypid;
+		shape->columns[i].typmod = att->atttypmod;
+		shape->columns[i].collation = att->attcollation;
 	}
 	take_constraints(shape, rel);
 	foreach (lc, RelationGetIndexList(rel))
@@ -190,7 +197,8 @@ find_part(Shape *shape, const Part *wanted)
 	{
 		Part *part = lfirst(lc);
 
-		if (part->kind == wanted->kind && part->id == wanted->id)
+		if (part->kind == wanted->kind &&
+			(shape->by_name ? strcmp(part->name, wanted->name) == 0 : part->id == wanted->id))
 			return part;
 	}
 	return NULL;
@@ -213,6 +221,25 @@ check_new_column(Relation rel, AttrNumber attnum)
 		 errhint("Add the column without the default, set the default, then update the rows.")));
 }
 
+/* Rows stay where they are: the new type must hash alike. */
+static void
+check_key_type(Shape *before, Shape *after)
+{
+	int key = before->table->key - 1;
+	Column *old = &before->columns[key];
+	Column *new = &after->columns[key];
+
+	if (old->collation == new->collation &&
+		lookup_type_cache(old->type, TYPECACHE_HASH_OPFAMILY)->hash_opf ==
+			lookup_type_cache(new->type, TYPECACHE_HASH_OPFAMILY)->hash_opf)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot change the type of distribution column \"%s\" of table \"%s\"",
+						   new->name, after->name),
+					errdetail("Rows would belong to other shards."),
+					errhint("Use undistribute_table, change the table, and distribute it again.")));
+}
+
 static void
 check_after(Relation rel, Shape *before, Shape *after)
 {
@@ -221,6 +248,7 @@ check_after(Relation rel, Shape *before, Shape *after)
 
 	if (table->kind == TABLE_HASH)
 	{
+		check_key_type(before, after);
 		distribution.key = table->key;
 		distribution.key_family =
 			lookup_type_cache(table->key_type, TYPECACHE_HASH_OPFAMILY)->hash_opf;
@@ -350,11 +378,22 @@ add_columns(Change *change)
 		if (change->after->columns[i].name != NULL)
 			add(change, shard_ddl_add_column(change->rel, i + 1, change->shard_id));
 	}
+}
+
+static void
+change_columns(Change *change)
+{
 	for (int i = 0; i < change->before->ncolumns; i++)
 	{
+		Column *old = &change->before->columns[i];
 		Column *now = &change->after->columns[i];
 
-		if (now->name != NULL && now->not_null != change->before->columns[i].not_null)
+		if (now->name == NULL)
+			continue;
+		if (now->type != old->type || now->typmod != old->typmod ||
+			now->collation != old->collation)
+			add(change, shard_ddl_column_type(change->rel, i + 1, change->shard_id));
+		if (now->not_null != old->not_null)
 			add(change, psprintf("ALTER TABLE %s ALTER COLUMN %s %s NOT NULL", change->table,
 								 quoted(now->name), now->not_null ? "SET" : "DROP"));
 	}
@@ -400,6 +439,7 @@ commands_for_shard(Relation rel, Shape *before, Shape *after, int64 shard_id)
 	rename_parts(&change);
 	drop_parts(&change);
 	add_columns(&change);
+	change_columns(&change);
 	add_parts(&change, false);
 	add_parts(&change, true);
 	change_owner(&change);
@@ -407,7 +447,7 @@ commands_for_shard(Relation rel, Shape *before, Shape *after, int64 shard_id)
 }
 
 void
-shape_follow(Shape *before)
+shape_follow(Shape *before, bool by_name)
 {
 	Relation rel;
 	Shape *after;
@@ -417,6 +457,7 @@ shape_follow(Shape *before)
 
 	CommandCounterIncrement();
 	after = take(before->table->relid);
+	before->by_name = after->by_name = by_name;
 	follow_key(before, after);
 	rel = relation_open(before->table->relid, NoLock);
 	check_after(rel, before, after);

@@ -17,8 +17,10 @@ extern Shape *shape_take(Oid relid);
 
 /*
  * Compares the table with what it was, refuses what the shards could not
- * follow, and has them follow all the rest.
+ * follow, and has them follow all the rest.  "by_name": the command made
+ * constraints and indexes anew, and only those whose names changed count; the
+ * same command makes them anew on the shards.
  */
-extern void shape_follow(Shape *before);
+extern void shape_follow(Shape *before, bool by_name);
 
 #endif

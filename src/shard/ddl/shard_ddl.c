@@ -287,12 +287,17 @@ append_default(StringInfo sql, Relation rel, Form_pg_attribute att)
 						 att->attgenerated == ATTRIBUTE_GENERATED_STORED ? "STORED" : "VIRTUAL");
 }
 
+static char *
+type_text(Form_pg_attribute att)
+{
+	return format_type_extended(att->atttypid, att->atttypmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 static void
 append_column(StringInfo sql, Relation rel, Form_pg_attribute att)
 {
-	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)),
-					 format_type_extended(att->atttypid, att->atttypmod,
-										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)), type_text(att));
 	if (att->attcompression != '\0')
 		appendStringInfo(sql, " COMPRESSION %s", GetCompressionMethodName(att->attcompression));
 	if (OidIsValid(att->attcollation) && att->attcollation != get_typcollation(att->atttypid))
@@ -643,6 +648,20 @@ shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", shard_ddl_name(rel, shard_id));
 	append_column(&sql, rel, att);
+	return sql.data;
+}
+
+char *
+shard_ddl_column_type(Relation rel, AttrNumber attnum, int64 shard_id)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s", shard_ddl_name(rel, shard_id),
+					 quote_identifier(NameStr(att->attname)), type_text(att));
+	if (OidIsValid(att->attcollation))
+		appendStringInfo(&sql, " COLLATE %s", generate_collation_name(att->attcollation));
 	return sql.data;
 }
 

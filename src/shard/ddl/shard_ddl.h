@@ -26,6 +26,7 @@ extern List *shard_ddl_foreign_keys(Relation rel, int64 shard_id);
 
 /* One column, constraint, index (that no constraint makes) or statistics object. */
 extern char *shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id);
+extern char *shard_ddl_column_type(Relation rel, AttrNumber attnum, int64 shard_id);
 extern char *shard_ddl_constraint(Relation rel, Oid constraint, int64 shard_id);
 extern char *shard_ddl_index(Relation rel, Oid index, int64 shard_id);
 extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
