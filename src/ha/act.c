@@ -374,25 +374,54 @@ act_step_down(const HaView *view)
 	act_demote(view);
 }
 
+static const char *const *
+switchover_keys(void)
+{
+	static const char *keys[2];
+
+	keys[0] = key_name(KEY_LEADER);
+	keys[1] = key_name(KEY_FAILOVER);
+	return keys;
+}
+
 static void
 hand_over_done(void *arg, const DcsResult *result)
 {
 	agent_landed(arg, result);
 	if (result->status == DCS_OK)
 		apply_own_write(KEY_LEADER, NULL, 0, result->revision);
+	else
+		observe_failure(switchover_keys(), 2, result);
 	lease_move_fence();
 }
 
+/* Still in the epoch, and still about the switchover, that the view is of. */
+static void
+compare_switchover(DcsCompare compares[2])
+{
+	compares[0] = (DcsCompare){DCS_CREATE_REVISION_IS, key_name(KEY_LEADER),
+							   observe_key(KEY_LEADER)->create_revision};
+	compares[1] = unchanged(KEY_FAILOVER);
+}
+
+/*
+ * The answer may come late or never.  So nothing is committed here from now
+ * on, and the switchover has to be cancelled before this member can go on
+ * leading: of the two transactions one only can succeed.
+ */
 static void
 act_hand_over(const HaView *view)
 {
-	DcsCompare compare = {DCS_CREATE_REVISION_IS, key_name(KEY_LEADER),
-						  observe_key(KEY_LEADER)->create_revision};
+	DcsCompare compares[2];
 	DcsWrite write = {key_name(KEY_LEADER), NULL, 0};
 
-	if (agent_may_send(OP_HAND_OVER))
-		agent.dcs->ops->txn(agent.dcs, &compare, 1, &write, 1, hand_over_done,
-							agent_take_off(OP_HAND_OVER));
+	if (!agent_may_send(OP_HAND_OVER))
+		return;
+	agent.fence_shut = true;
+	lease_move_fence();
+	compare_switchover(compares);
+	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, hand_over_done,
+						agent_take_off(OP_HAND_OVER));
 }
 
 static void
@@ -401,12 +430,14 @@ failover_done(void *arg, const DcsResult *result)
 	agent_landed(arg, result);
 	if (result->status == DCS_OK)
 		apply_own_write(KEY_FAILOVER, NULL, 0, result->revision);
+	else
+		observe_failure(switchover_keys(), 2, result);
 }
 
 static void
 act_cancel(const HaView *view)
 {
-	DcsCompare compare = unchanged(KEY_FAILOVER);
+	DcsCompare compares[2];
 	DcsWrite write = {key_name(KEY_FAILOVER), NULL, 0};
 
 	if (!agent_may_send(OP_FAILOVER))
@@ -414,7 +445,8 @@ act_cancel(const HaView *view)
 	if (request_is_own())
 		request_finish(false, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, agent.decision.reason,
 					   "See cluster_status() for the state of the members.");
-	agent.dcs->ops->txn(agent.dcs, &compare, 1, &write, 1, failover_done,
+	compare_switchover(compares);
+	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, failover_done,
 						agent_take_off(OP_FAILOVER));
 }
 
