@@ -527,6 +527,11 @@ start_detached_rejoin(void)
 bool
 server_rejoin(const char *conninfo)
 {
+	/*
+	 * Back with the group's history, it must not stream from whom it did
+	 * before: that may be a former leader which does not know yet.
+	 */
+	set_conninfo("");
 	write_file(REJOIN_FILE, psprintf("%s\n", conninfo));
 	if (is_supervised())
 	{
