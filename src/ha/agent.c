@@ -294,7 +294,7 @@ act(const HaView *view)
 
 static void (*const steps[])(const HaView *view) = {act, publish_member, publish_leadership,
 													request_attend};
-static int64 steps_rest_until[lengthof(steps)];
+StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void
 clean_up_after_error(void)
@@ -310,7 +310,7 @@ clean_up_after_error(void)
 static void
 take_step(int i, const HaView *view)
 {
-	if (clock_now_us() < steps_rest_until[i])
+	if (clock_now_us() < agent.steps_rest_until[i])
 		return;
 	PG_TRY();
 	{
@@ -322,7 +322,7 @@ take_step(int i, const HaView *view)
 		HOLD_INTERRUPTS();
 		clean_up_after_error();
 		RESUME_INTERRUPTS();
-		steps_rest_until[i] = clock_now_us() + STEP_REST_US;
+		agent.steps_rest_until[i] = clock_now_us() + STEP_REST_US;
 		ha_event_record("error", "a step failed and will be tried again; see the server's log");
 	}
 	PG_END_TRY();

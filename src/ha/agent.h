@@ -87,6 +87,9 @@ typedef struct AgentFlight
 	int64 lease;	  /* that the request was about */
 } AgentFlight;
 
+/* Steps of a turn that may fail on their own, see agent.c. */
+#define AGENT_STEPS 4
+
 typedef struct Agent
 {
 	MemoryContext context; /* lives as long as the process */
@@ -137,6 +140,7 @@ typedef struct Agent
 	int64 followed_us;
 	int64 acted_us; /* when a drastic step was last tried */
 	bool stopping;
+	int64 steps_rest_until[AGENT_STEPS];
 	bool pending_restart; /* a setting waits for a restart */
 	AgentSwitchover switchover;
 	HaRequest request; /* the one being carried out; id 0: none */
