@@ -8,11 +8,11 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgcluster.cont
 SOURCES = $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
 OBJS = $(patsubst %.c,%.o,$(filter-out src/bin/%,$(SOURCES)))
 DATA = $(wildcard sql/pgcluster--*.sql)
-EXTRA_CLEAN = test/unit/build
+EXTRA_CLEAN = test/unit/build test/sim/build
 
 # "make demo" and "make test" run on a machine where pg_config may not be
 # there yet; only they and the targets that need no server skip PGXS.
-BARE_GOALS = demo test format format-check
+BARE_GOALS = demo test sim format format-check
 ifneq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
 
 PG_CONFIG ?= pg_config
@@ -66,7 +66,7 @@ uninstall-node:
 .PHONY: node install-node clean-node uninstall-node
 endif
 
-FORMAT_FILES = $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/fuzz/*.[ch] test/modules/*/*.[ch]))
+FORMAT_FILES = $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/sim/fake/*.h test/fuzz/*.[ch] test/modules/*/*.[ch]))
 
 format:
 	clang-format -i $(FORMAT_FILES)
@@ -76,4 +76,8 @@ demo:
 	@KEEP="$(KEEP)" test/demo
 test:
 	@test/run
-.PHONY: format format-check demo test
+RUNS ?= 10000
+SEED ?= 1
+sim:
+	@$(MAKE) -s -C test/sim run RUNS=$(RUNS) SEED=$(SEED)
+.PHONY: format format-check demo test sim

@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ * check.c
+ *	  What must hold, looked at after each event.
+ *
+ * (That a standby's WAL continues its upstream's, and that no timeline is
+ * used twice, is looked at where it happens, in server.c.)
+ *-------------------------------------------------------------------------
+ */
+#include "sim.h"
+
+/*
+ * After the last fault, the start of each server included: by when there is a
+ * leader that acknowledges commits, and by when each member streams from it.
+ */
+#define LEADER_BOUND_US (45 * SECOND)
+#define MEMBERS_BOUND_US (120 * SECOND)
+
+#define MAX_ACKNOWLEDGED 65536
+
+Statistics statistics;
+static int acknowledged[MAX_ACKNOWLEDGED];
+static int nacknowledged;
+static int mark;
+static int last_writer;		 /* who acknowledged last */
+static uint32 last_timeline; /* and on which timeline */
+static uint64 last_epoch;
+static int64 last_acknowledged; /* when */
+static int handed_by;			/* a switchover: who gave the leader key up; -1: nobody */
+static int handed_record;		/* all that it had written */
+static int candidate;			/* for whom */
+static bool candidate_acquired;
+static bool leader_seen;
+
+void
+check_begin(void)
+{
+	nacknowledged = 0;
+	mark = 0;
+	last_writer = -1;
+	last_timeline = 0;
+	last_epoch = 0;
+	last_acknowledged = -1;
+	handed_by = -1;
+	candidate_acquired = false;
+	leader_seen = false;
+}
+
+/* Is a commit lost only when more than one member is? */
+static bool
+is_loss_forbidden(void)
+{
+	return sync_standbys == nmembers - 1;
+}
+
+/* Every acknowledged commit is part of what the leader has. */
+static void
+look_for_lost_commits(const Member *m)
+{
+	mark++;
+	for (int r = m->head; r >= 0; r = records[r].parent)
+		records[r].marked = mark;
+	for (int i = 0; i < nacknowledged; i++)
+	{
+		const Record *r = &records[acknowledged[i]];
+
+		if (r->marked == mark)
+			continue;
+		if (is_loss_forbidden())
+			world_fail("%s leads without the acknowledged commit at %lX of timeline %u", m->name,
+					   (long) r->lsn, r->timeline);
+		statistics.lost++;
+		acknowledged[i--] = acknowledged[--nacknowledged];
+	}
+}
+
+void
+check_acknowledged(Member *m, int record)
+{
+	const HaShared *shared = m->shared;
+
+	if (m->id != store_last_leader)
+		world_fail("%s acknowledges a commit although %s acquired the lead", m->name,
+				   store_last_leader < 0 ? "nobody" : members[store_last_leader].name);
+	if (shared->lease_holder == LEASE_MINE && shared->epoch != 0)
+	{
+		if (shared->epoch < last_epoch)
+			world_fail("the epoch of %s is smaller than one before", m->name);
+		last_epoch = shared->epoch;
+	}
+	if (m->id != last_writer || records[m->head].timeline != last_timeline)
+		look_for_lost_commits(m);
+	last_writer = m->id;
+	last_timeline = records[m->head].timeline;
+	last_acknowledged = world_now;
+	statistics.acknowledged++;
+	if (nacknowledged == MAX_ACKNOWLEDGED)
+		abort();
+	acknowledged[nacknowledged++] = record;
+}
+
+void
+check_handed_over(int member)
+{
+	const char *value = store_value(KEY_FAILOVER);
+	HaFailover failover;
+
+	if (value == NULL || !key_read_failover(value, &failover) || failover.member[0] == '\0')
+	{
+		world_fail("%s gives the lead up for nobody", members[member].name);
+		return;
+	}
+	handed_by = member;
+	handed_record = members[member].head;
+	candidate = failover.member[1] - '1';
+	candidate_acquired = false;
+}
+
+void
+check_acquired(int member, bool handed_over)
+{
+	statistics.acquisitions++;
+	candidate_acquired = handed_over && handed_by >= 0 && member == candidate;
+	if (!candidate_acquired)
+		handed_by = -1;
+}
+
+void
+check_promoted(const Member *m, int former, uint32 timeline)
+{
+	statistics.promotions++;
+	if (!candidate_acquired || m->id != candidate)
+		return;
+	if (!server_is_ancestor(handed_record, former))
+		world_fail("the switchover from %s to %s lost WAL", members[handed_by].name, m->name);
+	candidate_acquired = false;
+	handed_by = -1;
+}
+
+static bool
+leader_is_back(void)
+{
+	return last_acknowledged >= fault_healed && last_writer == store_last_leader &&
+		   member_may_commit(&members[last_writer]);
+}
+
+bool
+check_settled(void)
+{
+	const Member *leader;
+
+	if (last_acknowledged < 0 || last_writer != store_last_leader)
+		return false;
+	leader = &members[last_writer];
+	if (!member_may_commit(leader) || leader->process == NULL)
+		return false;
+	for (int i = 0; i < nmembers; i++)
+	{
+		const Member *m = &members[i];
+
+		if (m == leader)
+			continue;
+		if (m->phase != PHASE_STANDBY || m->process == NULL || !m->session.alive ||
+			m->session.upstream != leader->id || store_value(N_HA_KEYS + i) == NULL ||
+			!server_is_ancestor(m->head, leader->head))
+			return false;
+	}
+	return true;
+}
+
+static const char *
+member_state(const Member *m)
+{
+	static const char *const names[] = {"down", "in crash recovery", "a standby", "a primary"};
+
+	return names[m->phase];
+}
+
+static void
+fail_for_member_out(void)
+{
+	for (int i = 0; i < nmembers; i++)
+	{
+		const Member *m = &members[i];
+
+		if (m->phase != PHASE_PRIMARY && !(m->phase == PHASE_STANDBY && m->session.alive))
+			world_fail("%s is still out after %d s: it is %s", m->name,
+					   (int) (MEMBERS_BOUND_US / SECOND), member_state(m));
+	}
+	world_fail("the group is not whole after %d s", (int) (MEMBERS_BOUND_US / SECOND));
+}
+
+void
+check_step(void)
+{
+	for (int i = 0; i < nmembers; i++)
+		if (member_may_commit(&members[i]) && store_last_leader != i)
+			world_fail("%s may commit although %s acquired the lead", members[i].name,
+					   store_last_leader < 0 ? "nobody" : members[store_last_leader].name);
+	if (!fault_over || world_now < fault_healed)
+		return;
+	if (!leader_seen && leader_is_back())
+	{
+		leader_seen = true;
+		statistics.slowest_leader = Max(statistics.slowest_leader, world_now - fault_healed);
+	}
+	if (!leader_seen && world_now - fault_healed > LEADER_BOUND_US)
+		world_fail("nobody acknowledges commits %d s after all is well",
+				   (int) (LEADER_BOUND_US / SECOND));
+	if (world_now - fault_healed > MEMBERS_BOUND_US)
+		fail_for_member_out();
+}

@@ -1,0 +1,349 @@
+/*-------------------------------------------------------------------------
+ * fault.c
+ *	  What goes wrong, and when it is over.
+ *
+ * When the group has come up, a few faults hit it in a short time, most of
+ * them the leader; then all is healed, and the group has to come back.
+ *-------------------------------------------------------------------------
+ */
+#include "sim.h"
+
+#define MAX_FAULTS 7
+#define START_BOUND_US (60 * SECOND)
+
+bool fault_over;
+int64 fault_healed;
+static int group_ttl;
+
+/* The leader more often than not. */
+static Member *
+choose_member(void)
+{
+	if (store_last_leader >= 0 && chance_of(600))
+		return &members[store_last_leader];
+	return &members[chance_between(0, nmembers - 1)];
+}
+
+/* A while that leases may or may not outlast. */
+static int64
+choose_while(void)
+{
+	if (chance_of(300))
+		return chance_between(MS, 500 * MS);
+	return chance_between(0, 3 * group_ttl * SECOND);
+}
+
+static void
+pause_agent(void)
+{
+	Member *m = choose_member();
+
+	if (m->process == NULL)
+		return;
+	m->process->pause_in = (int) chance_between(1, 60);
+	m->process->pause_for = choose_while();
+}
+
+static void
+pause_machine(void)
+{
+	Member *m = choose_member();
+
+	m->pause_in = (int) chance_between(1, 60);
+	m->pause_for = choose_while();
+}
+
+static void
+pause_session(void)
+{
+	Member *m = choose_member();
+
+	m->backend_pause_in = (int) chance_between(1, 6);
+	m->backend_pause_for = choose_while();
+}
+
+static void
+break_agent(void)
+{
+	Member *m = choose_member();
+
+	if (m->process != NULL)
+		m->process->throw_in = (int) chance_between(1, 60);
+}
+
+static void
+kill_agent(void)
+{
+	server_fail_agent(choose_member());
+}
+
+static void
+kill_postmaster(void)
+{
+	server_kill(choose_member());
+}
+
+static void
+power_off(void)
+{
+	server_power_off(choose_member());
+}
+
+static void
+shut_down(void)
+{
+	server_stop(choose_member());
+}
+
+/*
+ * The network
+ */
+
+typedef struct Cut
+{
+	bool was[MAX_MEMBERS + 1][MAX_MEMBERS + 1];
+} Cut;
+
+static void
+mend(void *a, int64 b)
+{
+	if (fault_over)
+		return;
+	world_trace("network: mended");
+	memset(net_cut, 0, sizeof(net_cut));
+}
+
+/* "way": 0 both, 1 from "a" to "b" only, 2 the other */
+static void
+cut(int a, int b, int way)
+{
+	if (way != 2)
+		net_cut[a][b] = true;
+	if (way != 1)
+		net_cut[b][a] = true;
+}
+
+static void
+cut_network(void)
+{
+	const Member *m = choose_member();
+	int way = chance_of(600) ? 0 : (int) chance_between(1, 2);
+	int kind = (int) chance_between(0, 3);
+
+	world_trace("network: cut %s off from %s, %s", m->name,
+				kind == 0	? "the store"
+				: kind == 1 ? "the members"
+				: kind == 2 ? "all"
+							: "some",
+				way == 0   ? "both ways"
+				: way == 1 ? "outwards"
+						   : "inwards");
+	if (kind == 0 || kind == 2)
+		cut(m->id, STORE, way);
+	for (int i = 0; i < nmembers; i++)
+		if (i != m->id && (kind == 1 || kind == 2 || (kind == 3 && chance_of(500))))
+			cut(m->id, i, way);
+	if (kind == 3 && chance_of(500))
+		cut((int) chance_between(0, nmembers - 1), STORE, 0);
+	world_at(world_now + choose_while(), mend, NULL, 0);
+}
+
+static void
+quicken(void *a, int64 b)
+{
+	net_begin();
+}
+
+static void
+slow_network(void)
+{
+	world_trace("network: slow");
+	net_slow_permille = (int) chance_between(50, 600);
+	net_slow_us =
+		chance_of(500) ? chance_between(10 * MS, 500 * MS) : chance_between(SECOND, 4 * SECOND);
+	net_loss_permille = (int) chance_between(0, 200);
+	world_at(world_now + choose_while(), quicken, NULL, 0);
+}
+
+/*
+ * The store
+ */
+
+static void
+store_returns(void *a, int64 b)
+{
+	if (store_state() != STORE_UP)
+		world_trace("store: is back");
+	store_set_state(STORE_UP);
+}
+
+static void
+stop_store(void)
+{
+	StoreState how = (StoreState) chance_between(STORE_REFUSES, STORE_SILENT);
+
+	if (store_state() != STORE_UP)
+		return;
+	world_trace("store: %s", how == STORE_REFUSES  ? "down"
+							 : how == STORE_FROZEN ? "frozen"
+												   : "silent");
+	store_set_state(how);
+	world_at(world_now + choose_while(), store_returns, NULL, 0);
+}
+
+static void
+compact_store(void)
+{
+	world_trace("store: compacted");
+	store_compact();
+}
+
+/*
+ * Wishes
+ */
+
+static void
+ask_session(void)
+{
+	Member *m = &members[chance_between(0, nmembers - 1)];
+	HaRequest *request = &m->shared->request;
+
+	if (!m->postmaster || m->process == NULL || request->id != 0)
+		return;
+	memset(request, 0, sizeof(*request));
+	request->id = ++m->shared->last_request;
+	request->state = HA_REQUEST_WAITING;
+	if (chance_of(700))
+		strlcpy(request->candidate, members[chance_between(0, nmembers - 1)].name, HA_NAME_SIZE);
+	world_trace("%s: a session asks for a switchover to %s", m->name,
+				request->candidate[0] ? request->candidate : "the best");
+	m->process->latch.is_set = true;
+	task_wake(m->process->task);
+}
+
+static void
+write_failover(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s,%s,%ld",
+			 chance_of(700) && store_last_leader >= 0 ? members[store_last_leader].name : "",
+			 members[chance_between(0, nmembers - 1)].name,
+			 chance_of(300) ? (long) (world_now + chance_between(0, 3 * SECOND)) : 0L);
+	store_put(KEY_FAILOVER, text);
+}
+
+static void
+change_ttl(void)
+{
+	group_ttl = (int) chance_between(2, 8);
+	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+}
+
+static void
+pause_cluster(void)
+{
+	store_put(KEY_CONFIG, key_write_group(group_ttl, chance_of(500)));
+}
+
+static void
+slow_disk(void)
+{
+	Member *m = choose_member();
+
+	world_trace("%s: slow disk", m->name);
+	m->disk_delay = chance_between(MS, SECOND);
+}
+
+static const struct
+{
+	void (*happen)(void);
+	int weight;
+} faults[] = {
+	{pause_agent, 10}, {pause_machine, 10},	 {pause_session, 8}, {break_agent, 5},
+	{kill_agent, 6},   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
+	{cut_network, 16}, {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
+	{ask_session, 12}, {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
+	{slow_disk, 3},
+};
+
+static void
+fault_happens(void *a, int64 b)
+{
+	int total = 0;
+	int chosen;
+
+	if (fault_over)
+		return;
+	for (size_t i = 0; i < lengthof(faults); i++)
+		total += faults[i].weight;
+	chosen = (int) chance_between(0, total - 1);
+	for (size_t i = 0; i < lengthof(faults); i++)
+	{
+		chosen -= faults[i].weight;
+		if (chosen < 0)
+		{
+			faults[i].happen();
+			return;
+		}
+	}
+}
+
+static void
+heal(void *a, int64 b)
+{
+	fault_over = true;
+	net_begin();
+	store_set_state(STORE_UP);
+	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	fault_healed = world_now;
+	for (int i = 0; i < nmembers; i++)
+	{
+		Member *m = &members[i];
+
+		m->pause_in = 0;
+		m->backend_pause_in = 0;
+		m->disk_delay = 0;
+		fault_healed = Max(fault_healed, member_paused_until(m, m->process));
+		if (m->process != NULL)
+		{
+			m->process->pause_in = 0;
+			m->process->throw_in = 0;
+		}
+	}
+	world_trace("all is healed as of %.3f", fault_healed / 1e6);
+}
+
+/* When the group has come up. */
+static void
+begin_faults(void *a, int64 b)
+{
+	int n = (int) chance_between(1, MAX_FAULTS);
+	int64 last = 0;
+
+	if (!check_settled())
+	{
+		if (world_now > START_BOUND_US)
+			world_fail("the group did not come up in %d s", (int) (START_BOUND_US / SECOND));
+		world_at(world_now + 50 * MS, begin_faults, NULL, 0);
+		return;
+	}
+	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	for (int i = 0; i < n; i++)
+	{
+		int64 when = chance_between(100 * MS, chance_of(500) ? 3 * SECOND : 12 * SECOND);
+
+		last = Max(last, when);
+		world_at(world_now + when, fault_happens, NULL, 0);
+	}
+	world_at(world_now + last + chance_between(100 * MS, 8 * SECOND), heal, NULL, 0);
+}
+
+void
+fault_begin(void)
+{
+	fault_over = false;
+	fault_healed = 0;
+	group_ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
+	world_at(SECOND, begin_faults, NULL, 0);
+}

@@ -1,0 +1,235 @@
+/*-------------------------------------------------------------------------
+ * sim.h
+ *	  A group of members, its store, its network and its clock in one process.
+ *
+ * world.c is time and tasks, net.c messages, store.c etcd and its client,
+ * server.c PostgreSQL, agent_keys.c the values of keys, writer.c the clients,
+ * fault.c what goes wrong, check.c what must hold, main.c the runs.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SIM_H
+#define PGCLUSTER_SIM_H
+
+#include "postgres.h"
+
+#include "ha/agent.h"
+#include "ha/server.h"
+
+#define MAX_MEMBERS 7
+#define STORE MAX_MEMBERS /* the store's place in the network */
+#define MAX_TIMELINES 250
+#define MS INT64CONST(1000)
+#define SECOND INT64CONST(1000000)
+#define NEVER INT64_MAX
+
+typedef struct Task Task;
+typedef struct Client Client;
+
+/* An agent. */
+typedef struct Process
+{
+	Agent agent;
+	Task *task;
+	Client *client;
+	Latch latch;
+	bool shutdown_pending;
+	MemoryContext top;
+	int64 paused_until;
+	int pause_in; /* reads of the clock until it is paused; 0: it is not */
+	int64 pause_for;
+	int throw_in; /* reads of the clock until it meets an error */
+} Process;
+
+typedef enum Phase
+{
+	PHASE_DOWN,
+	PHASE_CRASH,   /* crash recovery */
+	PHASE_STANDBY, /* archive recovery */
+	PHASE_PRIMARY
+} Phase;
+
+/* What a standby's walreceiver and its upstream's walsender share. */
+typedef struct Session
+{
+	bool alive;
+	int serial;
+	int upstream;
+	int64 unheard_since;
+	int flushed; /* what the upstream knows of */
+} Session;
+
+typedef enum HistoryFile
+{
+	FILE_NONE,
+	FILE_REAL,
+	FILE_SKIPPED
+} HistoryFile;
+
+typedef struct Member
+{
+	int id;
+	char name[8];
+	bool may_lead;
+	int priority;
+
+	/* the machine */
+	int ppm; /* how much faster than true its clock goes */
+	int64 clock_base;
+	int64 paused_until;
+	int pause_in;
+	int64 pause_for;
+	int boot;
+	int64 disk_delay; /* added to each write */
+
+	/* on disk */
+	int head; /* the last record of WAL */
+	bool standby_signal;
+	bool in_production; /* was not shut down */
+	int upstream;		/* primary_conninfo; -1: empty */
+	bool rejoin_wanted;
+	int consistent_at; /* the record to replay up to after a rewind */
+	HistoryFile files[MAX_TIMELINES];
+
+	/* the server */
+	bool postmaster;
+	int run;	  /* changes with each start and crash-restart */
+	int backends; /* changes when the sessions end */
+	Phase phase;
+	bool consistent;
+	bool was_primary;	/* when this start began */
+	bool asked_for_wal; /* since */
+	int replayed;
+	bool promoting;
+	bool stopping;
+	int failed_starts;
+	uint64 redo;
+	HaShared *shared;
+	Process *process;
+	Session session; /* as a standby */
+	int backend_pause_in;
+	int64 backend_pause_for;
+} Member;
+
+/* world.c: time, chance, tasks, memory */
+extern int64 world_now;
+extern bool world_tracing;
+extern bool world_failed;
+extern char world_failure[512];
+typedef void (*EventFn)(void *a, int64 b);
+extern void world_begin(uint64 seed);
+extern bool world_step(void); /* false: nothing left, or failed */
+extern void world_at(int64 when, EventFn fn, void *a, int64 b);
+extern void *world_alloc(size_t size);
+extern const char *world_text(const char *text);
+extern void world_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern uint64 chance_next(void);
+extern int64 chance_between(int64 low, int64 high);
+extern bool chance_of(int permille);
+
+extern Task *task_start(Member *home, Process *process, void (*main)(void *), void *arg);
+extern bool task_wait(int64 until); /* true: woken */
+extern void task_sleep(int64 us);
+extern void task_wake(Task *task);
+extern void task_kill(Task *task);
+extern void task_exit(void) pg_attribute_noreturn();
+extern Task *task_current(void);
+
+extern Member *self; /* whose machine the task runs on */
+extern Agent *sim_agent;
+extern int64 member_clock(const Member *m); /* never pauses */
+extern int64 member_paused_until(const Member *m, const Process *p);
+extern void process_free(Process *p);
+
+/* net.c */
+extern bool net_cut[MAX_MEMBERS + 1][MAX_MEMBERS + 1];
+extern int net_slow_permille; /* messages that are late */
+extern int64 net_slow_us;	  /* by so much at most */
+extern int net_loss_permille; /* messages that are sent again */
+extern void net_begin(void);
+extern void net_send(int from, int to, EventFn fn, void *a, int64 b);
+extern bool net_open(int a, int b); /* both ways */
+
+/* store.c */
+typedef enum StoreState
+{
+	STORE_UP,
+	STORE_REFUSES, /* nothing listens */
+	STORE_FROZEN,  /* requests are answered when it goes on */
+	STORE_SILENT   /* requests vanish */
+} StoreState;
+#define N_SLOTS (N_HA_KEYS + MAX_MEMBERS)
+extern void store_begin(void);
+extern void store_set_state(StoreState state);
+extern StoreState store_state(void);
+extern void store_compact(void);
+extern const char *store_value(int slot);
+extern int64 store_revision_of(int slot);			/* of its creation */
+extern void store_put(int slot, const char *value); /* by somebody else */
+extern int store_last_leader;						/* who acquired the leader key last */
+extern void client_free(Client *client);
+extern int store_slot(const char *key);
+
+/* server.c */
+typedef struct Record
+{
+	int parent;
+	int depth;
+	uint32 timeline;
+	uint64 lsn; /* where it ends */
+	bool acknowledged;
+	int marked;
+} Record;
+extern Record *records;
+extern Member members[MAX_MEMBERS];
+extern int nmembers;
+extern int sync_standbys; /* that a commit waits for */
+extern void server_begin(int n);
+extern int server_append(Member *m); /* WAL on a primary */
+extern bool server_is_ancestor(int older, int newer);
+extern int server_count_synced(const Member *m, int record);
+extern void server_fail_agent(Member *m);
+extern void server_crash(Member *m);	 /* a backend: crash-restart */
+extern void server_kill(Member *m);		 /* the postmaster */
+extern void server_power_off(Member *m); /* and all else */
+extern void server_stop(Member *m);		 /* in order, and start again */
+extern bool member_fence_is_open(const Member *m);
+extern bool member_may_commit(const Member *m);
+
+/* agent_keys.c */
+extern const char *key_write_group(int ttl, bool paused);
+
+/* writer.c */
+extern void writer_begin(void);
+
+/* fault.c */
+extern void fault_begin(void);
+extern bool fault_over;	   /* all is healed */
+extern int64 fault_healed; /* when */
+
+/* check.c */
+typedef struct Statistics
+{
+	long schedules;
+	long acquisitions;
+	long promotions;
+	long demotions;
+	long rewinds;
+	long switchovers;
+	long acknowledged;
+	long unknown; /* commits whose second look found the fence closed */
+	long lost;	  /* acknowledged commits where none was promised */
+	int64 simulated;
+	int64 slowest_leader;
+	int64 slowest_member;
+} Statistics;
+extern Statistics statistics;
+extern void check_begin(void);
+extern void check_step(void);
+extern bool check_settled(void); /* all is well again */
+extern void check_acquired(int member, bool handed_over);
+extern void check_promoted(const Member *m, int former, uint32 timeline);
+extern void check_acknowledged(Member *m, int record);
+extern void check_handed_over(int member);
+
+#endif
