@@ -243,11 +243,108 @@ CREATE FUNCTION pgcluster.execute_on_group(group_id integer, command text) RETUR
 REVOKE ALL ON FUNCTION pgcluster.execute_on_group(integer, text) FROM PUBLIC;
 COMMENT ON FUNCTION pgcluster.execute_on_group(integer, text) IS 'runs a command on a group as part of this transaction; returns the rows affected';
 
-CREATE FUNCTION pgcluster.query_on_group(group_id integer, query text) RETURNS SETOF text[]
+CREATE FUNCTION pgcluster.query_on_group(group_id integer, query text, writes boolean DEFAULT true) RETURNS SETOF text[]
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'pgcluster_query_on_group';
-REVOKE ALL ON FUNCTION pgcluster.query_on_group(integer, text) FROM PUBLIC;
-COMMENT ON FUNCTION pgcluster.query_on_group(integer, text) IS 'runs a query on a group as part of this transaction; returns its rows as text';
+REVOKE ALL ON FUNCTION pgcluster.query_on_group(integer, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.query_on_group(integer, text, boolean) IS 'runs a query on a group as part of this transaction; returns its rows as text';
+
+-- The same question for all groups.  A node that cannot be had is left out.
+CREATE FUNCTION pgcluster.ask_groups(query text, OUT group_id integer, OUT answer text[]) RETURNS SETOF record
+    LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    FOR group_id IN SELECT g.group_id FROM pgcluster.member_group g ORDER BY 1 LOOP
+        BEGIN
+            FOR answer IN SELECT pgcluster.query_on_group(ask_groups.group_id, query, false) LOOP
+                RETURN NEXT;
+            END LOOP;
+        EXCEPTION WHEN connection_exception OR sqlclient_unable_to_establish_sqlconnection
+            OR connection_failure OR cannot_connect_now OR admin_shutdown OR crash_shutdown THEN
+            RAISE WARNING '%', SQLERRM;
+        END;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION pgcluster.ask_groups(text) FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.ask_groups(text) IS 'runs a query that only reads on every worker group; returns their rows as text';
+
+-- Sessions of this server have names on the nodes whose last part is its own.
+CREATE FUNCTION pgcluster.activity(OUT group_id integer, OUT pid integer, OUT node_pid integer, OUT usename name,
+    OUT state text, OUT wait_event_type text, OUT wait_event text, OUT xact_start timestamptz, OUT query_start timestamptz, OUT query text)
+    RETURNS SETOF record
+    LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+SELECT a.group_id, r[1]::integer, r[2]::integer, r[3]::name, r[4], r[5], r[6], to_timestamp(r[7]::float8), to_timestamp(r[8]::float8), r[9]
+FROM pgcluster.ask_groups($q$
+    SELECT split_part(application_name, '_', 3), pid, usename, state, wait_event_type, wait_event,
+        extract(epoch FROM xact_start), extract(epoch FROM query_start), query
+    FROM pg_stat_activity
+    WHERE application_name LIKE 'pgcluster\_%' AND pid <> pg_backend_pid()
+        AND split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
+$q$) AS a (group_id, r)
+$$;
+REVOKE ALL ON FUNCTION pgcluster.activity() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.activity() TO pg_monitor;
+COMMENT ON FUNCTION pgcluster.activity() IS 'what sessions of this server do on the worker groups';
+
+CREATE VIEW pgcluster.cluster_activity AS SELECT * FROM pgcluster.activity();
+COMMENT ON VIEW pgcluster.cluster_activity IS 'what sessions of this server do on the worker groups: pid is the process here, node_pid the one there';
+GRANT SELECT ON pgcluster.cluster_activity TO pg_monitor;
+ALTER VIEW pgcluster.cluster_activity SET SCHEMA pg_catalog;
+
+CREATE FUNCTION pgcluster.lock_waits(OUT group_id integer, OUT waiting_pid integer, OUT blocking_pid integer,
+    OUT waiting_node_pid integer, OUT blocking_node_pid integer, OUT waiting_query text, OUT blocking_query text)
+    RETURNS SETOF record
+    LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+SELECT a.group_id, r[1]::integer, r[2]::integer, r[3]::integer, r[4]::integer, r[5], r[6]
+FROM pgcluster.ask_groups($q$
+    WITH session AS (
+        SELECT pid, query, wait_event_type,
+            CASE WHEN split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
+                THEN split_part(application_name, '_', 3) END AS origin
+        FROM pg_stat_activity)
+    SELECT w.origin, b.origin, w.pid, p.pid, w.query, b.query
+    FROM session w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN session b ON b.pid = p.pid
+    WHERE w.wait_event_type = 'Lock'
+$q$) AS a (group_id, r)
+UNION ALL
+SELECT 0, w.pid, p.pid, w.pid, p.pid, w.query, b.query
+FROM pg_stat_activity w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN pg_stat_activity b ON b.pid = p.pid
+WHERE w.wait_event_type = 'Lock'
+$$;
+REVOKE ALL ON FUNCTION pgcluster.lock_waits() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.lock_waits() TO pg_monitor;
+COMMENT ON FUNCTION pgcluster.lock_waits() IS 'who waits for whose lock, here and on the worker groups';
+
+CREATE VIEW pgcluster.cluster_lock_waits AS SELECT * FROM pgcluster.lock_waits();
+COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here (group 0) and on the worker groups; pids are those of processes here, node pids those there';
+GRANT SELECT ON pgcluster.cluster_lock_waits TO pg_monitor;
+ALTER VIEW pgcluster.cluster_lock_waits SET SCHEMA pg_catalog;
+
+CREATE FUNCTION pgcluster.prepared_transactions(OUT group_id integer, OUT gid text, OUT prepared timestamptz, OUT owner name, OUT commits boolean)
+    RETURNS SETOF record
+    LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+SELECT a.group_id, r[1], to_timestamp(r[2]::float8), r[3]::name,
+    EXISTS (SELECT FROM pgcluster.two_phase_record t WHERE t.gid = r[1])
+FROM pgcluster.ask_groups($q$
+    SELECT gid, extract(epoch FROM prepared), owner FROM pg_prepared_xacts WHERE database = current_database()
+$q$) AS a (group_id, r)
+$$;
+REVOKE ALL ON FUNCTION pgcluster.prepared_transactions() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgcluster.prepared_transactions() TO pg_monitor;
+COMMENT ON FUNCTION pgcluster.prepared_transactions() IS 'transactions prepared on the worker groups, and whether a record says that they commit';
+
+CREATE VIEW pgcluster.cluster_prepared_transactions AS SELECT * FROM pgcluster.prepared_transactions();
+COMMENT ON VIEW pgcluster.cluster_prepared_transactions IS 'transactions prepared on the worker groups; commits: a record says that they commit';
+GRANT SELECT ON pgcluster.cluster_prepared_transactions TO pg_monitor;
+ALTER VIEW pgcluster.cluster_prepared_transactions SET SCHEMA pg_catalog;
 
 ------------------------------------------------------------------------
 -- shard/maintenance

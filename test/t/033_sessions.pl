@@ -72,6 +72,25 @@ my $answers = $two->wait . $one->wait;
 like($answers, qr/ERROR:  40P01: deadlock detected/, 'a deadlock on a node ends with an error');
 $_->run('ROLLBACK') foreach $one, $two;
 
+# What the views say of such things.
+$one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+$two->send('UPDATE t SET v = v + 1 WHERE k = 4');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for another');
+my $records = $c->sql('c', 'SELECT count(*) FROM pgcluster.two_phase_record');
+is($c->sql('c', 'SELECT waiting_pid, blocking_pid FROM cluster_lock_waits'), $two->backend . '|' . $one->backend,
+	'cluster_lock_waits shows who waits for whom');
+is($c->sql('c', "SELECT pid, state FROM cluster_activity WHERE wait_event_type = 'Lock'"), $two->backend . '|active',
+	'cluster_activity shows what a session does on a node');
+$one->run('ROLLBACK');
+$two->wait;
+is($c->sql('c', 'SELECT count(*) FROM cluster_prepared_transactions'), 0, 'nothing is prepared');
+$c->sql('c', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+is($c->sql('c', 'SET SESSION AUTHORIZATION watcher; SELECT count(*) FROM cluster_lock_waits'), 0, 'a monitor may look');
+$c->stop_node('w2');
+is($c->sql('c', 'SELECT count(*) FROM cluster_lock_waits'), 0, 'a node that is down is left out');
+$c->start_node('w2');
+cmp_ok($c->sql('c', 'SELECT count(*) FROM pgcluster.two_phase_record'), '<=', $records, 'looking takes no two-phase commit');
+
 # One over two nodes is seen by neither of them.
 ($key) = grep { $one->run("EXPLAIN SELECT 1 FROM t WHERE k = $_") !~ /Node: \Q$node\E/ } 6 .. 50;
 $one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');

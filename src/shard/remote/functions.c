@@ -28,14 +28,18 @@ pgcluster_execute_on_group(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(remote_execute(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
-/* query_on_group(group_id integer, query text) returns setof text[]: the rows */
+/*
+ * query_on_group(group_id integer, query text, writes boolean) returns setof
+ * text[]: the rows.  What does not write spares its node the second phase of
+ * a commit.
+ */
 Datum
 pgcluster_query_on_group(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	RemoteQuery query = {.group_id = PG_GETARG_INT32(0),
 						 .sql = text_to_cstring(PG_GETARG_TEXT_PP(1)),
-						 .writes = true};
+						 .writes = PG_GETARG_BOOL(2)};
 	RemoteTask *task;
 	PGresult *row;
 
