@@ -272,8 +272,9 @@ datadir_shut_down(void)
 {
 	bool crc_ok;
 	ControlFileData *control = get_controlfile(options.data_dir, &crc_ok);
-	bool down =
-		crc_ok && (control->state == DB_SHUTDOWNED || control->state == DB_SHUTDOWNED_IN_RECOVERY);
+	bool down = crc_ok &&
+				(control->state == DB_SHUTDOWNED || control->state == DB_SHUTDOWNED_IN_RECOVERY) &&
+				control->minRecoveryPointTLI <= control->checkPointCopy.ThisTimeLineID;
 
 	pg_free(control);
 	return down;

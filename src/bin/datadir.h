@@ -26,7 +26,11 @@ extern bool datadir_lock(void);
 /* The system identifier in pg_control; 0: not readable. */
 extern uint64 datadir_system_identifier(void);
 
-/* True if the server of this directory was stopped in an orderly manner. */
+/*
+ * True if the server of this directory was stopped in an orderly manner, with
+ * a checkpoint on its newest timeline: pg_rewind goes by that of the last
+ * checkpoint, and does not see WAL on a later one.
+ */
 extern bool datadir_shut_down(void);
 
 /* The postmaster of this directory, 0: none runs. */

@@ -29,6 +29,9 @@
 /* A drastic step is not repeated sooner. */
 #define REPEAT_US (5 * INT64CONST(1000000))
 
+/* How long a demotion waits for a checkpoint. */
+#define CHECKPOINT_WAIT_US (10 * INT64CONST(1000000))
+
 static bool
 once_in_a_while(int64 *last)
 {
@@ -272,11 +275,33 @@ act_promote(const HaView *view)
  * Following and giving way
  */
 
+/*
+ * pg_rewind goes by the timeline of the last checkpoint: a primary that began
+ * a timeline makes one on it before it gives way, or what it wrote would not
+ * be found.  A checkpoint that does not come to an end is not waited for.
+ */
+static bool
+is_timeline_settled(void)
+{
+	static int64 asked_us = 0;
+
+	if (server_timeline_is_checkpointed())
+		return true;
+	if (asked_us == 0)
+	{
+		asked_us = clock_now_us();
+		server_start_checkpoint();
+	}
+	return clock_now_us() - asked_us > CHECKPOINT_WAIT_US;
+}
+
 static void
 act_demote(const HaView *view)
 {
 	agent.fence_shut = true;
 	lease_move_fence();
+	if (!is_timeline_settled())
+		return;
 	ereport(LOG, (errmsg("demoting member \"%s\"", config_node_name),
 				  errdetail("The reason: %s.", agent.decision.reason)));
 	server_demote();

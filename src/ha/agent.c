@@ -229,7 +229,8 @@ is_change_near(const HaView *view)
 {
 	return view->role == HA_STARTING || !view->position_known ||
 		   (view->role == HA_REPLICA && view->lease == LEASE_MINE) ||
-		   (view->role == HA_PRIMARY && view->switchover.asked) ||
+		   (view->role == HA_PRIMARY &&
+			(view->switchover.asked || agent.decision.action == HA_DEMOTE)) ||
 		   (view->role == HA_REPLICA && view->lease == LEASE_OTHER && !agent.self.streaming &&
 			agent.followed_us != 0 && clock_now_us() - agent.followed_us < US_PER_S);
 }

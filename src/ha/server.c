@@ -144,6 +144,16 @@ server_checkpointed_since(XLogRecPtr lsn)
 	return redo >= lsn;
 }
 
+bool
+server_timeline_is_checkpointed(void)
+{
+	XLogRecPtr redo;
+	TimeLineID timeline;
+
+	GetOldestRestartPoint(&redo, &timeline);
+	return timeline == GetWALInsertionTimeLine();
+}
+
 /*
  * Following
  */

@@ -29,6 +29,9 @@ extern bool server_standby_has(const char *name, XLogRecPtr *has);
 extern XLogRecPtr server_start_checkpoint(void);
 extern bool server_checkpointed_since(XLogRecPtr lsn);
 
+/* True when the last checkpoint is on the timeline that is being written. */
+extern bool server_timeline_is_checkpointed(void);
+
 /* Is primary_conninfo this one?  Makes it so, without a restart. */
 extern bool server_follows(const char *conninfo);
 extern void server_follow(const char *conninfo);
