@@ -53,6 +53,10 @@ run_and_follow(UtilityCall *call, List *relids, bool by_name)
 	{
 		if (user_owns_relation(lfirst_oid(lc)))
 			LockRelationOid(lfirst_oid(lc), ShareUpdateExclusiveLock);
+		if (metadata_table(lfirst_oid(lc)) == NULL)
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("a table was undistributed or dropped at the same time"),
+							errhint("Run the statement again.")));
 		shapes = lappend(shapes, shape_take(lfirst_oid(lc)));
 	}
 	PG_TRY();
@@ -117,7 +121,7 @@ bool
 alter_handle_table(UtilityCall *call)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
-	const DistributedTable *table = utility_table(stmt->relation);
+	const DistributedTable *table = utility_table(call, stmt->relation);
 	bool shards = false;
 	bool types = false;
 	ListCell *lc;
@@ -147,7 +151,7 @@ bool
 alter_handle_index(UtilityCall *call)
 {
 	IndexStmt *stmt = castNode(IndexStmt, call->pstmt->utilityStmt);
-	const DistributedTable *table = utility_table(stmt->relation);
+	const DistributedTable *table = utility_table(call, stmt->relation);
 
 	if (table == NULL)
 		return false;
@@ -168,7 +172,7 @@ alter_handle_statistics(UtilityCall *call)
 	foreach (lc, stmt->relations)
 	{
 		const DistributedTable *table =
-			IsA(lfirst(lc), RangeVar) ? utility_table(lfirst(lc)) : NULL;
+			IsA(lfirst(lc), RangeVar) ? utility_table(call, lfirst(lc)) : NULL;
 
 		if (table != NULL)
 			relids = list_append_unique_oid(relids, table->relid);
@@ -204,8 +208,9 @@ alter_handle_drop(UtilityCall *call)
 	foreach (lc, stmt->objects)
 	{
 		List *name = castNode(List, lfirst(lc));
-		const DistributedTable *table =
-			statistics ? table_of_statistics(name) : utility_table(makeRangeVarFromNameList(name));
+		const DistributedTable *table = statistics
+											? table_of_statistics(name)
+											: utility_table(call, makeRangeVarFromNameList(name));
 
 		if (table != NULL)
 			relids = list_append_unique_oid(relids, table->relid);
@@ -230,6 +235,6 @@ alter_handle_rename(UtilityCall *call)
 	if (stmt->renameType == OBJECT_STATISTIC_EXT)
 		table = table_of_statistics(castNode(List, stmt->object));
 	else if (stmt->relation != NULL)
-		table = utility_table(stmt->relation);
+		table = utility_table(call, stmt->relation);
 	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), false);
 }

@@ -28,7 +28,7 @@
 
 /* Distributed tables that the statement names, Oids. */
 static List *
-named_tables(GrantStmt *stmt)
+named_tables(UtilityCall *call, GrantStmt *stmt)
 {
 	List *relids = NIL;
 	ListCell *lc;
@@ -39,7 +39,7 @@ named_tables(GrantStmt *stmt)
 	{
 		foreach (lc, stmt->objects)
 		{
-			const DistributedTable *table = utility_table(castNode(RangeVar, lfirst(lc)));
+			const DistributedTable *table = utility_table(call, castNode(RangeVar, lfirst(lc)));
 
 			if (table != NULL)
 				relids = list_append_unique_oid(relids, table->relid);
@@ -215,7 +215,7 @@ handle_schemas(UtilityCall *call, List *names)
 static bool
 handle_tables(UtilityCall *call, GrantStmt *stmt)
 {
-	List *relids = named_tables(stmt);
+	List *relids = named_tables(call, stmt);
 	List *before = NIL;
 	ShardRun *run;
 	ListCell *lc;

@@ -29,7 +29,7 @@ refuse_statement(UtilityCall *call, Oid relid)
 static void
 refuse_if_distributed(UtilityCall *call, RangeVar *name)
 {
-	const DistributedTable *table = name != NULL ? utility_table(name) : NULL;
+	const DistributedTable *table = name != NULL ? utility_table(call, name) : NULL;
 
 	if (table != NULL)
 		refuse_statement(call, table->relid);
@@ -98,13 +98,13 @@ refuse_named(UtilityCall *call)
 
 /* The hash table that a foreign key points at, NULL if none. */
 static const DistributedTable *
-hash_target(Constraint *constraint)
+hash_target(UtilityCall *call, Constraint *constraint)
 {
 	const DistributedTable *target;
 
 	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
 		return NULL;
-	target = utility_table(constraint->pktable);
+	target = utility_table(call, constraint->pktable);
 	return target != NULL && target->kind == TABLE_HASH ? target : NULL;
 }
 
@@ -113,9 +113,9 @@ hash_target(Constraint *constraint)
  * are here, but not at a hash table.
  */
 static void
-refuse_foreign_key(Constraint *constraint)
+refuse_foreign_key(UtilityCall *call, Constraint *constraint)
 {
-	const DistributedTable *target = hash_target(constraint);
+	const DistributedTable *target = hash_target(call, constraint);
 
 	if (target != NULL)
 		ereport(ERROR,
@@ -132,9 +132,9 @@ refuse_foreign_key(Constraint *constraint)
  * empty until it is distributed too.
  */
 static void
-mention_foreign_key(Constraint *constraint)
+mention_foreign_key(UtilityCall *call, Constraint *constraint)
 {
-	const DistributedTable *target = hash_target(constraint);
+	const DistributedTable *target = hash_target(call, constraint);
 
 	if (target != NULL)
 		ereport(NOTICE, (errmsg("the new table takes no rows that point at \"%s\" before it is "
@@ -143,21 +143,21 @@ mention_foreign_key(Constraint *constraint)
 }
 
 static void
-mention_column_constraints(ColumnDef *column)
+mention_column_constraints(UtilityCall *call, ColumnDef *column)
 {
 	ListCell *lc;
 
 	foreach (lc, column->constraints)
-		mention_foreign_key(castNode(Constraint, lfirst(lc)));
+		mention_foreign_key(call, castNode(Constraint, lfirst(lc)));
 }
 
 static void
-refuse_column_constraints(ColumnDef *column)
+refuse_column_constraints(UtilityCall *call, ColumnDef *column)
 {
 	ListCell *lc;
 
 	foreach (lc, column->constraints)
-		refuse_foreign_key(castNode(Constraint, lfirst(lc)));
+		refuse_foreign_key(call, castNode(Constraint, lfirst(lc)));
 }
 
 bool
@@ -173,12 +173,12 @@ refuse_create_table(UtilityCall *call)
 	foreach (lc, stmt->tableElts)
 	{
 		if (IsA(lfirst(lc), Constraint))
-			mention_foreign_key(lfirst(lc));
+			mention_foreign_key(call, lfirst(lc));
 		else if (IsA(lfirst(lc), ColumnDef))
-			mention_column_constraints(lfirst(lc));
+			mention_column_constraints(call, lfirst(lc));
 	}
 	foreach (lc, stmt->constraints)
-		mention_foreign_key(castNode(Constraint, lfirst(lc)));
+		mention_foreign_key(call, castNode(Constraint, lfirst(lc)));
 	return false;
 }
 
@@ -189,9 +189,9 @@ refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
 	if (cmd->def == NULL)
 		return;
 	if (IsA(cmd->def, Constraint))
-		refuse_foreign_key((Constraint *) cmd->def);
+		refuse_foreign_key(call, (Constraint *) cmd->def);
 	else if (IsA(cmd->def, ColumnDef))
-		refuse_column_constraints((ColumnDef *) cmd->def);
+		refuse_column_constraints(call, (ColumnDef *) cmd->def);
 	else if (IsA(cmd->def, RangeVar))
 		refuse_if_distributed(call, (RangeVar *) cmd->def);
 	else if (IsA(cmd->def, PartitionCmd))

@@ -30,7 +30,7 @@ tables_to_truncate(TruncateStmt *stmt)
 
 	foreach (lc, stmt->relations)
 	{
-		Oid relid = RangeVarGetRelid(lfirst(lc), AccessShareLock, true);
+		Oid relid = RangeVarGetRelid(lfirst(lc), NoLock, true);
 
 		if (OidIsValid(relid))
 			relids = list_append_unique_oid(relids, relid);
@@ -91,15 +91,14 @@ bool
 truncate_handle(UtilityCall *call)
 {
 	TruncateStmt *stmt = castNode(TruncateStmt, call->pstmt->utilityStmt);
-	List *relids = distributed_ones(tables_to_truncate(stmt));
-	ShardRun *run;
+	ShardRun *run = shard_run_create();
+	List *relids;
 	ListCell *lc;
 
-	if (relids == NIL)
-		return false;
+	/* With its locks held, what is distributed stays so. */
 	utility_run(call);
-	run = shard_run_create();
-	foreach (lc, metadata_groups())
+	relids = distributed_ones(tables_to_truncate(stmt));
+	foreach (lc, relids != NIL ? metadata_groups() : NIL)
 	{
 		char *sql = truncate_command(relids, lfirst_int(lc));
 

@@ -66,21 +66,42 @@ utility_run(UtilityCall *call)
 }
 
 const DistributedTable *
-utility_table(RangeVar *name)
+utility_table(UtilityCall *call, RangeVar *name)
 {
 	/*
-	 * Distributing takes the strongest lock: once we have the weakest one,
-	 * the answer stays what it is.
+	 * Distributing takes the strongest lock, so the weakest one waits for
+	 * its end.  Kept, it would make two sessions that go on to a strong lock
+	 * wait for each other.
 	 */
-	Oid relid = RangeVarGetRelid(name, AccessShareLock, true);
-	char relkind;
+	Oid named = RangeVarGetRelid(name, AccessShareLock, true);
+	Oid relid = named;
+	const DistributedTable *table;
 
-	if (!OidIsValid(relid))
+	if (!OidIsValid(named))
 		return NULL;
-	relkind = get_rel_relkind(relid);
-	if (relkind == RELKIND_INDEX)
-		relid = IndexGetRelation(relid, true);
-	return OidIsValid(relid) ? metadata_table(relid) : NULL;
+	if (get_rel_relkind(named) == RELKIND_INDEX)
+		relid = IndexGetRelation(named, true);
+	table = OidIsValid(relid) ? metadata_table(relid) : NULL;
+	if (table == NULL && OidIsValid(relid))
+		call->local = lappend_oid(call->local, relid);
+	UnlockRelationOid(named, AccessShareLock);
+	return table;
+}
+
+/* The statement has its locks by now: what is local stays local. */
+static void
+check_still_local(UtilityCall *call)
+{
+	ListCell *lc;
+
+	foreach (lc, call->local)
+	{
+		if (metadata_table(lfirst_oid(lc)) != NULL)
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("table \"%s\" was distributed at the same time",
+								   get_rel_name(lfirst_oid(lc))),
+							errhint("Run the statement again.")));
+	}
 }
 
 static UtilityHandler
@@ -100,12 +121,24 @@ pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read
 						 QueryEnvironment *environment, DestReceiver *dest,
 						 QueryCompletion *completion)
 {
-	UtilityCall call = {pstmt,	query_string, read_only_tree, context,
-						params, environment,  dest,			  completion};
+	UtilityCall call = {.pstmt = pstmt,
+						.query_string = query_string,
+						.read_only_tree = read_only_tree,
+						.context = context,
+						.params = params,
+						.environment = environment,
+						.dest = dest,
+						.completion = completion};
 	UtilityHandler handle = find_handler(nodeTag(pstmt->utilityStmt));
 
-	if (handle == NULL || !metadata_present() || !handle(&call))
+	if (handle == NULL || !metadata_present())
+	{
 		utility_run(&call);
+		return;
+	}
+	if (!handle(&call))
+		utility_run(&call);
+	check_still_local(&call);
 }
 
 /*

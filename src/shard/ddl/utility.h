@@ -20,6 +20,7 @@ typedef struct UtilityCall
 	QueryEnvironment *environment;
 	DestReceiver *dest;
 	QueryCompletion *completion;
+	List *local; /* Oids of tables that utility_table found to be local */
 } UtilityCall;
 
 /*
@@ -59,11 +60,13 @@ extern void utility_run(UtilityCall *call);
 
 /*
  * The distributed table that a name stands for, or the one that the index
- * it stands for belongs to; NULL if neither.  Locked against being
- * distributed meanwhile.
+ * it stands for belongs to; NULL if neither.  Waits for a table that is just
+ * being distributed.  No lock is kept, as the statement will take a stronger
+ * one; a table that is distributed before it gets it makes the statement fail
+ * afterwards.
  */
 struct DistributedTable;
-extern const struct DistributedTable *utility_table(RangeVar *name);
+extern const struct DistributedTable *utility_table(UtilityCall *call, RangeVar *name);
 
 /* Installs the hooks; called from shard_init. */
 extern void ddl_init(void);

@@ -106,7 +106,8 @@ vacuum_handle(UtilityCall *call)
 	foreach (lc, stmt->rels)
 	{
 		VacuumRelation *target = lfirst_node(VacuumRelation, lc);
-		const DistributedTable *table = target->relation ? utility_table(target->relation) : NULL;
+		const DistributedTable *table =
+			target->relation ? utility_table(call, target->relation) : NULL;
 
 		if (table != NULL)
 			run_on_shards(table, start, column_list(target->va_cols), transaction);
