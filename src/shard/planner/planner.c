@@ -47,10 +47,12 @@ static const struct
 } planners[QUERY_CLASSES][4] = {
 	[QUERY_SELECT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_pushdown, "Not Pushdown"},
-					  {plan_by_table}},
-	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"}, {plan_rows}, {plan_select_rows}},
-	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"}, {plan_every_shard}},
-	[QUERY_WRITE_REFERENCE] = {{plan_every_copy}},
+					  {plan_by_table, NULL}},
+	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"},
+					  {plan_rows, NULL},
+					  {plan_select_rows, NULL}},
+	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"}, {plan_every_shard, NULL}},
+	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, NULL}},
 };
 
 typedef struct QueryTables
