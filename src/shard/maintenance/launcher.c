@@ -521,7 +521,8 @@ is_left(Oid database, bool terminate)
 	if (slot != NULL)
 	{
 		slot->not_before = clock_now_us() + STAY_AWAY_US;
-		slot->leave = !left;
+		/* One that is just starting finds this and goes. */
+		slot->leave = !left || slot->state == SLOT_STARTING;
 		if (slot->latch != NULL)
 			SetLatch(slot->latch);
 		if (!left && terminate)

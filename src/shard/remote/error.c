@@ -39,6 +39,13 @@ error_code(const PGresult *result)
 	return MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
 }
 
+static bool
+error_means_shutdown(int code)
+{
+	return code == ERRCODE_ADMIN_SHUTDOWN || code == ERRCODE_CRASH_SHUTDOWN ||
+		   code == ERRCODE_CANNOT_CONNECT_NOW;
+}
+
 /*
  * True for errors that say "not this node, or not now": it shuts down, or
  * does not lead any more.
@@ -46,8 +53,7 @@ error_code(const PGresult *result)
 bool
 error_means_elsewhere(int code)
 {
-	return code == ERRCODE_ADMIN_SHUTDOWN || code == ERRCODE_CRASH_SHUTDOWN ||
-		   code == ERRCODE_CANNOT_CONNECT_NOW || code == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+	return error_means_shutdown(code) || code == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
 /*
@@ -131,6 +137,9 @@ error_raise_lost(RemoteConnection *c)
 						errdetail_internal("%s", c->failure),
 						errhint("The transaction can be tried again."),
 						errcontext("node %s, group %d", c->node, c->key.group_id)));
+	/* Not the SQLSTATE by which drivers learn that their own session ends. */
+	if (error_means_shutdown(c->failure_code))
+		c->failure_code = ERRCODE_CONNECTION_FAILURE;
 	ereport(ERROR, (errcode(c->failure_code),
 					errmsg("could not reach node %s of group %d", c->node[0] ? c->node : "unknown",
 						   c->key.group_id),
