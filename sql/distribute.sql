@@ -121,6 +121,33 @@ INSERT INTO customer (name) VALUES ('local') RETURNING id;
 SELECT count(*) FROM pg_namespace WHERE nspname ~ '^public_';
 SELECT count(*) FROM pgcluster.shard;
 
+-- Names that need quotes or are too long with the shard's number, and a dropped column.
+CREATE SCHEMA "We""ird S.1";
+CREATE SCHEMA a234567890123456789012345678901234567890123456789012345678901;
+CREATE TABLE "We""ird S.1"."R ef" ("I d" integer PRIMARY KEY, "x y" text);
+INSERT INTO "We""ird S.1"."R ef" VALUES (1, 'a');
+SELECT create_reference_table('"We""ird S.1"."R ef"');
+SET search_path = a234567890123456789012345678901234567890123456789012345678901;
+CREATE TABLE "T ab" (
+    "K 1" text PRIMARY KEY,
+    gone integer,
+    v integer REFERENCES "We""ird S.1"."R ef",
+    CHECK ("K 1" <> 'REFERENCES "We""ird S.1"."R ef"(')
+);
+ALTER TABLE "T ab" DROP COLUMN gone, ADD COLUMN "after" integer DEFAULT 7;
+CREATE INDEX "i x" ON "T ab" (("K 1" || ' ON "T ab" USING'));
+INSERT INTO "T ab" ("K 1", v) VALUES ('p', 1);
+SELECT create_distributed_table('"T ab"', 'K 1', shard_count => 2);
+INSERT INTO "T ab" ("K 1", v) VALUES ('q', 1);
+TABLE "T ab" ORDER BY "K 1";
+SELECT count(DISTINCT shard_schema), max(length(shard_schema)) FROM cluster_shards WHERE table_name = '"T ab"'::regclass;
+SELECT undistribute_table('"T ab"');
+TABLE "T ab" ORDER BY "K 1";
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA "We""ird S.1", a234567890123456789012345678901234567890123456789012345678901 CASCADE;
+RESET client_min_messages;
+
 -- Who may do all this.
 CREATE ROLE distribute_user;
 GRANT CREATE ON SCHEMA public TO distribute_user;
