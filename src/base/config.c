@@ -89,7 +89,7 @@ static const StringSetting string_settings[] = {
 	{"pgcluster.etcd_username", &config_etcd_username, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 	 "User name for etcd; empty: no authentication."},
 	{"pgcluster.http_listen", &config_http_listen, "127.0.0.1", PGC_SIGHUP, GUC_LIST_INPUT,
-	 "Host names or addresses that the HTTP server listens on, separated by commas; * is all."},
+	 "IP addresses that the HTTP server listens on, separated by commas; * is all."},
 	{"pgcluster.namespace", &config_namespace, "/service/", PGC_POSTMASTER, 0,
 	 "Prefix of all keys in etcd."},
 	{"pgcluster.node_conninfo", &config_node_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,

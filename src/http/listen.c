@@ -3,7 +3,8 @@
  *	  The sockets that the HTTP server listens on.
  *
  * An address that cannot be had (not this machine's yet, or in use) costs a
- * line in the log, never the server.
+ * line in the log, never the server.  Names are not looked up: that could
+ * take as long as a name server is silent, and hold up the server's end.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -50,23 +51,28 @@ open_socket(const struct addrinfo *address)
 	return sock;
 }
 
+/* "*" is all addresses of this machine, "localhost" those that only it can reach. */
 static void
 open_host(const char *host, int port, int *sockets, int *n, int elevel)
 {
-	struct addrinfo hint = {
-		.ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *addresses = NULL;
 	bool all = strcmp(host, "*") == 0;
+	bool local = strcmp(host, "localhost") == 0;
+	struct addrinfo hint = {.ai_flags = AI_NUMERICHOST | (local ? 0 : AI_PASSIVE),
+							.ai_family = AF_UNSPEC,
+							.ai_socktype = SOCK_STREAM};
+	struct addrinfo *addresses = NULL;
 	char service[16];
 	int error;
 
 	snprintf(service, sizeof(service), "%d", port);
-	error = getaddrinfo(all ? NULL : host, service, &hint, &addresses);
+	error = getaddrinfo(all || local ? NULL : host, service, &hint, &addresses);
 	if (error != 0)
 	{
-		ereport(elevel,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not look up HTTP address \"%s\": %s", host, gai_strerror(error))));
+		ereport(
+			elevel,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the HTTP server could not listen on \"%s\": %s", host, gai_strerror(error)),
+			 errhint("pgcluster.http_listen is a list of IP addresses, * for all, or localhost.")));
 		return;
 	}
 	for (struct addrinfo *a = addresses; a != NULL && *n < HTTP_MAX_LISTENERS; a = a->ai_next)
@@ -94,7 +100,7 @@ http_listen_open(const char *hosts, int port, int *sockets, int elevel)
 	if (!SplitGUCList(copy, ',', &names))
 		ereport(elevel, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("invalid value for parameter \"%s\"", "pgcluster.http_listen"),
-						 errdetail("It is not a list of host names and addresses.")));
+						 errdetail("It is not a list of addresses.")));
 	foreach (lc, names)
 		open_host(lfirst(lc), port, sockets, &n, elevel);
 	list_free(names);

@@ -9,8 +9,8 @@
 #define HTTP_MAX_LISTENERS 16
 
 /*
- * Opens a non-blocking socket on "port" for each address of "hosts" (a list
- * as in listen_addresses) and returns how many there are.  What cannot be
+ * Opens a non-blocking socket on "port" for each address of "hosts" (IP
+ * addresses, "*", "localhost", separated by commas) and returns how many there are.  What cannot be
  * opened is logged at "elevel", which is below ERROR.
  */
 extern int http_listen_open(const char *hosts, int port, int *sockets, int elevel);
