@@ -87,6 +87,7 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->rows = copyObject(from->rows);
 	to->tail = from->tail ? pstrdup(from->tail) : NULL;
 	to->local = copyObject(from->local);
+	to->insert = copyObject(from->insert);
 	to->refusals = copyObject(from->refusals);
 	to->cache = NULL;
 }

@@ -81,6 +81,9 @@ typedef struct ShardPlan
 	 */
 	PlannedStmt *local;
 
+	/* TIER_SELECT_ROWS on a reference table: puts the rows into the copy here. */
+	PlannedStmt *insert;
+
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 
 	ShardPlanCache *cache; /* the executor's; never copied */
@@ -90,6 +93,9 @@ extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 
 /* The plan that a CustomScan of ours carries. */
 extern ShardPlan *shard_plan_of(CustomScan *scan);
+
+/* Under this name the rows of TIER_SELECT_ROWS are known to "insert". */
+#define SHARD_ROWS_NAME "rows"
 
 /* Names of the tiers, as EXPLAIN shows them. */
 extern const char *shard_tier_name(ShardTier tier);

@@ -18,6 +18,7 @@
 
 static bool key_is_known(ShardScan *scan);
 static bool unknown_walker(Node *node, void *context);
+static void explain_rows(ShardPlan *plan, ExplainState *es);
 static void explain_copies(ShardScan *scan, ExplainState *es);
 static void
 explain_task(ShardScan *scan, const DistributedTable *table, int position, ExplainState *es);
@@ -39,7 +40,7 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	if (table == NULL)
 		return;
 	if (plan->tier == TIER_ROWS)
-		ExplainPropertyInteger("Rows", NULL, list_length(plan->rows), es);
+		explain_rows(plan, es);
 	if (plan->tier == TIER_EVERY_COPY)
 		explain_copies(scan, es);
 	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY || plan->tier == TIER_SELECT_ROWS)
@@ -47,6 +48,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	if (!key_is_known(scan))
 	{
 		ExplainPropertyText("Shard", "chosen at execution", es);
+		ExplainPropertyText("SQL", template_fill(plan->pieces, plan->schemas, TEMPLATE_NO_SHARD),
+							es);
 		return;
 	}
 	params_prepare(scan);
@@ -89,6 +92,15 @@ unknown_walker(Node *node, void *context)
 	if (IsA(node, NextValueExpr) || contain_volatile_functions(node))
 		return true;
 	return expression_tree_walker(node, unknown_walker, context);
+}
+
+static void
+explain_rows(ShardPlan *plan, ExplainState *es)
+{
+	char *head = template_fill(plan->pieces, plan->schemas, TEMPLATE_NO_SHARD);
+
+	ExplainPropertyInteger("Rows", NULL, list_length(plan->rows), es);
+	ExplainPropertyText("SQL", psprintf("%s(...), ...%s", head, plan->tail), es);
 }
 
 /* A write on a reference table: each group is sent the same. */

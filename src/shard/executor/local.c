@@ -6,6 +6,9 @@
  * row is sent, so that it cannot read rows of its own.  Writes on a reference
  * table: the copy here goes first, so that two writers of one row meet here
  * and not crosswise on the groups.
+ *
+ * A statement that runs here is a query of its own, with parameters and rows
+ * of ours.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,6 +21,7 @@
 #include "tcop/dest.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -26,7 +30,10 @@
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 
-static uint64 run_local(ShardScan *scan, ParamListInfo params, Tuplestorestate *store);
+static uint64 run_local(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
+						QueryEnvironment *environment, Tuplestorestate *store);
+static void insert_here(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
+static int64 route_rows(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static ParamListInfo lifted_params(ShardScan *scan);
 static void route_row(ShardPlan *plan, TupleTableSlot *slot, Router *router, Datum *values,
 					  bool *nulls, int columns);
@@ -38,30 +45,60 @@ select_rows_start(ShardScan *scan)
 {
 	ShardPlan *plan = scan->plan;
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
-	Relation relation = table_open(plan->relid, NoLock);
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	TupleDesc desc = ExecCleanTypeFromTL(plan->local->planTree->targetlist);
+
+	run_local(scan, plan->local, scan->css.ss.ps.state->es_param_list_info, NULL, rows);
+	if (plan->insert != NULL)
+		insert_here(scan, rows, desc);
+	scan_count_affected(scan, route_rows(scan, rows, desc));
+	tuplestore_end(rows);
+	MemoryContextSwitchTo(old);
+}
+
+/* Puts the rows into the copy here, as the server's own executor does. */
+static void
+insert_here(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	QueryEnvironment *environment = create_queryEnv();
+	uint64 inserted;
+
+	relation->md.name = SHARD_ROWS_NAME;
+	relation->md.tupdesc = desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = tuplestore_tuple_count(rows);
+	relation->reldata = rows;
+	register_ENR(environment, relation);
+	inserted = run_local(scan, scan->plan->insert, NULL, environment, NULL);
+	if ((int64) inserted != tuplestore_tuple_count(rows))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("rows for reference table \"%s\" were held back here",
+							   get_rel_name(scan->plan->relid)),
+						errdetail("The copies on the groups would have got them.")));
+}
+
+static int64
+route_rows(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc)
+{
+	Relation relation = table_open(scan->plan->relid, NoLock);
 	int columns = RelationGetDescr(relation)->natts;
 	Datum *values = palloc(columns * sizeof(Datum));
 	bool *nulls = palloc(columns * sizeof(bool));
-	TupleTableSlot *slot;
-	Router *router;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	Router *router = router_create(relation, NIL, scan->context);
 	int64 routed;
 
-	run_local(scan, scan->css.ss.ps.state->es_param_list_info, store);
-	slot = MakeSingleTupleTableSlot(ExecCleanTypeFromTL(plan->local->planTree->targetlist),
-									&TTSOpsMinimalTuple);
-	router = router_create(relation, NIL, scan->context);
-	while (tuplestore_gettupleslot(store, true, false, slot))
+	tuplestore_select_read_pointer(rows, 0);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		route_row(plan, slot, router, values, nulls, columns);
+		route_row(scan->plan, slot, router, values, nulls, columns);
 		CHECK_FOR_INTERRUPTS();
 	}
 	routed = router_finish(router);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(relation, NoLock);
-	tuplestore_end(store);
-	scan_count_affected(scan, routed);
-	MemoryContextSwitchTo(old);
+	return routed;
 }
 
 static void
@@ -95,7 +132,7 @@ every_copy_start(ShardScan *scan)
 
 	if (scan->plan->returning)
 		scan->store = tasks_new_store(scan);
-	here = run_local(scan, lifted_params(scan), scan->store);
+	here = run_local(scan, scan->plan->local, lifted_params(scan), NULL, scan->store);
 	scan->tasks = palloc0(Max(list_length(groups), 1) * sizeof(ShardTask));
 	foreach (cell, groups)
 	{
@@ -147,9 +184,10 @@ lifted_params(ShardScan *scan)
 	return params;
 }
 
-/* Runs the plan's local statement; its rows go into "store", if there is one. */
+/* Runs a statement in this server; its rows go into "store", if there is one. */
 static uint64
-run_local(ShardScan *scan, ParamListInfo params, Tuplestorestate *store)
+run_local(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
+		  QueryEnvironment *environment, Tuplestorestate *store)
 {
 	DestReceiver *receiver = CreateDestReceiver(store ? DestTuplestore : DestNone);
 	QueryDesc *query;
@@ -161,8 +199,8 @@ run_local(ShardScan *scan, ParamListInfo params, Tuplestorestate *store)
 	/* Rows changed by earlier commands of the transaction are to be seen. */
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
-	query = CreateQueryDesc(scan->plan->local, scan->css.ss.ps.state->es_sourceText,
-							GetActiveSnapshot(), InvalidSnapshot, receiver, params, NULL, 0);
+	query = CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, GetActiveSnapshot(),
+							InvalidSnapshot, receiver, params, environment, 0);
 	ExecutorStart(query, 0);
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 	ExecutorFinish(query);

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -108,6 +109,11 @@ scan_start(ShardScan *scan)
 {
 	MemoryContextCallback *callback = MemoryContextAllocZero(scan->context, sizeof(*callback));
 
+	/* Such a process would not see what this transaction did on the nodes. */
+	if (IsParallelWorker())
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("distributed tables cannot be used in a parallel worker"),
+						errhint("Mark the function that uses them as PARALLEL UNSAFE.")));
 	callback->func = clear_result;
 	callback->arg = scan;
 	MemoryContextRegisterResetCallback(scan->context, callback);

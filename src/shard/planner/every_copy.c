@@ -23,13 +23,13 @@
 
 static bool other_tables(Node *node, void *context);
 static bool lift_statement(Query *query, Lift *lift);
-static PlannedStmt *plan_here(const PlanRequest *request, Query *query);
 
 PlannedStmt *
 plan_every_copy(const PlanRequest *request, char **why)
 {
 	Query *query = copyObject(request->query);
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	PlanRequest here = {NULL, request->source, 0, NULL, NIL};
 	Lift lift = {0};
 	ShardPlan *plan;
 
@@ -48,7 +48,7 @@ plan_every_copy(const PlanRequest *request, char **why)
 	plan = shard_plan_create(TIER_EVERY_COPY, query->commandType, target->relid);
 	plan->writes = true;
 	plan->params = statement_params(&lift);
-	plan->local = plan_here(request, copyObject(query));
+	plan->local = planner_here(&here, copyObject(query));
 
 	/* One copy is enough to give rows back. */
 	query->returningList = NIL;
@@ -118,13 +118,4 @@ lift_statement(Query *query, Lift *lift)
 	if (rows != NIL)
 		insert_put_rows(query, lifted_rows);
 	return true;
-}
-
-/* The statement on the copy here, as if the table were local. */
-static PlannedStmt *
-plan_here(const PlanRequest *request, Query *query)
-{
-	PlanRequest here = {query, request->source, 0, NULL, NIL};
-
-	return planner_here(&here, query);
 }

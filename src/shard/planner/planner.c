@@ -17,7 +17,6 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
-#include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -52,7 +51,7 @@ static const struct
 					  {plan_rows, NULL},
 					  {plan_select_rows, NULL}},
 	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"}, {plan_every_shard, NULL}},
-	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, NULL}},
+	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"}, {plan_select_rows, NULL}},
 };
 
 typedef struct QueryTables
@@ -62,51 +61,9 @@ typedef struct QueryTables
 	Oid key_changed; /* table whose distribution column is assigned */
 } QueryTables;
 
-PlannedStmt *
-planner_here(const PlanRequest *request, Query *query)
-{
-	bool before = planner_read_local(true);
-	PlannedStmt *statement = NULL;
-
-	PG_TRY();
-	{
-		statement = planner_server(request, query);
-	}
-	PG_FINALLY();
-	{
-		planner_read_local(before);
-	}
-	PG_END_TRY();
-	return statement;
-}
-
-/*
- * A query by which the server checks or carries out a foreign key.  It is
- * about the local tables: shards have foreign keys of their own.  The server
- * marks the security context of such queries; so it is while a user's trigger
- * runs inside, but only the server's query names its tables with ONLY.
- */
-static bool
-is_foreign_key_query(Query *query)
-{
-	ListCell *lc;
-
-	if (!InNoForceRLSOperation())
-		return false;
-	foreach (lc, query->rtable)
-	{
-		RangeTblEntry *rte = lfirst(lc);
-
-		if (rte->rtekind == RTE_RELATION && rte->inh)
-			return false;
-	}
-	return true;
-}
-
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params);
-static bool is_foreign_key_check(const char *source);
-static PlannedStmt *plan_foreign_key_check(const PlanRequest *request);
+static bool is_foreign_key_query(Query *query);
 static QueryClass classify(Query *query, QueryTables *tables);
 static bool tables_walker(Node *node, void *context);
 static void see_target(Query *query, QueryTables *tables);
@@ -145,6 +102,24 @@ planner_server(const PlanRequest *request, Query *query)
 	return next(query, request->source, request->cursor_options, request->params);
 }
 
+PlannedStmt *
+planner_here(const PlanRequest *request, Query *query)
+{
+	bool before = planner_read_local(true);
+	PlannedStmt *statement = NULL;
+
+	PG_TRY();
+	{
+		statement = planner_server(request, query);
+	}
+	PG_FINALLY();
+	{
+		planner_read_local(before);
+	}
+	PG_END_TRY();
+	return statement;
+}
+
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params)
 {
@@ -154,13 +129,11 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 
 	if (read_local || !metadata_any_table())
 		return planner_server(&request, query);
-	if (is_foreign_key_query(query))
-		return planner_here(&request, query);
 	class = classify(query, &tables);
 	if (class == QUERY_LOCAL)
 		return planner_server(&request, query);
-	if (is_foreign_key_check(source))
-		return plan_foreign_key_check(&request);
+	if (is_foreign_key_query(query))
+		return planner_here(&request, query);
 	if (OidIsValid(tables.key_changed))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot change the distribution column of table \"%s\"",
@@ -171,49 +144,27 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 }
 
 /*
- * The queries of the server's foreign key triggers: their security context is
- * used by nothing else, but reaches the triggers that they fire in turn.
+ * A query by which the server checks or carries out a foreign key.  It is
+ * about the local tables: shards have foreign keys of their own, and a local
+ * table cannot point at rows that may go without its knowing.  The server
+ * marks the security context of such queries; so it is while a user's trigger
+ * runs inside, but only the server's query names its tables with ONLY.
  */
 static bool
-is_foreign_key_check(const char *source)
+is_foreign_key_query(Query *query)
 {
-	static const char *const starts[] = {"SELECT 1 FROM ONLY ", "DELETE FROM ONLY ",
-										 "UPDATE ONLY "};
+	ListCell *lc;
 
-	for (size_t i = 0; source != NULL && InNoForceRLSOperation() && i < lengthof(starts); i++)
+	if (!InNoForceRLSOperation())
+		return false;
+	foreach (lc, query->rtable)
 	{
-		if (strncmp(source, starts[i], strlen(starts[i])) == 0)
-			return true;
-	}
-	return false;
-}
+		RangeTblEntry *rte = lfirst(lc);
 
-/*
- * A row of a local table that points at a distributed one is looked for on
- * its shard.  What a reference table's row is pointed at by is the affair of
- * the copies on the groups, whose shards have the same foreign keys; here the
- * shell, where there is nothing to find, is enough.
- */
-static PlannedStmt *
-plan_foreign_key_check(const PlanRequest *request)
-{
-	char *why = NULL;
-	PlannedStmt *statement = plan_single_shard(request, &why);
-	bool before;
-
-	if (statement != NULL)
-		return statement;
-	before = planner_read_local(true);
-	PG_TRY();
-	{
-		statement = planner_server(request, request->query);
+		if (rte->rtekind == RTE_RELATION && rte->inh)
+			return false;
 	}
-	PG_FINALLY();
-	{
-		planner_read_local(before);
-	}
-	PG_END_TRY();
-	return statement;
+	return true;
 }
 
 static QueryClass

@@ -1,30 +1,37 @@
 /*-------------------------------------------------------------------------
  * select_rows.c
- *	  INSERT of the rows of a query into a hash distributed table.
+ *	  INSERT of the rows of a query into a distributed table.
  *
  * The query is planned by itself, in whatever tier it fits; its rows come
- * here and are sent to their shards.
+ * here and are sent to their shards, or to all copies of a reference table.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 
+#include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/statement.h"
 
 static Query *rows_query(Query *insert, List **columns);
+static Query *insert_query(Query *insert, List *columns, List *targets);
 
 PlannedStmt *
 plan_select_rows(const PlanRequest *request, char **why)
 {
 	Query *query = request->query;
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	PlanRequest here = {NULL, request->source, 0, NULL, NIL};
 	Query *select;
 	ShardPlan *plan;
 
+	if (query->commandType != CMD_INSERT)
+		return NULL;
 	if (query->onConflict != NULL || query->returningList != NIL)
 	{
 		*why = "ON CONFLICT and RETURNING are not supported with rows of a query.";
@@ -44,6 +51,8 @@ plan_select_rows(const PlanRequest *request, char **why)
 	plan->writes = true;
 	plan->refusals = request->refusals;
 	select = rows_query(query, &plan->columns);
+	if (metadata_table(target->relid)->kind == TABLE_REFERENCE)
+		plan->insert = planner_here(&here, insert_query(query, plan->columns, select->targetList));
 	plan->local = planner(select, request->source, 0, request->params);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
 }
@@ -83,5 +92,47 @@ rows_query(Query *insert, List **columns)
 		tle->resno = list_length(targets);
 	}
 	query->targetList = targets;
+	return query;
+}
+
+/* INSERT INTO the copy here SELECT FROM the rows that were got. */
+static Query *
+insert_query(Query *insert, List *columns, List *targets)
+{
+	Query *source = copyObject(insert);
+	Query *query = makeNode(Query);
+	RangeTblEntry *target = rt_fetch(source->resultRelation, source->rtable);
+	RangeTblEntry *rows = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	List *names = NIL;
+	ListCell *column;
+	ListCell *cell;
+
+	forboth (column, columns, cell, targets)
+	{
+		Node *expr = (Node *) ((TargetEntry *) lfirst(cell))->expr;
+		int number = list_length(names) + 1;
+		Var *var = makeVar(2, number, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
+
+		names = lappend(names, makeString(psprintf("column%d", number)));
+		rows->coltypes = lappend_oid(rows->coltypes, var->vartype);
+		rows->coltypmods = lappend_int(rows->coltypmods, var->vartypmod);
+		rows->colcollations = lappend_oid(rows->colcollations, var->varcollid);
+		query->targetList =
+			lappend(query->targetList,
+					makeTargetEntry((Expr *) var, lfirst_int(column), strVal(llast(names)), false));
+	}
+	rows->rtekind = RTE_NAMEDTUPLESTORE;
+	rows->enrname = SHARD_ROWS_NAME;
+	rows->enrtuples = 1000;
+	rows->eref = makeAlias(SHARD_ROWS_NAME, names);
+	rows->inFromCl = true;
+	ref->rtindex = 2;
+	compat_move_permissions(source, target, query, target);
+	query->commandType = CMD_INSERT;
+	query->canSetTag = true;
+	query->resultRelation = 1;
+	query->rtable = list_make2(target, rows);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
 	return query;
 }

@@ -107,8 +107,10 @@ template_fill(List *pieces, List *schemas, int64 shard_id)
 		appendStringInfoString(&sql, strVal(lfirst(piece)));
 		if (schema != NULL)
 		{
-			char *name = metadata_shard_schema(strVal(lfirst(schema)), shard_id);
+			char *name = strVal(lfirst(schema));
 
+			if (shard_id != TEMPLATE_NO_SHARD)
+				name = metadata_shard_schema(name, shard_id);
 			appendStringInfoString(&sql, quote_identifier(name));
 			schema = lnext(schemas, schema);
 		}

@@ -27,4 +27,7 @@ extern char *template_cut_rows(List *pieces);
 /* The SQL for one shard, palloc'd. */
 extern char *template_fill(List *pieces, List *schemas, int64 shard_id);
 
+/* The same with the schemas of the tables themselves, for people. */
+#define TEMPLATE_NO_SHARD (-1)
+
 #endif
