@@ -283,16 +283,14 @@ act_promote(const HaView *view)
 static bool
 is_timeline_settled(void)
 {
-	static int64 asked_us = 0;
-
 	if (server_timeline_is_checkpointed())
 		return true;
-	if (asked_us == 0)
+	if (agent.demotion_us == 0)
 	{
-		asked_us = clock_now_us();
+		agent.demotion_us = clock_now_us();
 		server_start_checkpoint();
 	}
-	return clock_now_us() - asked_us > CHECKPOINT_WAIT_US;
+	return clock_now_us() - agent.demotion_us > CHECKPOINT_WAIT_US;
 }
 
 static void

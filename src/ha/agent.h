@@ -136,6 +136,7 @@ typedef struct Agent
 	uint32 acquired_timeline; /* of the acquisition in flight; 0: none asked for */
 	int64 voting;			  /* the epoch's revision to vote at; -1: none */
 	int64 promoted_us;		  /* when promotion was asked for */
+	int64 demotion_us;		  /* since when a demotion waits for a checkpoint; 0: none does */
 	char followed[1024];	  /* primary_conninfo written last */
 	int64 followed_us;
 	int64 acted_us; /* when a drastic step was last tried */

@@ -409,6 +409,14 @@ server_checkpointed_since(XLogRecPtr lsn)
 	return self->redo >= lsn;
 }
 
+bool
+server_timeline_is_checkpointed(void)
+{
+	uint32 timeline = records[self->head].timeline;
+
+	return timeline == 1 || self->redo >= records[timeline_records[timeline]].lsn;
+}
+
 static int
 member_of(const char *conninfo)
 {
