@@ -69,6 +69,9 @@ CREATE VIEW moved AS SELECT a.owner, m.* FROM account a JOIN movement m ON m.acc
 SELECT tier_of('SELECT count(*) FROM moved WHERE account_id = 3');
 SELECT tier_of('SELECT * FROM (SELECT * FROM moved WHERE account_id = 3) s JOIN account a ON a.id = s.account_id');
 
+CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM account WHERE balance >= 0;
+SELECT tier_of('SELECT * FROM guarded WHERE id = 3 AND 1 / length(owner) > 0');
+
 -- every shard, and some
 SELECT plan_of('UPDATE account SET balance = 0 WHERE owner LIKE ''%5''');
 SELECT plan_of('DELETE FROM account WHERE id IN (SELECT account_id FROM movement WHERE amount > 1000)');

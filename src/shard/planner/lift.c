@@ -534,6 +534,9 @@ check_query(Query *query, LiftState *state)
 
 		if (rte->securityQuals != NIL)
 			return refuse(state, "Row security applies to one of its tables.");
+		if (rte->security_barrier)
+			return refuse(state,
+						  "A view of it is a security barrier, which its SQL would not say.");
 		if (rte->rtekind == RTE_NAMEDTUPLESTORE)
 			return refuse(state, "It reads a transition table.");
 	}
