@@ -8,7 +8,6 @@
 #include "sim.h"
 
 #define DEFAULT_LOOP_WAIT 10
-#define DEFAULT_MAXIMUM_LAG 1048576
 #define DEFAULT_PRIMARY_START_TIMEOUT 300
 
 bool
@@ -81,7 +80,7 @@ key_read_config(const char *value, HaConfig *config)
 	config->ttl = 5;
 	config->loop_wait = DEFAULT_LOOP_WAIT;
 	config->retry_timeout = 10;
-	config->maximum_lag = DEFAULT_MAXIMUM_LAG;
+	config->maximum_lag = MAXIMUM_LAG;
 	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
 	config->paused = false;
 	if (value == NULL)

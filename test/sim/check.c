@@ -30,6 +30,7 @@ static int handed_record;		/* all that it had written */
 static int candidate;			/* for whom */
 static bool candidate_acquired;
 static bool leader_seen;
+static int64 led_until; /* when somebody could commit last */
 
 void
 check_begin(void)
@@ -43,13 +44,18 @@ check_begin(void)
 	handed_by = -1;
 	candidate_acquired = false;
 	leader_seen = false;
+	led_until = 0;
 }
 
-/* Is a commit lost only when more than one member is? */
+/* All standbys have each commit, or at least one has and only one member is lost. */
 static bool
 is_loss_forbidden(void)
 {
-	return sync_standbys == nmembers - 1;
+	bool all_may_lead = true;
+
+	for (int i = 0; i < nmembers; i++)
+		all_may_lead &= members[i].may_lead;
+	return sync_standbys == nmembers - 1 || (fault_is_single && sync_standbys > 0 && all_may_lead);
 }
 
 /* Every acknowledged commit is part of what the leader has. */
@@ -116,9 +122,19 @@ check_handed_over(int member)
 }
 
 void
-check_acquired(int member, bool handed_over)
+check_acquired(int member, int former, bool handed_over)
 {
+	const Member *m = &members[member];
+	HaStatus status;
+
 	statistics.acquisitions++;
+	if (!m->may_lead)
+		world_fail("%s leads against its tags", m->name);
+	if (fault_no_election && member != former)
+		world_fail("%s leads although the cluster is paused", m->name);
+	key_read_status(store_value(KEY_STATUS), &status);
+	if (records[m->head].lsn + MAXIMUM_LAG < status.optime)
+		world_fail("%s leads although it lags", m->name);
 	candidate_acquired = handed_over && handed_by >= 0 && member == candidate;
 	if (!candidate_acquired)
 		handed_by = -1;
@@ -189,13 +205,34 @@ fail_for_member_out(void)
 	world_fail("the group is not whole after %d s", (int) (MEMBERS_BOUND_US / SECOND));
 }
 
+/* What is known of a single fault. */
+static void
+check_single(void)
+{
+	if (fault_gap == NEVER)
+		led_until = world_now;
+	else if (world_now - led_until > fault_gap)
+		world_fail("nobody could commit for %.3f s", (world_now - led_until) / 1e6);
+	if (fault_over && fault_next_leader >= 0 && check_settled() &&
+		store_last_leader != fault_next_leader)
+		world_fail("%s leads and not %s", members[store_last_leader].name,
+				   members[fault_next_leader].name);
+}
+
 void
 check_step(void)
 {
 	for (int i = 0; i < nmembers; i++)
-		if (member_may_commit(&members[i]) && store_last_leader != i)
+	{
+		if (!member_may_commit(&members[i]))
+			continue;
+		led_until = world_now;
+		if (store_last_leader != i)
 			world_fail("%s may commit although %s acquired the lead", members[i].name,
 					   store_last_leader < 0 ? "nobody" : members[store_last_leader].name);
+	}
+	if (fault_is_single)
+		check_single();
 	if (!fault_over || world_now < fault_healed)
 		return;
 	if (!leader_seen && leader_is_back())

@@ -13,6 +13,11 @@
 
 bool fault_over;
 int64 fault_healed;
+bool fault_is_single;
+bool fault_single_only = false;
+int64 fault_gap;
+int fault_next_leader;
+bool fault_no_election;
 static int group_ttl;
 
 /* The leader more often than not. */
@@ -297,6 +302,7 @@ heal(void *a, int64 b)
 	store_set_state(STORE_UP);
 	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
 	fault_healed = world_now;
+	fault_no_election = false;
 	for (int i = 0; i < nmembers; i++)
 	{
 		Member *m = &members[i];
@@ -314,6 +320,219 @@ heal(void *a, int64 b)
 	world_trace("all is healed as of %.3f", fault_healed / 1e6);
 }
 
+/*
+ * A single fault, of which is known how long nobody may lead, and who leads
+ * afterwards.
+ */
+
+#define AT_ONCE (300 * MS)
+#define A_RESTART (2 * SECOND)
+
+static Member *
+leader(void)
+{
+	return &members[store_last_leader];
+}
+
+/* After the lease of a leader that cannot give it back has expired. */
+static int64
+expiry(void)
+{
+	return group_ttl * SECOND * 102 / 100 + SECOND;
+}
+
+static void
+expect(int64 gap, int next_leader)
+{
+	fault_gap = gap;
+	fault_next_leader = next_leader;
+}
+
+static void
+single_ttl(void)
+{
+	expect(AT_ONCE, store_last_leader);
+	change_ttl();
+}
+
+static void
+single_compaction(void)
+{
+	expect(AT_ONCE, store_last_leader);
+	compact_store();
+}
+
+static void
+single_error(void)
+{
+	expect(AT_ONCE, store_last_leader);
+	leader()->process->throw_in = (int) chance_between(1, 60);
+}
+
+static void
+single_short_outage(void)
+{
+	expect(AT_ONCE, store_last_leader);
+	store_set_state((StoreState) chance_between(STORE_REFUSES, STORE_SILENT));
+	world_at(world_now + group_ttl * SECOND / 4, store_returns, NULL, 0);
+}
+
+/* Everyone loses the lease; who led goes on. */
+static void
+single_outage(void)
+{
+	int64 lasts = chance_between(2, 4) * group_ttl * SECOND;
+
+	expect(lasts + A_RESTART, store_last_leader);
+	store_set_state(chance_of(800) ? STORE_FROZEN : STORE_SILENT);
+	world_at(world_now + lasts, store_returns, NULL, 0);
+}
+
+static void
+single_agent(void)
+{
+	expect(A_RESTART, store_last_leader);
+	server_crash(leader());
+}
+
+static void
+single_postmaster(void)
+{
+	expect(A_RESTART, -1);
+	server_kill(leader());
+}
+
+static void
+single_stop(void)
+{
+	expect(A_RESTART, -1);
+	server_stop(leader());
+}
+
+static void
+single_power(void)
+{
+	expect(expiry() + A_RESTART, -1);
+	server_power_off(leader());
+}
+
+static void
+single_cut(void)
+{
+	int64 lasts = chance_between(1, 4) * group_ttl * SECOND;
+
+	expect(expiry() + A_RESTART, -1);
+	cut(leader()->id, STORE, (int) chance_between(0, 2));
+	world_at(world_now + lasts, mend, NULL, 0);
+}
+
+static void
+single_frozen_agent(void)
+{
+	expect(expiry() + A_RESTART, -1);
+	leader()->process->pause_in = 1;
+	leader()->process->pause_for = chance_between(1, 4) * group_ttl * SECOND;
+}
+
+/* A standby that streams and may lead is to take over, whoever asks. */
+static void
+single_switchover(void)
+{
+	int candidate = -1;
+	HaRequest *request = &leader()->shared->request;
+	char text[64];
+
+	for (int i = 0; i < nmembers; i++)
+		if (i != store_last_leader && members[i].may_lead && (candidate < 0 || chance_of(400)))
+			candidate = i;
+	if (candidate < 0)
+		return;
+	expect(A_RESTART, candidate);
+	if (chance_of(500))
+	{
+		snprintf(text, sizeof(text), "%s,%s,0", leader()->name, members[candidate].name);
+		store_put(KEY_FAILOVER, text);
+		return;
+	}
+	memset(request, 0, sizeof(*request));
+	request->id = ++leader()->shared->last_request;
+	request->state = HA_REQUEST_WAITING;
+	strlcpy(request->candidate, members[candidate].name, HA_NAME_SIZE);
+	leader()->process->latch.is_set = true;
+	task_wake(leader()->process->task);
+}
+
+/* To a member whose tags forbid it, or that is not there. */
+static void
+single_refused_switchover(void)
+{
+	char text[64];
+	int candidate = -1;
+
+	for (int i = 0; i < nmembers; i++)
+		if (!members[i].may_lead)
+			candidate = i;
+	expect(AT_ONCE, store_last_leader);
+	snprintf(text, sizeof(text), "%s,%s,0", leader()->name,
+			 candidate < 0 ? "m9" : members[candidate].name);
+	store_put(KEY_FAILOVER, text);
+}
+
+static void
+end_paused_leader(void *a, int64 b)
+{
+	fault_no_election = true;
+	server_kill(leader());
+}
+
+static void
+single_paused(void)
+{
+	expect(600 * SECOND, -1);
+	store_put(KEY_CONFIG, key_write_group(group_ttl, true));
+	world_at(world_now + SECOND, end_paused_leader, NULL, 0);
+}
+
+static void (*const singles[])(void) = {
+	single_ttl,		   single_compaction,
+	single_error,	   single_short_outage,
+	single_outage,	   single_agent,
+	single_postmaster, single_stop,
+	single_power,	   single_cut,
+	single_switchover, single_switchover,
+	single_switchover, single_refused_switchover,
+	single_paused,	   single_frozen_agent,
+};
+
+static void
+begin_single(void)
+{
+	void (*happen)(void) = singles[chance_between(0, lengthof(singles) - 1)];
+
+	happen();
+	world_trace("a single fault: nobody leads for %.3f s at most", fault_gap / 1e6);
+	world_at(world_now + (happen == single_paused ? 9 : chance_between(15, 30)) * SECOND, heal,
+			 NULL, 0);
+}
+
+/* Standbys that lag make a difference who is chosen. */
+static void
+make_laggards(void)
+{
+	for (int i = 0; i < nmembers; i++)
+		if (chance_of(400))
+			members[i].disk_delay = chance_between(MS, 300 * MS);
+}
+
+static void
+single_happens(void *a, int64 b)
+{
+	if (check_settled())
+		begin_single();
+	else
+		world_at(world_now + 50 * MS, single_happens, NULL, 0);
+}
+
 /* When the group has come up. */
 static void
 begin_faults(void *a, int64 b)
@@ -329,6 +548,12 @@ begin_faults(void *a, int64 b)
 		return;
 	}
 	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	if (fault_is_single)
+	{
+		make_laggards();
+		world_at(world_now + chance_between(3, 5) * SECOND, single_happens, NULL, 0);
+		return;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		int64 when = chance_between(100 * MS, chance_of(500) ? 3 * SECOND : 12 * SECOND);
@@ -344,6 +569,10 @@ fault_begin(void)
 {
 	fault_over = false;
 	fault_healed = 0;
+	fault_is_single = chance_of(350) || fault_single_only;
+	fault_gap = NEVER;
+	fault_next_leader = -1;
+	fault_no_election = false;
 	group_ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
 	world_at(SECOND, begin_faults, NULL, 0);
 }

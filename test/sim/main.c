@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  * main.c
- *	  Runs schedules: sim [-n runs] [-s seed] [-t] [-l] [-m row -k kind]
+ *	  Runs schedules: sim [-n runs] [-s seed] [-t] [-1] [-l] [-m row -k kind]
  *
  *	  -n	how many, from the seed on
  *	  -s	the first seed
  *	  -t	print the schedule
+ *	  -1	schedules with a single fault only
  *	  -l	print the rules of decide, and end
  *	  -m	break this row of the rules (from 0 on), as -k says: "drop" it,
  *			make it "always" hold, or have it "wait"
@@ -155,7 +156,7 @@ main(int argc, char **argv)
 	long runs = 1000;
 	int option;
 
-	while ((option = getopt(argc, argv, "n:s:tlm:k:")) != -1)
+	while ((option = getopt(argc, argv, "n:s:t1lm:k:")) != -1)
 		switch (option)
 		{
 			case 'n':
@@ -166,6 +167,9 @@ main(int argc, char **argv)
 				break;
 			case 't':
 				world_tracing = true;
+				break;
+			case '1':
+				fault_single_only = true;
 				break;
 			case 'l':
 				list_rules();

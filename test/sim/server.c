@@ -388,8 +388,11 @@ checkpoint_done(void *a, int64 redo)
 {
 	Member *m = a;
 
-	if (m->phase == PHASE_PRIMARY)
-		m->redo = Max(m->redo, (uint64) redo);
+	if (m->phase != PHASE_PRIMARY || (uint64) redo > records[m->head].lsn)
+		return;
+	m->redo = Max(m->redo, (uint64) redo);
+	if (m->redo >= records[timeline_records[records[m->head].timeline]].lsn)
+		m->checkpointed_timeline = records[m->head].timeline;
 }
 
 XLogRecPtr
@@ -404,17 +407,15 @@ server_start_checkpoint(void)
 }
 
 bool
-server_checkpointed_since(XLogRecPtr lsn)
+server_timeline_is_checkpointed(void)
 {
-	return self->redo >= lsn;
+	return self->checkpointed_timeline == records[self->head].timeline;
 }
 
 bool
-server_timeline_is_checkpointed(void)
+server_checkpointed_since(XLogRecPtr lsn)
 {
-	uint32 timeline = records[self->head].timeline;
-
-	return timeline == 1 || self->redo >= records[timeline_records[timeline]].lsn;
+	return self->redo >= lsn;
 }
 
 static int
@@ -529,8 +530,8 @@ promotion_noticed(void *a, int64 run)
 	}
 	end_session(m);
 	m->promoting = true;
-	world_at(world_now + (chance_of(100) ? chance_between(0, 3 * SECOND)
-										 : chance_between(5 * MS, 150 * MS)),
+	world_at(world_now + (chance_of(100) && !fault_is_single ? chance_between(0, 3 * SECOND)
+															 : chance_between(5 * MS, 150 * MS)),
 			 promoted, m, run);
 }
 
@@ -712,6 +713,15 @@ can_recover(const Member *m)
 	return true;
 }
 
+/* As much as was written since the last checkpoint. */
+static int64
+recovery_takes(const Member *m)
+{
+	int64 most = (int64) (records[m->head].lsn - m->redo) / 100 * MS;
+
+	return m->in_production ? chance_between(20 * MS, Min(Max(most, 40 * MS), 900 * MS)) : 20 * MS;
+}
+
 static void rejoin_main(void *arg);
 
 static void
@@ -719,14 +729,14 @@ begin_recovery(Member *m)
 {
 	empty_shared_memory(m->shared);
 	world_at(world_now, start_agent, m, m->run);
-	m->redo = 0;
+	if (!m->in_production)
+		m->redo = records[m->head].lsn;
 	m->was_primary = m->in_production;
 	m->asked_for_wal = false;
 	if (m->in_production || !m->standby_signal)
 	{
 		m->phase = PHASE_CRASH;
-		world_at(world_now + (m->in_production ? chance_between(30 * MS, 900 * MS) : 20 * MS),
-				 recovered, m, m->run);
+		world_at(world_now + recovery_takes(m), recovered, m, m->run);
 	}
 	else
 		begin_standby(m, false);

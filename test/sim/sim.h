@@ -21,6 +21,7 @@
 #define MS INT64CONST(1000)
 #define SECOND INT64CONST(1000000)
 #define NEVER INT64_MAX
+#define MAXIMUM_LAG 100000
 
 typedef struct Task Task;
 typedef struct Client Client;
@@ -103,6 +104,7 @@ typedef struct Member
 	bool stopping;
 	int failed_starts;
 	uint64 redo;
+	uint32 checkpointed_timeline;
 	HaShared *shared;
 	Process *process;
 	Session session; /* as a standby */
@@ -204,8 +206,13 @@ extern void writer_begin(void);
 
 /* fault.c */
 extern void fault_begin(void);
-extern bool fault_over;	   /* all is healed */
-extern int64 fault_healed; /* when */
+extern bool fault_over;		   /* all is healed */
+extern int64 fault_healed;	   /* when */
+extern bool fault_single_only; /* in each schedule: */
+extern bool fault_is_single;   /* this schedule has one fault, of which more is known: */
+extern int64 fault_gap;		   /* how long nobody may lead */
+extern int fault_next_leader;  /* who leads afterwards; -1: anybody */
+extern bool fault_no_election; /* nobody but the last leader may lead now */
 
 /* check.c */
 typedef struct Statistics
@@ -227,7 +234,7 @@ extern Statistics statistics;
 extern void check_begin(void);
 extern void check_step(void);
 extern bool check_settled(void); /* all is well again */
-extern void check_acquired(int member, bool handed_over);
+extern void check_acquired(int member, int former, bool handed_over);
 extern void check_promoted(const Member *m, int former, uint32 timeline);
 extern void check_acknowledged(Member *m, int record);
 extern void check_handed_over(int member);

@@ -377,6 +377,7 @@ struct Client
 	Process *process;
 	Task *task;
 	bool dead;
+	bool unconnected; /* a new connection is needed, for which messages go both ways */
 	int request_timeout_ms;
 	int total_timeout_ms;
 	Delivery *first;
@@ -437,8 +438,8 @@ note_leadership(const Request *r)
 		}
 		else if (slots[KEY_LEADER].value == NULL)
 		{
+			check_acquired(member_id(r->writes[i].value), store_last_leader, handed_over);
 			store_last_leader = member_id(r->writes[i].value);
-			check_acquired(store_last_leader, handed_over);
 			handed_over = false;
 		}
 	}
@@ -486,7 +487,9 @@ run_lease_verb(Request *r, Answer *answer)
 			result->ttl = r->ttl;
 			break;
 		case VERB_KEEPALIVE:
-			/* One that ran out may be renewed until it is found to have. */
+			/* One that ran out is not renewed any more. */
+			if (world_now >= leases[r->lease].expires)
+				end_lease(r->lease);
 			if (!leases[r->lease].alive)
 			{
 				result->status = DCS_LEASE_GONE;
@@ -616,6 +619,7 @@ attempt_times_out(void *a, int64 number)
 	if (r->finished || r->client->dead || r->attempt != number ||
 		is_paused(r->client, attempt_times_out, a, number))
 		return;
+	r->client->unconnected = true;
 	if (is_repeatable(r))
 		retry(r, 0);
 	else
@@ -650,6 +654,9 @@ request_attempt(Request *r)
 	attempt->number = ++r->attempt;
 	r->sent_at = member_clock(r->client->member);
 	world_at(Min(world_now + time_out, r->deadline), attempt_times_out, r, r->attempt);
+	if (r->client->unconnected && !net_open(r->client->member->id, STORE))
+		return;
+	r->client->unconnected = false;
 	net_send(r->client->member->id, STORE, store_receive, attempt, 0);
 }
 
@@ -881,7 +888,8 @@ watch_open(Client *c)
 
 	c->watch = WATCH_OPENING;
 	*o = (Opening){c, c->watch_serial};
-	net_send(c->member->id, STORE, store_open_watch, o, 0);
+	if (net_open(c->member->id, STORE))
+		net_send(c->member->id, STORE, store_open_watch, o, 0);
 	world_at(world_now + c->request_timeout_ms * MS, watch_go_on, c, c->watch_serial);
 }
 
@@ -1072,6 +1080,7 @@ client_create(Process *process, const DcsSettings *settings)
 	c->request_timeout_ms = settings->request_timeout_ms;
 	c->total_timeout_ms = settings->total_timeout_ms;
 	c->last = &c->first;
+	c->unconnected = true;
 	if (process != NULL)
 		process->client = c;
 	return c;
