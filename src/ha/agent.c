@@ -103,7 +103,7 @@ agent_landed(AgentFlight *flight, const DcsResult *result)
 static int
 store_timeout_ms(void)
 {
-	return Max(agent.config.ttl * 1000 / 3, 300);
+	return Min(agent.config.retry_timeout * 1000, Max(agent.config.ttl * 1000 / 3, 300));
 }
 
 static void
@@ -112,11 +112,23 @@ connect_store(void)
 	DcsSettings settings;
 
 	memset(agent.flights, 0, sizeof(agent.flights));
-	ha_dcs_settings(&settings, store_timeout_ms());
+	agent.store_timeout_ms = store_timeout_ms();
+	ha_dcs_settings(&settings, agent.store_timeout_ms);
 	agent.dcs = etcd_create(agent.context, &settings);
 	agent.dcs->ops->watch(
 		agent.dcs, ha_own_group() == 0 ? key_scope_prefix() : key_group_prefix(ha_own_group()),
 		observe_store, NULL);
+}
+
+/* The settings of this server, or those of the group, have changed. */
+static void
+reconfigure_store(void)
+{
+	DcsSettings settings;
+
+	agent.store_timeout_ms = store_timeout_ms();
+	ha_dcs_settings(&settings, agent.store_timeout_ms);
+	agent.dcs->ops->reconfigure(agent.dcs, &settings);
 }
 
 static void
@@ -133,8 +145,6 @@ disconnect_store(void)
 static void
 reload(void)
 {
-	DcsSettings settings;
-
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	agent.pending_restart = ha_restart_is_pending();
@@ -146,8 +156,7 @@ reload(void)
 					  errhint("Restart the server to switch high availability off.")));
 		return;
 	}
-	ha_dcs_settings(&settings, store_timeout_ms());
-	agent.dcs->ops->reconfigure(agent.dcs, &settings);
+	reconfigure_store();
 }
 
 /*
@@ -341,6 +350,8 @@ turn(void)
 	attend_signals();
 	if (agent.dcs == NULL)
 		connect_store();
+	else if (agent.store_timeout_ms != store_timeout_ms() && config_etcd_endpoints[0] != '\0')
+		reconfigure_store();
 
 	former = agent.self.role;
 	observe_self();

@@ -96,6 +96,7 @@ typedef struct Agent
 	MemoryContext store;   /* what the watch told; emptied when it starts anew */
 	MemoryContext cycle;   /* one turn */
 	Dcs *dcs;
+	int store_timeout_ms; /* as it was told last */
 	AgentFlight flights[N_AGENT_OPS];
 
 	/* what the store holds */
