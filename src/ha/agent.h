@@ -115,10 +115,10 @@ typedef struct Agent
 	int nforks;
 
 	/* the lease */
-	int64 lease;		 /* 0: none */
-	int64 lease_refused; /* an earlier lease that turned out to be gone */
+	int64 lease;		/* 0: none */
+	int64 lease_former; /* the one before it; keys that are still on it are ours */
 	int lease_ttl;
-	int lease_asked_ttl;		  /* 0: the lease is an earlier agent\'s */
+	int lease_asked_ttl;
 	int64 lease_sent_us;		  /* of the last request that etcd confirmed */
 	bool fence_shut;			  /* whatever the lease says */
 	int64 trouble_us;			  /* when etcd last failed this member; 0: never */

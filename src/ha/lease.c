@@ -8,9 +8,11 @@
  * confirmed was sent, and only while the store shows the leader key on this
  * very lease.
  *
- * An agent that starts finds its own lease in the member key that an agent
- * of the same data directory and boot wrote, and goes on with it: a killed
- * agent costs no leadership.
+ * An agent that starts finds the lease of the agent before it in the member
+ * key that one of the same data directory and boot wrote.  It gets a lease
+ * of its own and moves the leader key over to it: a killed agent costs no
+ * leadership.  It never goes on with the earlier lease, because a request to
+ * revoke that one may still be under way.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -53,7 +55,7 @@ lease_move_fence(void)
 static void
 lose_lease(void)
 {
-	agent.lease_refused = agent.lease;
+	agent.lease_former = agent.lease;
 	agent.lease = 0;
 	lease_move_fence();
 }
@@ -82,24 +84,17 @@ keepalive_done(void *arg, const DcsResult *result)
 
 	agent_landed(flight, result);
 	note_trouble(result);
+	if (flight->lease != agent.lease)
+		return;
 	if (result->status == DCS_LEASE_GONE)
 	{
-		if (flight->lease == agent.lease)
-		{
-			ereport(LOG, (errmsg("the lease of member \"%s\" ran out", config_node_name)));
-			ha_event_record("lease lost", "it was not renewed in time");
-			lose_lease();
-		}
-		agent.lease_refused = flight->lease;
+		ereport(LOG, (errmsg("the lease of member \"%s\" ran out", config_node_name)));
+		ha_event_record("lease lost", "it was not renewed in time");
+		lose_lease();
 	}
-	if (result->status != DCS_OK || (agent.lease != 0 && agent.lease != flight->lease))
+	if (result->status != DCS_OK)
 		return;
 
-	if (agent.lease == 0)
-		ha_event_record("lease adopted", "an earlier agent of this server got it");
-	if (agent.lease == 0)
-		agent.lease_asked_ttl = 0;
-	agent.lease = flight->lease;
 	agent.lease_ttl = result->ttl;
 	agent.lease_sent_us = result->sent_at;
 	lease_move_fence();
@@ -152,28 +147,24 @@ keepalive_moment(void)
 	return agent.lease_sent_us + agent.lease_ttl * US_PER_S / 3;
 }
 
-/* The lease that an earlier agent of this server got, or 0. */
-static int64
-earlier_lease(void)
+/* The keys on the lease that an earlier agent of this server got are ours. */
+static void
+note_earlier_lease(void)
 {
 	const AgentMember *own = observe_member(ha_own_group(), config_node_name);
 
-	if (own == NULL || strcmp(own->said.instance, ha_instance()) != 0 ||
-		own->key.lease == agent.lease_refused)
-		return 0;
-	return own->key.lease;
+	if (own != NULL && strcmp(own->said.instance, ha_instance()) == 0)
+		agent.lease_former = own->key.lease;
 }
 
 void
 lease_maintain(void)
 {
-	int64 earlier;
-
 	if (!agent.seen || agent.stopping || agent.decision.action == HA_REFUSE)
 		return;
 	/* Another ttl takes another lease; the keys move over to it. */
-	if (agent.lease != 0 && agent.lease_asked_ttl != 0 &&
-		agent.lease_asked_ttl != agent.config.ttl && !agent.flights[OP_GRANT].busy)
+	if (agent.lease != 0 && agent.lease_asked_ttl != agent.config.ttl &&
+		!agent.flights[OP_GRANT].busy)
 		lose_lease();
 	if (agent.lease != 0)
 	{
@@ -181,13 +172,9 @@ lease_maintain(void)
 			send_keepalive(agent.lease);
 		return;
 	}
-	earlier = earlier_lease();
-	if (earlier != 0)
-	{
-		if (agent_may_send(OP_KEEPALIVE))
-			send_keepalive(earlier);
-	}
-	else if (agent_may_send(OP_GRANT))
+	if (agent.lease_former == 0)
+		note_earlier_lease();
+	if (agent_may_send(OP_GRANT))
 	{
 		agent.lease_asked_ttl = agent.config.ttl;
 		agent.dcs->ops->lease_grant(agent.dcs, agent.config.ttl, grant_done,

@@ -583,8 +583,8 @@ observe_view(HaView *view)
 	view->peers = peers;
 	view->lease = observe_lease();
 	view->voted = own != NULL && own->said.voted && own->said.vote == present_election();
-	view->key_is_own = agent.lease_refused != 0 && agent.lease != 0 &&
-					   observe_key(KEY_LEADER)->lease == agent.lease_refused;
+	view->key_is_own = agent.lease_former != 0 && agent.lease != 0 &&
+					   observe_key(KEY_LEADER)->lease == agent.lease_former;
 	view->name_taken = is_name_taken(own);
 	view->foreign = is_foreign();
 	view->start_overdue =
