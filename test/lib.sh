@@ -51,9 +51,10 @@ as_user()
 	fi
 }
 
+# Asks for a password only where somebody can give one.
 as_root()
 {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+	if [ "$(id -u)" = 0 ]; then "$@"; elif [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
 }
 
 # install_from DIR: installs what was built there where pg_config says.

@@ -261,7 +261,8 @@ on_connection(void *arg, struct MHD_Connection *connection, void **context,
 	}
 }
 
-static void on_message(void *arg, const char *format, va_list args) pg_attribute_printf(2, 0);
+static void
+on_message(void *arg, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 static void
 on_message(void *arg, const char *format, va_list args)
