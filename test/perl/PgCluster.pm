@@ -455,15 +455,26 @@ sub is_primary
 	return $status == 0 && $out eq "f\n";
 }
 
-# Waits until the node is a standby that streams.
+# Waits until the node is a standby that streams on the timeline of its group's
+# leader: the stream of a member that diverged comes up for a moment too.
 sub wait_streaming
 {
 	my ($self, $name, $timeout) = @_;
+	my $group = $self->node($name)->{group};
 
-	$self->poll($name,
-		"SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
-		't', $timeout)
-	  or croak "$name does not stream, see $self->{dir}:\n" . $self->tails;
+	wait_until(
+		sub {
+			my $leader = $self->leader($group) // return 0;
+			my ($status, $out) = $self->try_sql($leader,
+				q{SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int});
+			return 0 if $status != 0 || $out !~ /^(\d+)$/;
+			my $timeline = $1;
+			($status, $out) = $self->try_sql($name,
+				'SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver'
+				  . " WHERE status = 'streaming' AND received_tli = $timeline)");
+			return $status == 0 && $out eq "t\n";
+		},
+		$timeout) or croak "$name does not stream, see $self->{dir}:\n" . $self->tails;
 	return;
 }
 
