@@ -22,12 +22,6 @@
 #include "base/owner.h"
 #include "ha/keys.h"
 
-#define DEFAULT_TTL 5
-#define DEFAULT_LOOP_WAIT 10
-#define DEFAULT_RETRY_TIMEOUT 10
-#define DEFAULT_MAXIMUM_LAG 1048576
-#define DEFAULT_PRIMARY_START_TIMEOUT 300
-
 static const char *const key_names[N_HA_KEYS] = {
 	"leader", "initialize", "config", "status", "history", "failover", "sync", "epoch", "timeline"};
 
@@ -301,29 +295,7 @@ key_read_member(const char *value, HaMember *member)
 void
 key_read_config(const char *value, HaConfig *config)
 {
-	json_object *object = parse_json(value, json_type_object);
-	const char *mode;
-
-	config->ttl = DEFAULT_TTL;
-	config->loop_wait = DEFAULT_LOOP_WAIT;
-	config->retry_timeout = DEFAULT_RETRY_TIMEOUT;
-	config->maximum_lag = DEFAULT_MAXIMUM_LAG;
-	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
-	config->paused = false;
-	config->quorum = false;
-	if (object == NULL)
-		return;
-	config->ttl = (int) get_number(object, "ttl", config->ttl, 2, 86400);
-	config->loop_wait = (int) get_number(object, "loop_wait", config->loop_wait, 1, 86400);
-	config->retry_timeout =
-		(int) get_number(object, "retry_timeout", config->retry_timeout, 1, 86400);
-	config->maximum_lag =
-		get_number(object, "maximum_lag_on_failover", config->maximum_lag, 0, PG_INT64_MAX);
-	config->primary_start_timeout =
-		(int) get_number(object, "primary_start_timeout", config->primary_start_timeout, 0, 86400);
-	config->paused = get_flag(object, "pause");
-	mode = get_text(object, "synchronous_mode");
-	config->quorum = mode != NULL && strcmp(mode, "quorum") == 0;
+	document_read(parse_json(value, json_type_object), config);
 }
 
 void
@@ -513,11 +485,13 @@ char *
 key_write_config(void)
 {
 	json_object *object = new_json(json_object_new_object());
+	HaConfig config;
 
-	add_number(object, "ttl", DEFAULT_TTL);
-	add_number(object, "loop_wait", DEFAULT_LOOP_WAIT);
-	add_number(object, "retry_timeout", DEFAULT_RETRY_TIMEOUT);
-	add_number(object, "maximum_lag_on_failover", DEFAULT_MAXIMUM_LAG);
+	document_read(NULL, &config);
+	add_number(object, "ttl", config.ttl);
+	add_number(object, "loop_wait", config.loop_wait);
+	add_number(object, "retry_timeout", config.retry_timeout);
+	add_number(object, "maximum_lag_on_failover", config.maximum_lag);
 	return json_text(object);
 }
 

@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 #include "utils/palloc.h"
 
+#include "ha/document.h"
 #include "ha/shared.h"
 
 /* The keys of a group, apart from those of its members. */
@@ -25,18 +26,6 @@ typedef enum HaKey
 	KEY_TIMELINE,	/* the highest timeline that a leader may have used */
 	N_HA_KEYS
 } HaKey;
-
-/* Settings of the group, from the config key. */
-typedef struct HaConfig
-{
-	int ttl;				   /* seconds */
-	int loop_wait;			   /* seconds */
-	int retry_timeout;		   /* seconds */
-	int64 maximum_lag;		   /* bytes */
-	int primary_start_timeout; /* seconds */
-	bool paused;
-	bool quorum; /* synchronous_mode is "quorum" */
-} HaConfig;
 
 typedef struct HaStatus
 {

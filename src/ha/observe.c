@@ -640,7 +640,7 @@ sync_state(const SharedMember *m)
 
 	if (leader == NULL || sync == NULL || m->group_id != ha_own_group())
 		return HA_SYNC_NONE;
-	return key_read_sync(sync, leader, m->name, agent.config.quorum);
+	return key_read_sync(sync, leader, m->name, agent.config.sync_mode == SYNC_MODE_QUORUM);
 }
 
 static void

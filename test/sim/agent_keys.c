@@ -77,12 +77,13 @@ key_read_config(const char *value, HaConfig *config)
 {
 	char *end;
 
+	memset(config, 0, sizeof(*config));
 	config->ttl = 5;
 	config->loop_wait = DEFAULT_LOOP_WAIT;
 	config->retry_timeout = 10;
 	config->maximum_lag = MAXIMUM_LAG;
 	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
-	config->paused = false;
+	config->use_pg_rewind = true;
 	if (value == NULL)
 		return;
 	config->ttl = (int) strtol(value, &end, 10);
