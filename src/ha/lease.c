@@ -157,10 +157,17 @@ note_earlier_lease(void)
 		agent.lease_former = own->key.lease;
 }
 
+/* False while it is not known whose the keys are, and at the end. */
+static bool
+is_lease_wanted(void)
+{
+	return agent.seen && !agent.stopping && agent.decision.action != HA_REFUSE;
+}
+
 void
 lease_maintain(void)
 {
-	if (!agent.seen || agent.stopping || agent.decision.action == HA_REFUSE)
+	if (!is_lease_wanted())
 		return;
 	/* Another ttl takes another lease; the keys move over to it. */
 	if (agent.lease != 0 && agent.lease_asked_ttl != agent.config.ttl &&
@@ -364,7 +371,8 @@ lease_next_moment(void)
 {
 	int64 moment = clock_now_us() + agent.config.loop_wait * US_PER_S;
 
-	if (agent.lease != 0)
+	/* The moment of a renewal that cannot be sent, or is under way, is past and says nothing. */
+	if (agent.lease != 0 && is_lease_wanted() && agent_may_send(OP_KEEPALIVE))
 		moment = Min(moment, keepalive_moment());
 	for (int op = 0; op < N_AGENT_OPS; op++)
 		if (agent.flights[op].not_before > clock_now_us())

@@ -578,7 +578,7 @@ observe_view(HaView *view)
 		return;
 
 	own = observe_member(ha_own_group(), config_node_name);
-	peers = palloc0(sizeof(HaPeer) * HA_MAX_MEMBERS);
+	peers = palloc0(sizeof(HaPeer) * Max(agent.nmembers, 1));
 	view->npeers = view_peers(peers);
 	view->peers = peers;
 	view->lease = observe_lease();

@@ -7,8 +7,7 @@
  */
 #include "sim.h"
 
-#define DEFAULT_LOOP_WAIT 10
-#define DEFAULT_PRIMARY_START_TIMEOUT 300
+#define MAX_CONFIGS 4096
 
 bool
 key_read_tags(const char *value, bool *may_lead, int *priority)
@@ -18,15 +17,65 @@ key_read_tags(const char *value, bool *may_lead, int *priority)
 	return true;
 }
 
+/* Numbers and words with a blank after each: what psprintf does takes too long. */
+static char *
+put_word(char *to, const char *word)
+{
+	while (*word != '\0')
+		*to++ = *word++;
+	*to++ = ' ';
+	return to;
+}
+
+static char *
+put_number(char *to, int64 number)
+{
+	uint64 rest = number < 0 ? -(uint64) number : (uint64) number;
+	char digits[20];
+	int n = 0;
+
+	if (number < 0)
+		*to++ = '-';
+	do
+		digits[n++] = (char) ('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	while (n > 0)
+		*to++ = digits[--n];
+	*to++ = ' ';
+	return to;
+}
+
+static const char *
+read_number(const char *from, int64 *number)
+{
+	bool negative = *from == '-';
+
+	*number = 0;
+	for (from += negative; *from >= '0' && *from <= '9'; from++)
+		*number = *number * 10 + (*from - '0');
+	if (negative)
+		*number = -*number;
+	return *from == ' ' ? from + 1 : from;
+}
+
 char *
 key_write_member(const HaMember *member, bool with_lsn)
 {
 	const SharedMember *shown = &member->shown;
+	char text[512];
+	char *to = text;
 
-	return psprintf("%s %s %s %u %lu %ld %s %d %d", shown->host, shown->role, shown->state,
-					shown->timeline, with_lsn && shown->lsn_known ? shown->lsn : 0,
-					member->voted ? (long) member->vote : -1L, member->instance, self->may_lead,
-					self->priority);
+	to = put_word(to, shown->host);
+	to = put_word(to, shown->role);
+	to = put_word(to, shown->state);
+	to = put_number(to, shown->timeline);
+	to = put_number(to, with_lsn && shown->lsn_known ? (int64) shown->lsn : 0);
+	to = put_number(to, member->voted ? member->vote : -1);
+	to = put_word(to, member->instance);
+	to = put_number(to, self->may_lead);
+	to = put_number(to, self->priority);
+	*to = '\0';
+	return pstrdup(text);
 }
 
 /* Copies up to the next blank, and goes on after it. */
@@ -46,54 +95,78 @@ bool
 key_read_member(const char *value, HaMember *member)
 {
 	SharedMember *shown = &member->shown;
-	char *end;
+	int64 timeline;
+	int64 lsn;
+	int64 may_lead;
+	int64 priority;
 
 	value = read_word(value, shown->host, sizeof(shown->host));
 	value = read_word(value, shown->role, sizeof(shown->role));
 	value = read_word(value, shown->state, sizeof(shown->state));
 	shown->port = 5432;
-	shown->timeline = (uint32) strtoul(value, &end, 10);
-	shown->lsn = strtoul(end, &end, 10);
+	value = read_number(value, &timeline);
+	value = read_number(value, &lsn);
+	shown->timeline = (uint32) timeline;
+	shown->lsn = (uint64) lsn;
 	shown->lsn_known = shown->lsn != 0;
-	member->vote = strtol(end, &end, 10);
+	value = read_number(value, &member->vote);
 	member->voted = member->vote >= 0;
-	value = read_word(end + 1, member->instance, sizeof(member->instance));
-	member->may_lead = strtol(value, &end, 10) != 0;
-	member->priority = (int) strtol(end, &end, 10);
+	value = read_word(value, member->instance, sizeof(member->instance));
+	value = read_number(value, &may_lead);
+	read_number(value, &priority);
+	member->may_lead = may_lead != 0;
+	member->priority = (int) priority;
 	return true;
 }
 
-const char *
-key_write_group(int ttl, bool paused)
-{
-	static char text[64];
+/* What the config key says when there is none. */
+static const HaConfig default_config = {
+	.ttl = 5,
+	.loop_wait = 10,
+	.retry_timeout = 10,
+	.maximum_lag = MAXIMUM_LAG,
+	.primary_start_timeout = 300,
+	.use_pg_rewind = true,
+};
 
-	snprintf(text, sizeof(text), "%d %d", ttl, paused);
+/* All that the config key said in this schedule: its value is a place in this table. */
+static HaConfig configs[MAX_CONFIGS];
+static int nconfigs;
+
+void
+keys_begin(void)
+{
+	nconfigs = 0;
+	group_config = default_config;
+}
+
+const char *
+key_write_group(const HaConfig *config)
+{
+	static char text[16];
+
+	if (nconfigs == MAX_CONFIGS)
+		abort();
+	configs[nconfigs] = *config;
+	snprintf(text, sizeof(text), "%d", nconfigs++);
+	world_trace("config: ttl %d%s%s%s", config->ttl, config->paused ? ", paused" : "",
+				config->sync_mode == SYNC_MODE_OFF		? ""
+				: config->sync_mode == SYNC_MODE_QUORUM ? ", quorum"
+														: ", synchronous",
+				config->failsafe_mode ? ", failsafe" : "");
 	return text;
 }
 
 void
 key_read_config(const char *value, HaConfig *config)
 {
-	char *end;
-
-	memset(config, 0, sizeof(*config));
-	config->ttl = 5;
-	config->loop_wait = DEFAULT_LOOP_WAIT;
-	config->retry_timeout = 10;
-	config->maximum_lag = MAXIMUM_LAG;
-	config->primary_start_timeout = DEFAULT_PRIMARY_START_TIMEOUT;
-	config->use_pg_rewind = true;
-	if (value == NULL)
-		return;
-	config->ttl = (int) strtol(value, &end, 10);
-	config->paused = strtol(end, &end, 10) != 0;
+	*config = value == NULL ? default_config : configs[strtol(value, NULL, 10)];
 }
 
 char *
 key_write_config(void)
 {
-	return pstrdup(key_write_group(5, false));
+	return pstrdup(key_write_group(&default_config));
 }
 
 char *

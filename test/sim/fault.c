@@ -18,7 +18,15 @@ bool fault_single_only = false;
 int64 fault_gap;
 int fault_next_leader;
 bool fault_no_election;
-static int group_ttl;
+HaConfig group_config;
+int fault_count;
+uint64 fault_dropped = 0;
+
+static void
+put_config(void)
+{
+	store_put(KEY_CONFIG, key_write_group(&group_config));
+}
 
 /* The leader more often than not. */
 static Member *
@@ -35,7 +43,7 @@ choose_while(void)
 {
 	if (chance_of(300))
 		return chance_between(MS, 500 * MS);
-	return chance_between(0, 3 * group_ttl * SECOND);
+	return chance_between(0, 3 * group_config.ttl * SECOND);
 }
 
 static void
@@ -241,14 +249,15 @@ write_failover(void)
 static void
 change_ttl(void)
 {
-	group_ttl = (int) chance_between(2, 8);
-	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	group_config.ttl = (int) chance_between(2, 8);
+	put_config();
 }
 
 static void
 pause_cluster(void)
 {
-	store_put(KEY_CONFIG, key_write_group(group_ttl, chance_of(500)));
+	group_config.paused = chance_of(500);
+	put_config();
 }
 
 static void
@@ -272,26 +281,49 @@ static const struct
 	{slow_disk, 3},
 };
 
+/*
+ * Each has chance of its own, so that one that is left out changes the others
+ * by what follows from it alone.
+ */
+typedef struct Planned
+{
+	int number;
+	uint64 chance;
+} Planned;
+
 static void
 fault_happens(void *a, int64 b)
 {
+	const Planned *planned = a;
+	uint64 chance;
 	int total = 0;
 	int chosen;
 
-	if (fault_over)
+	if (fault_over || (fault_dropped >> planned->number & 1))
 		return;
+	chance = chance_swap(planned->chance);
 	for (size_t i = 0; i < lengthof(faults); i++)
 		total += faults[i].weight;
 	chosen = (int) chance_between(0, total - 1);
-	for (size_t i = 0; i < lengthof(faults); i++)
+	for (size_t i = 0; i < lengthof(faults) && chosen >= 0; i++)
 	{
 		chosen -= faults[i].weight;
 		if (chosen < 0)
 		{
+			world_trace("fault %d", planned->number);
 			faults[i].happen();
-			return;
 		}
 	}
+	chance_swap(chance);
+}
+
+static void
+plan_fault(int64 when)
+{
+	Planned *planned = world_alloc(sizeof(*planned));
+
+	*planned = (Planned){fault_count++, chance_next()};
+	world_at(when, fault_happens, planned, 0);
 }
 
 static void
@@ -300,7 +332,8 @@ heal(void *a, int64 b)
 	fault_over = true;
 	net_begin();
 	store_set_state(STORE_UP);
-	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	group_config.paused = false;
+	put_config();
 	fault_healed = world_now;
 	fault_no_election = false;
 	for (int i = 0; i < nmembers; i++)
@@ -328,6 +361,8 @@ heal(void *a, int64 b)
 #define AT_ONCE (300 * MS)
 #define A_RESTART (2 * SECOND)
 
+static int64 single_lasts; /* at least */
+
 static Member *
 leader(void)
 {
@@ -338,7 +373,7 @@ leader(void)
 static int64
 expiry(void)
 {
-	return group_ttl * SECOND * 102 / 100 + SECOND;
+	return group_config.ttl * SECOND * 102 / 100 + SECOND;
 }
 
 static void
@@ -346,6 +381,7 @@ expect(int64 gap, int next_leader)
 {
 	fault_gap = gap;
 	fault_next_leader = next_leader;
+	single_lasts = group_config.ttl * SECOND + 2 * SECOND;
 }
 
 static void
@@ -374,17 +410,18 @@ single_short_outage(void)
 {
 	expect(AT_ONCE, store_last_leader);
 	store_set_state((StoreState) chance_between(STORE_REFUSES, STORE_SILENT));
-	world_at(world_now + group_ttl * SECOND / 4, store_returns, NULL, 0);
+	world_at(world_now + group_config.ttl * SECOND / 4, store_returns, NULL, 0);
 }
 
 /* Everyone loses the lease; who led goes on. */
 static void
 single_outage(void)
 {
-	int64 lasts = chance_between(2, 4) * group_ttl * SECOND;
+	int64 lasts = chance_between(2, 4) * group_config.ttl * SECOND;
 
 	expect(lasts + A_RESTART, store_last_leader);
 	store_set_state(chance_of(800) ? STORE_FROZEN : STORE_SILENT);
+	single_lasts += lasts;
 	world_at(world_now + lasts, store_returns, NULL, 0);
 }
 
@@ -419,19 +456,23 @@ single_power(void)
 static void
 single_cut(void)
 {
-	int64 lasts = chance_between(1, 4) * group_ttl * SECOND;
+	int64 lasts = chance_between(1, 4) * group_config.ttl * SECOND;
 
 	expect(expiry() + A_RESTART, -1);
 	cut(leader()->id, STORE, (int) chance_between(0, 2));
+	single_lasts += lasts;
 	world_at(world_now + lasts, mend, NULL, 0);
 }
 
 static void
 single_frozen_agent(void)
 {
+	int64 lasts = chance_between(1, 4) * group_config.ttl * SECOND;
+
 	expect(expiry() + A_RESTART, -1);
+	single_lasts += lasts;
 	leader()->process->pause_in = 1;
-	leader()->process->pause_for = chance_between(1, 4) * group_ttl * SECOND;
+	leader()->process->pause_for = lasts;
 }
 
 /* A standby that streams and may lead is to take over, whoever asks. */
@@ -489,7 +530,8 @@ static void
 single_paused(void)
 {
 	expect(600 * SECOND, -1);
-	store_put(KEY_CONFIG, key_write_group(group_ttl, true));
+	group_config.paused = true;
+	put_config();
 	world_at(world_now + SECOND, end_paused_leader, NULL, 0);
 }
 
@@ -504,15 +546,29 @@ static void (*const singles[])(void) = {
 	single_paused,	   single_frozen_agent,
 };
 
+/* When the group is whole again, or does not become so. */
+static void
+end_single(void *a, int64 until)
+{
+	if ((check_settled() && store_value(KEY_FAILOVER) == NULL) || world_now >= until)
+		heal(NULL, 0);
+	else
+		world_at(world_now + 200 * MS, end_single, NULL, until);
+}
+
 static void
 begin_single(void)
 {
 	void (*happen)(void) = singles[chance_between(0, lengthof(singles) - 1)];
 
+	single_lasts = 0;
 	happen();
 	world_trace("a single fault: nobody leads for %.3f s at most", fault_gap / 1e6);
-	world_at(world_now + (happen == single_paused ? 9 : chance_between(15, 30)) * SECOND, heal,
-			 NULL, 0);
+	if (happen == single_paused)
+		world_at(world_now + 9 * SECOND, heal, NULL, 0);
+	else
+		world_at(world_now + single_lasts + chance_between(0, SECOND), end_single, NULL,
+				 world_now + single_lasts + 20 * SECOND);
 }
 
 /* Standbys that lag make a difference who is chosen. */
@@ -547,11 +603,11 @@ begin_faults(void *a, int64 b)
 		world_at(world_now + 50 * MS, begin_faults, NULL, 0);
 		return;
 	}
-	store_put(KEY_CONFIG, key_write_group(group_ttl, false));
+	put_config();
 	if (fault_is_single)
 	{
 		make_laggards();
-		world_at(world_now + chance_between(3, 5) * SECOND, single_happens, NULL, 0);
+		world_at(world_now + chance_between(1, 3) * SECOND, single_happens, NULL, 0);
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -559,7 +615,7 @@ begin_faults(void *a, int64 b)
 		int64 when = chance_between(100 * MS, chance_of(500) ? 3 * SECOND : 12 * SECOND);
 
 		last = Max(last, when);
-		world_at(world_now + when, fault_happens, NULL, 0);
+		plan_fault(world_now + when);
 	}
 	world_at(world_now + last + chance_between(100 * MS, 8 * SECOND), heal, NULL, 0);
 }
@@ -573,6 +629,7 @@ fault_begin(void)
 	fault_gap = NEVER;
 	fault_next_leader = -1;
 	fault_no_election = false;
-	group_ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
+	fault_count = 0;
+	group_config.ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
 	world_at(SECOND, begin_faults, NULL, 0);
 }

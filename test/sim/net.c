@@ -25,6 +25,7 @@ typedef struct Message
 	void *a;
 	int64 b;
 	int64 sent;
+	int64 extra;
 } Message;
 
 void
@@ -56,7 +57,7 @@ try_to_send(void *a, int64 b)
 	Message *message = a;
 
 	if (!net_cut[message->from][message->to])
-		world_at(world_now + latency(), message->fn, message->a, message->b);
+		world_at(world_now + latency() + message->extra, message->fn, message->a, message->b);
 	else if (world_now - message->sent < GIVE_UP_US)
 		world_at(world_now + RESEND_US, try_to_send, message, 0);
 }
@@ -64,15 +65,22 @@ try_to_send(void *a, int64 b)
 void
 net_send(int from, int to, EventFn fn, void *a, int64 b)
 {
+	net_send_late(from, to, 0, fn, a, b);
+}
+
+/* What the other end does with it takes a while too. */
+void
+net_send_late(int from, int to, int64 extra, EventFn fn, void *a, int64 b)
+{
 	Message *message;
 
 	if (!net_cut[from][to])
 	{
-		world_at(world_now + latency(), fn, a, b);
+		world_at(world_now + latency() + extra, fn, a, b);
 		return;
 	}
 	message = world_alloc(sizeof(*message));
-	*message = (Message){from, to, fn, a, b, world_now};
+	*message = (Message){from, to, fn, a, b, world_now, extra};
 	try_to_send(message, 0);
 }
 

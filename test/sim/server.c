@@ -81,7 +81,7 @@ backends_run(const Member *m)
  * Replication
  */
 
-static void wal_arrive(void *a, int64 b);
+static void wal_written(void *a, int64 b);
 
 typedef struct WalMessage
 {
@@ -111,7 +111,8 @@ send_wal(Member *upstream, Member *m)
 	WalMessage *message = world_alloc(sizeof(*message));
 
 	*message = (WalMessage){m, m->session.serial, upstream->head};
-	net_send(upstream->id, m->id, wal_arrive, message, 0);
+	net_send_late(upstream->id, m->id, chance_between(50, 500) + m->disk_delay, wal_written,
+				  message, 0);
 }
 
 static void
@@ -159,14 +160,6 @@ wal_written(void *a, int64 b)
 		m->consistent_at = -1;
 	net_send(m->id, m->session.upstream, wal_confirmed, message, 0);
 	send_wal_to_all(m);
-}
-
-static void
-wal_arrive(void *a, int64 b)
-{
-	WalMessage *message = a;
-
-	world_at(world_now + chance_between(50, 500) + message->standby->disk_delay, wal_written, a, b);
 }
 
 /* The history files that a standby asks for. */
@@ -261,8 +254,9 @@ server_append(Member *m)
 	return m->head;
 }
 
-int
-server_count_synced(const Member *m, int record)
+/* Do as many standbys have it as its commit waits for? */
+bool
+server_is_synced(const Member *m, int record)
 {
 	int n = 0;
 
@@ -270,10 +264,11 @@ server_count_synced(const Member *m, int record)
 	{
 		const Session *s = &members[i].session;
 
-		if (s->alive && s->upstream == m->id && records[s->flushed].depth >= records[record].depth)
+		if ((m->sync.standbys >> i & 1) && s->alive && s->upstream == m->id &&
+			records[s->flushed].depth >= records[record].depth)
 			n++;
 	}
-	return n;
+	return n >= m->sync.count;
 }
 
 /* A primary writes WAL without any commit, fence or not. */
@@ -383,6 +378,20 @@ server_standby_has(const char *name, XLogRecPtr *has)
 	return true;
 }
 
+uint64
+server_looks(const Member *m)
+{
+	uint64 sum = (uint64) m->phase + m->consistent * 5 + m->promoting * 11 + m->session.alive * 23 +
+				 m->asked_for_wal * 47 + (m->consistent_at >= 0) * 97 + m->redo * 193 +
+				 m->checkpointed_timeline * 769 + (uint64) m->replayed * 12289 +
+				 (uint64) m->head * 98317;
+
+	for (int i = 0; i < nmembers; i++)
+		if (members[i].session.alive && members[i].session.upstream == m->id)
+			sum += (uint64) (members[i].session.flushed + 1) * 1572869;
+	return sum;
+}
+
 static void
 checkpoint_done(void *a, int64 redo)
 {
@@ -471,7 +480,7 @@ ha_restart_is_pending(void)
 const char *
 ha_instance(void)
 {
-	return world_text(psprintf("%s.%d", self->name, self->boot));
+	return self->instance;
 }
 
 /*
@@ -852,6 +861,12 @@ server_kill(Member *m)
 	world_at(world_now + chance_between(0, 300 * MS), children_end, m, m->run);
 }
 
+static void
+boot(Member *m)
+{
+	snprintf(m->instance, sizeof(m->instance), "%s.%d", m->name, ++m->boots);
+}
+
 void
 server_power_off(Member *m)
 {
@@ -862,7 +877,7 @@ server_power_off(Member *m)
 	m->postmaster = false;
 	m->stopping = false;
 	m->paused_until = 0;
-	m->boot++;
+	boot(m);
 	world_at(world_now + chance_between(500 * MS, 12 * SECOND), start, m, m->run);
 }
 
@@ -1179,6 +1194,7 @@ begin_member(Member *m, int id)
 	m->shared = shared ? shared : calloc(1, sizeof(HaShared));
 	m->id = id;
 	snprintf(m->name, sizeof(m->name), "m%d", id + 1);
+	boot(m);
 	m->may_lead = id == 0 || id == 1 || !chance_of(100);
 	m->priority = chance_of(100) ? 2 : 1;
 	m->ppm = (int) chance_between(-15000, 15000);
@@ -1186,6 +1202,7 @@ begin_member(Member *m, int id)
 	m->head = 0;
 	m->upstream = -1;
 	m->consistent_at = -1;
+	m->sync = (SyncRule){sync_standbys, UINT32_MAX};
 	m->standby_signal = id != 0;
 	m->files[1] = FILE_REAL;
 	m->session.upstream = -1;

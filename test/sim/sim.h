@@ -59,6 +59,13 @@ typedef struct Session
 	int flushed; /* what the upstream knows of */
 } Session;
 
+/* What a commit waits for: so many of these members, as ANY names them. */
+typedef struct SyncRule
+{
+	int count;
+	uint32 standbys; /* bits */
+} SyncRule;
+
 typedef enum HistoryFile
 {
 	FILE_NONE,
@@ -79,7 +86,8 @@ typedef struct Member
 	int64 paused_until;
 	int pause_in;
 	int64 pause_for;
-	int boot;
+	int boots;
+	char instance[24];
 	int64 disk_delay; /* added to each write */
 
 	/* on disk */
@@ -87,6 +95,7 @@ typedef struct Member
 	bool standby_signal;
 	bool in_production; /* was not shut down */
 	int upstream;		/* primary_conninfo; -1: empty */
+	SyncRule sync;		/* synchronous_standby_names */
 	bool rejoin_wanted;
 	int consistent_at; /* the record to replay up to after a rewind */
 	HistoryFile files[MAX_TIMELINES];
@@ -128,6 +137,8 @@ extern void world_fail(const char *format, ...) __attribute__((format(printf, 1,
 extern uint64 chance_next(void);
 extern int64 chance_between(int64 low, int64 high);
 extern bool chance_of(int permille);
+extern uint64 chance_swap(uint64 state); /* for a while */
+extern uint64 world_digest(void);		 /* of all that happened */
 
 extern Task *task_start(Member *home, Process *process, void (*main)(void *), void *arg);
 extern bool task_wait(int64 until); /* true: woken */
@@ -150,6 +161,7 @@ extern int64 net_slow_us;	  /* by so much at most */
 extern int net_loss_permille; /* messages that are sent again */
 extern void net_begin(void);
 extern void net_send(int from, int to, EventFn fn, void *a, int64 b);
+extern void net_send_late(int from, int to, int64 extra, EventFn fn, void *a, int64 b);
 extern bool net_open(int a, int b); /* both ways */
 
 /* store.c */
@@ -185,29 +197,34 @@ typedef struct Record
 extern Record *records;
 extern Member members[MAX_MEMBERS];
 extern int nmembers;
-extern int sync_standbys; /* that a commit waits for */
+extern int sync_standbys; /* that a commit waits for, whichever they are */
 extern void server_begin(int n);
 extern int server_append(Member *m); /* WAL on a primary */
 extern bool server_is_ancestor(int older, int newer);
-extern int server_count_synced(const Member *m, int record);
+extern bool server_is_synced(const Member *m, int record);
 extern void server_fail_agent(Member *m);
-extern void server_crash(Member *m);	 /* a backend: crash-restart */
-extern void server_kill(Member *m);		 /* the postmaster */
-extern void server_power_off(Member *m); /* and all else */
-extern void server_stop(Member *m);		 /* in order, and start again */
+extern void server_crash(Member *m);		 /* a backend: crash-restart */
+extern void server_kill(Member *m);			 /* the postmaster */
+extern void server_power_off(Member *m);	 /* and all else */
+extern void server_stop(Member *m);			 /* in order, and start again */
+extern uint64 server_looks(const Member *m); /* to its agent: another number, another look */
 extern bool member_fence_is_open(const Member *m);
 extern bool member_may_commit(const Member *m);
 
 /* agent_keys.c */
-extern const char *key_write_group(int ttl, bool paused);
+extern void keys_begin(void);
+extern const char *key_write_group(const HaConfig *config);
 
 /* writer.c */
 extern void writer_begin(void);
 
 /* fault.c */
 extern void fault_begin(void);
+extern HaConfig group_config;  /* as schedules set it; see key_write_group */
 extern bool fault_over;		   /* all is healed */
 extern int64 fault_healed;	   /* when */
+extern int fault_count;		   /* in this schedule */
+extern uint64 fault_dropped;   /* bits of those that are left out */
 extern bool fault_single_only; /* in each schedule: */
 extern bool fault_is_single;   /* this schedule has one fault, of which more is known: */
 extern int64 fault_gap;		   /* how long nobody may lead */

@@ -22,6 +22,9 @@
 #define WATCH_SILENCE_US (2 * SECOND)
 #define WATCH_HELD_US (5 * SECOND)
 #define REFUSED_RETRY_US (100 * MS)
+#define SHORT_NAP_MS 10
+#define MAX_SHORT_NAPS 4
+#define MAX_HURRY 100 /* naps of next to nothing, one after the other */
 
 typedef struct Slot
 {
@@ -391,7 +394,7 @@ struct Client
 	int64 heard_at;
 	int64 opened_at;
 	int64 backoff;
-	int64 delivered_at; /* the last event on its way: the stream keeps its order */
+	int hurried; /* naps */
 };
 
 static Client *clients;
@@ -1014,12 +1017,23 @@ WaitLatch(Latch *latch, int events, long timeout_ms, uint32 info)
 	}
 }
 
+/*
+ * A short nap is one after which the agent looks whether its server changed.
+ * As long as it did not, a few of them are one, as on a busy machine: most of
+ * the turns would be of that kind.
+ */
 static int
 client_wait(Dcs *dcs, int events, long timeout_ms)
 {
 	Client *c = (Client *) dcs;
 	int64 until = timeout_ms < 0 ? NEVER : world_now + timeout_ms * MS;
+	bool is_short = timeout_ms >= SHORT_NAP_MS && timeout_ms <= SHORT_NAP_MS + 1;
+	uint64 looks = is_short ? server_looks(self) : 0;
+	int more = is_short ? MAX_SHORT_NAPS : 0;
 
+	c->hurried = timeout_ms < SHORT_NAP_MS / 2 ? c->hurried + 1 : 0;
+	if (c->hurried > MAX_HURRY)
+		world_fail("the agent of %s does not rest", self->name);
 	for (;;)
 	{
 		if (run_deliveries(c))
@@ -1029,7 +1043,11 @@ client_wait(Dcs *dcs, int events, long timeout_ms)
 		if ((events & WL_LATCH_SET) && c->process->latch.is_set)
 			return WL_LATCH_SET;
 		if (world_now >= until)
-			return WL_TIMEOUT;
+		{
+			if (more-- <= 0 || server_looks(self) != looks)
+				return WL_TIMEOUT;
+			until = world_now + SHORT_NAP_MS * MS;
+		}
 		task_wait(until);
 	}
 }

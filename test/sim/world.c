@@ -215,6 +215,15 @@ chance_of(int permille)
 	return chance_next() % 1000 < (uint64) permille;
 }
 
+uint64
+chance_swap(uint64 state)
+{
+	uint64 former = chance_state;
+
+	chance_state = state;
+	return former;
+}
+
 /*
  * Events
  */
@@ -232,6 +241,7 @@ static Event *heap = NULL;
 static int nevents;
 static int heap_size = 0;
 static uint64 event_serial;
+static uint64 digest;
 
 static bool
 is_sooner(const Event *x, const Event *y)
@@ -284,6 +294,12 @@ take_event(void)
 	return first;
 }
 
+uint64
+world_digest(void)
+{
+	return digest;
+}
+
 bool
 world_step(void)
 {
@@ -293,6 +309,7 @@ world_step(void)
 		return false;
 	event = take_event();
 	world_now = event.when;
+	digest = (digest ^ (uint64) event.when ^ chance_state) * UINT64_C(0x100000001b3);
 	event.fn(event.a, event.b);
 	return !world_failed;
 }
@@ -514,14 +531,9 @@ counts_down(int *counter)
 	return *counter > 0 && --*counter == 0;
 }
 
-/* Stands still where a fault wants it. */
 static void
-maybe_pause(void)
+pause_where_due(Process *p)
 {
-	Process *p = current->process;
-
-	if (p == NULL)
-		return;
 	if (counts_down(&p->pause_in))
 	{
 		p->paused_until = world_now + p->pause_for;
@@ -535,6 +547,17 @@ maybe_pause(void)
 	}
 	while (member_paused_until(self, p) > world_now)
 		task_wait(member_paused_until(self, p));
+}
+
+/* Stands still where a fault wants it. */
+static inline void
+maybe_pause(void)
+{
+	Process *p = current->process;
+
+	if (p != NULL && (p->pause_in > 0 || self->pause_in > 0 || p->paused_until > world_now ||
+					  self->paused_until > world_now))
+		pause_where_due(p);
 }
 
 int
@@ -576,6 +599,7 @@ world_begin(uint64 seed)
 	block_reset(&blocks);
 	nevents = 0;
 	event_serial = 0;
+	digest = 0;
 	world_now = 0;
 	world_failed = false;
 	chance_state = seed * UINT64_C(0xd1342543de82ef95) + 1;

@@ -10,6 +10,7 @@
 #include "sim.h"
 
 #define FENCE_WAIT_US (5 * SECOND)
+#define FENCE_POLL_US (50 * MS)
 
 static void
 maybe_pause(Member *m)
@@ -32,7 +33,7 @@ pass_fence(Member *m, int backends)
 	{
 		if (world_now >= until || m->backends != backends)
 			return false;
-		task_sleep(20 * MS);
+		task_sleep(FENCE_POLL_US);
 	}
 	return true;
 }
@@ -41,6 +42,7 @@ static void
 commit(Member *m)
 {
 	int backends = m->backends;
+	int64 wait = MS;
 	int record;
 
 	if (!m->postmaster || m->stopping || m->phase != PHASE_PRIMARY || !pass_fence(m, backends))
@@ -53,8 +55,11 @@ commit(Member *m)
 	record = server_append(m);
 	maybe_pause(m);
 	task_sleep(chance_between(50, 1500));
-	while (m->backends == backends && server_count_synced(m, record) < sync_standbys)
-		task_sleep(10 * MS);
+	while (m->backends == backends && !server_is_synced(m, record))
+	{
+		task_sleep(wait);
+		wait = Min(wait * 2, 100 * MS);
+	}
 	maybe_pause(m);
 	if (m->backends != backends)
 		return;
@@ -69,7 +74,8 @@ writer_main(void *arg)
 {
 	for (;;)
 	{
-		task_sleep(chance_between(10 * MS, 400 * MS));
+		task_sleep(self->phase == PHASE_PRIMARY ? chance_between(10 * MS, 400 * MS)
+												: chance_between(100 * MS, SECOND));
 		commit(self);
 	}
 }
