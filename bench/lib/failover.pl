@@ -45,7 +45,7 @@ my @scenarios = (
 		mend => sub { kill 'CONT', $_[0]{agent} }
 	});
 
-my %sync = (off => '', on => 'ANY 1 (*)', quorum => 'ANY 1 (*)');
+my %sync = map { $_ => 1 } qw(off on quorum);
 
 sub help
 {
@@ -66,8 +66,7 @@ Prints per scenario, tab-separated:
 
 Options:
   --runs=N      how often each scenario runs (default 3)
-  --sync=MODE   off (default), on or quorum; the latter two both set
-                synchronous_standby_names to 'ANY 1 (*)'
+  --sync=MODE   synchronous_mode: off (default), on or quorum
   --ttl=S       time to live of the lease, in seconds (default 5)
   --list        name the scenarios
   --help        show this help
@@ -187,7 +186,7 @@ if ($options{list})
 	exit 0;
 }
 usage_error('name at least one scenario') unless @ARGV;
-usage_error("there is no mode \"$options{sync}\" of --sync") unless defined $sync{ $options{sync} };
+usage_error("there is no mode \"$options{sync}\" of --sync") unless $sync{ $options{sync} };
 usage_error('--runs and --ttl must be positive') unless $options{runs} > 0 && $options{ttl} > 0;
 my @chosen;
 foreach my $name (@ARGV)
@@ -203,7 +202,8 @@ eval {
 		groups => { 0 => 3 },
 		etcd => 3,
 		dcs => { ttl => $options{ttl} },
-		settings => { fsync => 'on', synchronous_standby_names => $sync{ $options{sync} } });
+		sync => $options{sync},
+		settings => { fsync => 'on' });
 	print STDERR "starting three members\n";
 	$c->start;
 	$c->sql(0, 'CREATE TABLE probe (id bigint, port int)');

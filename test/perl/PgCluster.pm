@@ -77,6 +77,8 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 #	settings   {name => value}, for every server
 #	node_args  [...], more arguments of pgcluster_node run
 #	dcs        {name => value}, run-time settings of every group; ttl is 5
+#	sync       off, on or quorum: the synchronous mode of every group; by
+#	           default $PGCLUSTER_TEST_SYNC, or off
 # Of every cluster:
 #	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
 #	dir        where to keep data; default: a new directory in $TMPDIR or /tmp
@@ -103,6 +105,7 @@ sub new
 	if ($self->{groups})
 	{
 		$self->{scope} //= 'test';
+		$self->{sync} //= $ENV{PGCLUSTER_TEST_SYNC} || 'off';
 		$self->{store} = PgCluster::Etcd->new($self, $self->{etcd} // 1);
 		$self->add_group($_) foreach sort { $a <=> $b } keys %{ $self->{groups} };
 	}
@@ -350,7 +353,7 @@ sub release
 sub start_groups
 {
 	my ($self) = @_;
-	my %dcs = (ttl => 5, %{ $self->{dcs} // {} });
+	my %dcs = (ttl => 5, $self->{sync} eq 'off' ? () : (synchronous_mode => $self->{sync}), %{ $self->{dcs} // {} });
 
 	$self->{passfile} = "$self->{dir}/passfile";
 	$self->{store}->start;
@@ -369,6 +372,7 @@ sub start_member
 	my %settings = (
 		unix_socket_directories => $self->{socket_dir},
 		fsync => 'off',
+		$self->{sync} eq 'off' ? () : (synchronous_standby_names => 'ANY 1 (*)'),
 		%{ $self->{settings} // {} },
 		%{ $node->{settings} // {} });
 
