@@ -28,9 +28,20 @@ COMMIT PREPARED 'ha_fence';
 SELECT * FROM ha_fence ORDER BY a;
 DROP TABLE ha_fence;
 
--- switching over needs it
+-- what changes the cluster needs it
 SELECT cluster_switchover();
 SELECT cluster_switchover('nobody', 0);
+SELECT cluster_switchover(repeat('x', 64));
+SELECT cluster_switchover(at => '2001-01-01');
+SELECT cluster_failover('nobody');
+SELECT cluster_failover(NULL);
+SELECT cluster_cancel_switchover();
+SELECT cluster_config();
+SELECT cluster_config(3);
+SELECT cluster_set_config('{"ttl": 7}');
+SELECT cluster_set_config(NULL);
+SELECT cluster_pause();
+SELECT cluster_resume();
 
 -- who may call what
 SELECT p.oid::regprocedure AS function,
@@ -39,6 +50,8 @@ SELECT p.oid::regprocedure AS function,
                 WHERE a.grantee = 0) AS public
   FROM pg_proc p
  WHERE p.proname IN ('cluster_status', 'cluster_leader', 'cluster_lease', 'cluster_events',
-                     'cluster_check', 'cluster_switchover', 'ha_rules')
+                     'cluster_check', 'cluster_switchover', 'cluster_failover',
+                     'cluster_cancel_switchover', 'cluster_config', 'cluster_set_config',
+                     'cluster_pause', 'cluster_resume', 'ha_rules')
  ORDER BY p.proname;
 DROP EXTENSION pgcluster;

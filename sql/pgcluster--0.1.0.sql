@@ -61,6 +61,43 @@ AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pg_catalog.cluster_switchover(text, integer, timestamptz) IS 'hands leadership of a group to the candidate, by default the best; returns the next leader';
 REVOKE ALL ON FUNCTION pg_catalog.cluster_switchover(text, integer, timestamptz) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.cluster_failover(candidate text, group_id integer DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_failover(text, integer) IS 'makes the candidate lead its group, be there a leader or not; returns the next leader';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_failover(text, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_cancel_switchover(group_id integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_cancel_switchover(integer) IS 'cancels a switchover that is planned for a later time';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_cancel_switchover(integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_config(group_id integer DEFAULT NULL)
+RETURNS jsonb
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_config(integer) IS 'settings of a group, as they stand in etcd';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_config(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_config(integer) TO pg_monitor;
+
+CREATE FUNCTION pg_catalog.cluster_set_config(patch jsonb, group_id integer DEFAULT NULL)
+RETURNS jsonb
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_set_config(jsonb, integer) IS 'changes settings of a group by a JSON merge patch (null removes); returns them all';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_set_config(jsonb, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_pause(group_id integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_pause(integer) IS 'has a group go on as it is: nobody is promoted or demoted unless it is asked for';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_pause(integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_resume(group_id integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_resume(integer) IS 'ends the pause of a group';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_resume(integer) FROM PUBLIC;
+
 CREATE FUNCTION pgcluster.ha_rules(
     OUT rule integer, OUT role text, OUT lease text, OUT condition text, OUT action text,
     OUT reason text)

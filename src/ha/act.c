@@ -389,10 +389,14 @@ act_close(const HaView *view)
 static void
 act_step_down(const HaView *view)
 {
-	if (request_is_own())
+	AgentRequest *request = request_own_switchover();
+
+	if (request != NULL)
 	{
-		request_finish(true, 0, view->switchover.candidate, "");
-		request_await_reader();
+		uint64 id = request->id;
+
+		request_succeed(request, view->switchover.candidate);
+		request_await_reader(id);
 	}
 	act_demote(view);
 }
@@ -462,11 +466,13 @@ act_cancel(const HaView *view)
 {
 	DcsCompare compares[2];
 	DcsWrite write = {key_name(KEY_FAILOVER), NULL, 0};
+	AgentRequest *request;
 
 	if (!agent_may_send(OP_FAILOVER))
 		return;
-	if (request_is_own())
-		request_finish(false, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, agent.decision.reason,
+	request = request_own_switchover();
+	if (request != NULL)
+		request_refuse(request, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, agent.decision.reason,
 					   "See cluster_status() for the state of the members.");
 	compare_switchover(compares);
 	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, failover_done,

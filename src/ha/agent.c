@@ -402,23 +402,12 @@ leave_shared(int code, Datum arg)
 static void
 enter_shared(void)
 {
-	HaRequest *request = &ha_shared->request;
-
 	before_shmem_exit(leave_shared, 0);
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
-	if (request->id != 0 && request->state == HA_REQUEST_TAKEN)
-	{
-		/* The agent that took it is no more. */
-		request->state = HA_REQUEST_FAILED;
-		request->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-		strlcpy(request->message, "the agent was restarted", sizeof(request->message));
-		strlcpy(request->hint, "See cluster_status() for whether the switchover happened.",
-				sizeof(request->hint));
-	}
 	ha_shared->agent_latch = MyLatch;
 	ha_shared->agent_pid = MyProcPid;
 	LWLockRelease(ha_shared->lock);
-	ConditionVariableBroadcast(&ha_shared->request_cv);
+	request_inherit();
 }
 
 static void

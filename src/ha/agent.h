@@ -62,7 +62,20 @@ typedef struct AgentSwitchover
 	bool checkpointed;
 } AgentSwitchover;
 
-/* Requests in flight: one of a kind. */
+/* A request of this server as far as it was carried out. */
+typedef struct AgentRequest
+{
+	uint64 id; /* 0: none */
+	HaRequest what;
+	bool sent;					  /* the store has what it asks for */
+	char leader[HA_NAME_SIZE];	  /* who led when it was asked for */
+	char value[512];			  /* that was sent to the store */
+	int64 revision;				  /* at which it was written */
+	char notice[HA_OUTCOME_SIZE]; /* to be passed on when it is done */
+	int64 since_us;
+} AgentRequest;
+
+/* Requests to the store in flight: one of a kind. */
 typedef enum AgentOp
 {
 	OP_KEEPALIVE,
@@ -84,7 +97,8 @@ typedef struct AgentFlight
 	bool busy;
 	int64 sent_us;
 	int64 not_before; /* after a failure */
-	int64 lease;	  /* that the request was about */
+	int64 lease;	  /* that it is about */
+	uint64 request;	  /* for which it is */
 } AgentFlight;
 
 /* Steps of a turn that may fail on their own, see agent.c. */
@@ -145,11 +159,7 @@ typedef struct Agent
 	int64 steps_rest_until[AGENT_STEPS];
 	bool pending_restart; /* a setting waits for a restart */
 	AgentSwitchover switchover;
-	HaRequest request; /* the one being carried out; id 0: none */
-	char sent_failover[512];
-	bool request_sent;				   /* its failover key was written */
-	char request_leader[HA_NAME_SIZE]; /* when it was asked for */
-	int64 request_us;
+	AgentRequest requests[HA_MAX_REQUESTS];
 	HaDecision decision;
 } Agent;
 
@@ -189,10 +199,20 @@ extern void act_on(const HaView *view, HaDecision decision);
 
 /* request.c */
 extern void request_attend(const HaView *view);
-/* True when a session of this server asked for a switchover of the own group. */
-extern bool request_is_own(void);
-extern void request_finish(bool done, int sqlstate, const char *message, const char *hint);
-/* Gives the session a moment to pass the outcome on. */
-extern void request_await_reader(void);
+/* What an agent before this one had begun. */
+extern void request_inherit(void);
+/* The request that the flight is for, NULL when nobody waits for it any more. */
+extern AgentRequest *request_of(const AgentFlight *flight);
+extern void request_succeed(AgentRequest *request, const char *message);
+extern void
+request_refuse(AgentRequest *request, int sqlstate, const char *message, const char *hint);
+/* The switchover of the own group that was asked for here, or NULL. */
+extern AgentRequest *request_own_switchover(void);
+/* Gives who asked a moment to pass the outcome on. */
+extern void request_await_reader(uint64 id);
+
+/* change.c */
+extern void change_begin(AgentRequest *request);
+extern void change_follow(AgentRequest *request);
 
 #endif

@@ -446,11 +446,8 @@ check_parameters(json_object *document, DocumentTrouble *trouble)
 }
 
 bool
-document_check(struct json_object *document, DocumentTrouble *trouble,
-			   void (*unknown)(void *arg, const char *key), void *arg)
+document_check(struct json_object *document, DocumentTrouble *trouble)
 {
-	json_object *postgresql;
-
 	memset(trouble, 0, sizeof(*trouble));
 	if (!json_object_is_type(document, json_type_object))
 		return complain(trouble, "the configuration is not a JSON object", "", "");
@@ -463,12 +460,19 @@ document_check(struct json_object *document, DocumentTrouble *trouble,
 		if (value != NULL && !read_value(value, &fields[i], &number))
 			return complain_of_value(&fields[i], value, trouble);
 	}
-	if (!check_parameters(document, trouble))
-		return false;
-	if (unknown == NULL)
-		return true;
+	return check_parameters(document, trouble);
+}
+
+void
+document_tell_unknown(struct json_object *document, void (*unknown)(void *arg, const char *key),
+					  void *arg)
+{
+	json_object *postgresql;
+
+	if (!json_object_is_type(document, json_type_object))
+		return;
 	tell_unknown(document, NULL, unknown, arg);
-	if (json_object_object_get_ex(document, "postgresql", &postgresql) && postgresql != NULL)
+	if (json_object_object_get_ex(document, "postgresql", &postgresql) &&
+		json_object_is_type(postgresql, json_type_object))
 		tell_unknown(postgresql, "postgresql", unknown, arg);
-	return true;
 }

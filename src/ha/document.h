@@ -56,12 +56,12 @@ extern void document_read(struct json_object *document, HaConfig *config);
  */
 extern struct json_object *document_merge(struct json_object *document, struct json_object *patch);
 
-/*
- * False when the document must not be stored.  Keys that mean nothing here
- * are told to "unknown", which may be NULL.
- */
-extern bool document_check(struct json_object *document, DocumentTrouble *trouble,
-						   void (*unknown)(void *arg, const char *key), void *arg);
+/* False when the document must not be stored. */
+extern bool document_check(struct json_object *document, DocumentTrouble *trouble);
+
+/* Tells of the keys of a document or patch that mean nothing here. */
+extern void document_tell_unknown(struct json_object *document,
+								  void (*unknown)(void *arg, const char *key), void *arg);
 
 /* True when both say the same, whatever the order of their keys. */
 extern bool document_equal(struct json_object *a, struct json_object *b);

@@ -2,8 +2,8 @@
  * functions.c
  *	  The SQL functions of high availability.
  *
- * All read shared memory only, on primaries and standbys alike; what changes
- * something leaves a request there for the agent.
+ * All read shared memory only, on primaries and standbys alike.  What changes
+ * something is in commands.c.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,8 +23,6 @@
 #include "base/config.h"
 #include "ha/settings.h"
 #include "ha/shared.h"
-
-#define REQUEST_NAP_MS 1000
 
 static Datum
 text_or_null(const char *text, bool *isnull)
@@ -258,112 +256,4 @@ pgcluster_ha_rules(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
-}
-
-/*
- * cluster_switchover
- */
-
-/* Frees the place for the next request, unless somebody else has it by now. */
-static void
-leave_request(int code, Datum arg)
-{
-	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
-	if (ha_shared->request.id == DatumGetUInt64(arg))
-		ha_shared->request.id = 0;
-	LWLockRelease(ha_shared->lock);
-}
-
-static uint64
-place_request(const char *candidate, int group_id, TimestampTz at)
-{
-	HaRequest *request = &ha_shared->request;
-	uint64 id = 0;
-	bool agent_runs;
-
-	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
-	agent_runs = ha_shared->agent_latch != NULL;
-	if (agent_runs && request->id == 0)
-	{
-		memset(request, 0, sizeof(*request));
-		id = request->id = ++ha_shared->last_request;
-		request->state = HA_REQUEST_WAITING;
-		request->group_id = group_id;
-		strlcpy(request->candidate, candidate, sizeof(request->candidate));
-		request->at = at;
-		SetLatch(ha_shared->agent_latch);
-	}
-	LWLockRelease(ha_shared->lock);
-
-	if (!agent_runs)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the pgcluster agent of this server is not running"),
-						errhint("It is started again by itself; see the server's log.")));
-	if (id == 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("another session waits for a switchover that it asked for"),
-						errhint("Try again later.")));
-	return id;
-}
-
-static void
-await_outcome(uint64 id, HaRequest *outcome)
-{
-	HaRequest request;
-
-	ConditionVariablePrepareToSleep(&ha_shared->request_cv);
-	for (;;)
-	{
-		LWLockAcquire(ha_shared->lock, LW_SHARED);
-		request = ha_shared->request;
-		LWLockRelease(ha_shared->lock);
-		if (request.id != id)
-			elog(ERROR, "the request was lost");
-		if (request.state == HA_REQUEST_DONE || request.state == HA_REQUEST_FAILED)
-			break;
-		ConditionVariableTimedSleep(&ha_shared->request_cv, REQUEST_NAP_MS, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-	*outcome = request;
-}
-
-/* However this ends, the place is free for the next request. */
-static void
-await_outcome_and_leave(const uint64 id, HaRequest *outcome)
-{
-	PG_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
-	{
-		await_outcome(id, outcome);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(leave_request, UInt64GetDatum(id));
-	leave_request(0, UInt64GetDatum(id));
-}
-
-PGCLUSTER_FUNCTION(cluster_switchover);
-
-Datum
-cluster_switchover(PG_FUNCTION_ARGS)
-{
-	const char *candidate = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int group_id = PG_ARGISNULL(1) ? ha_own_group() : PG_GETARG_INT32(1);
-	TimestampTz at = PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2);
-	HaRequest request;
-
-	if (!ha_enabled())
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("high availability is off"),
-						errhint("Set pgcluster.etcd_endpoints and restart the server.")));
-	if (strlen(candidate) >= HA_NAME_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG), errmsg("the candidate's name is too long")));
-	if (at != 0 && (TIMESTAMP_NOT_FINITE(at) || at <= GetCurrentTimestamp()))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("the time of the switchover is not in the future")));
-
-	await_outcome_and_leave(place_request(candidate, group_id, at), &request);
-	if (request.state == HA_REQUEST_FAILED)
-		ereport(ERROR,
-				(errcode(request.sqlstate), errmsg("cannot switch over: %s", request.message),
-				 request.hint[0] ? errhint("%s", request.hint) : 0));
-	PG_RETURN_TEXT_P(cstring_to_text(request.message));
 }

@@ -36,6 +36,7 @@ ha_init(void)
 {
 	refuse_half_rewound_data();
 	ha_state_init();
+	ha_request_init();
 	fence_init();
 	if (!ha_enabled())
 		return;

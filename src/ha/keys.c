@@ -275,6 +275,7 @@ key_read_member(const char *value, HaMember *member)
 	if (!shown->lsn_known)
 		shown->lsn = 0;
 	shown->pending_restart = get_flag(object, "pending_restart");
+	shown->paused = get_flag(object, "pause");
 	member->vote = get_number(object, "vote", -1, 0, PG_INT64_MAX);
 	member->voted = member->vote >= 0;
 
@@ -470,6 +471,8 @@ key_write_member(const HaMember *member, bool with_lsn)
 		add_number(object, "timeline", shown->timeline);
 	if (shown->pending_restart)
 		json_object_object_add(object, "pending_restart", json_object_new_boolean(true));
+	if (shown->paused)
+		json_object_object_add(object, "pause", json_object_new_boolean(true));
 	tags = json_tokener_parse(shown->tags);
 	if (json_object_is_type(tags, json_type_object) && json_object_object_length(tags) > 0)
 		json_object_object_add(object, "tags", tags);

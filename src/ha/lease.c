@@ -222,6 +222,7 @@ describe_self(HaMember *member)
 	shown->lsn = agent.self.position.lsn;
 	shown->lsn_known = shown->lsn != 0;
 	shown->pending_restart = agent.pending_restart;
+	shown->paused = agent.config.paused;
 	/* Tags that are no JSON object are told of by cluster_check(). */
 	strlcpy(shown->tags, key_read_tags(config_tags, &may_lead, &priority) ? config_tags : "{}",
 			sizeof(shown->tags));

@@ -1,11 +1,16 @@
 /*-------------------------------------------------------------------------
  * request.c
- *	  Switchovers that are asked for: by a session, or by the failover key.
+ *	  Carries out what processes of this server ask for, see request.h; and
+ *	  switchovers and failovers, whoever asks for them.
  *
- * A session leaves its wish in shared memory and waits.  The agent checks
- * it, writes the failover key, and tells the session what became of it; the
- * leader of the group, which may be another server, finds the key and acts
- * on it.  Whoever else writes that key (patronictl) gets the same.
+ * A request waits in shared memory.  The agent checks it, writes what it
+ * means to the store, watches what becomes of it and tells who asked.  Each
+ * write is guarded by the revision of what was seen, so that a request that
+ * an agent begins anew after a restart is not carried out twice.
+ *
+ * A switchover becomes the failover key, which the leader of the group finds,
+ * here or on another server, and acts on.  Whoever else writes that key
+ * (patronictl) gets the same.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,7 +24,7 @@
 #include "ha/agent.h"
 #include "ha/server.h"
 
-/* After this time a session is told to look for itself. */
+/* After this time who asked is told to look for themselves. */
 #define REQUEST_WAIT_US (120 * INT64CONST(1000000))
 
 /* How long the outcome may take from a session to its client. */
@@ -49,6 +54,10 @@ is_fit(const AgentMember *m, const char **why)
 		*why = "it leads already";
 	else if (!m->said.may_lead)
 		*why = "its tags forbid that it leads";
+	else if (leader == NULL && shown->timeline < status.timeline)
+		*why = "it is on an earlier timeline than the last leader";
+	else if (leader == NULL)
+		return true;
 	else if (strcmp(shown->state, "streaming") != 0)
 		*why = "it does not stream from the leader";
 	else if (l != NULL && l->said.shown.timeline != shown->timeline)
@@ -85,46 +94,106 @@ best_candidate(int group_id)
 	return best;
 }
 
-/*
- * The session's side of a request
- */
-
-bool
-request_is_own(void)
+/* As the group's own configuration says. */
+static bool
+is_paused(int group_id)
 {
-	return agent.request.id != 0 && agent.request_sent && agent.request.at == 0 &&
-		   agent.request.group_id == ha_own_group();
+	HaConfig config;
+
+	key_read_config(observe_group(group_id)->keys[KEY_CONFIG].value, &config);
+	return config.paused;
 }
 
-void
-request_finish(bool done, int sqlstate, const char *message, const char *hint)
+/* Somebody has written keys of it. */
+static bool
+is_group_known(int group_id)
 {
-	HaRequest *request = &ha_shared->request;
+	for (int i = 0; i < agent.ngroups; i++)
+		if (agent.groups[i].id == group_id)
+			return true;
+	return false;
+}
+
+/*
+ * What becomes of a request
+ */
+
+static void
+finish(AgentRequest *request, HaRequestState state, int sqlstate, const char *message,
+	   const char *hint)
+{
+	SharedRequest *shared = &ha_shared->requests[request - agent.requests];
 
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
-	if (request->id == agent.request.id)
+	if (shared->id == request->id)
 	{
-		request->state = done ? HA_REQUEST_DONE : HA_REQUEST_FAILED;
-		request->sqlstate = sqlstate;
-		strlcpy(request->message, message, sizeof(request->message));
-		strlcpy(request->hint, hint, sizeof(request->hint));
+		shared->moved_us = clock_now_us();
+		shared->outcome.state = state;
+		shared->outcome.sqlstate = sqlstate;
+		strlcpy(shared->outcome.message, message, sizeof(shared->outcome.message));
+		strlcpy(shared->outcome.hint, hint, sizeof(shared->outcome.hint));
+		strlcpy(shared->outcome.notice, request->notice, sizeof(shared->outcome.notice));
 	}
 	LWLockRelease(ha_shared->lock);
 	ConditionVariableBroadcast(&ha_shared->request_cv);
-	agent.request.id = 0;
-	agent.request_sent = false;
+	request->id = 0;
 }
 
 void
-request_await_reader(void)
+request_succeed(AgentRequest *request, const char *message)
+{
+	finish(request, HA_REQUEST_DONE, 0, message, "");
+}
+
+void
+request_refuse(AgentRequest *request, int sqlstate, const char *message, const char *hint)
+{
+	finish(request, HA_REQUEST_FAILED, sqlstate, message, hint);
+}
+
+/* For reasons that may pass. */
+static void
+refuse(AgentRequest *request, const char *message, const char *hint)
+{
+	request_refuse(request, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, hint);
+}
+
+AgentRequest *
+request_of(const AgentFlight *flight)
+{
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+		if (agent.requests[i].id != 0 && agent.requests[i].id == flight->request)
+			return &agent.requests[i];
+	return NULL;
+}
+
+AgentRequest *
+request_own_switchover(void)
+{
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+	{
+		AgentRequest *r = &agent.requests[i];
+
+		if (r->id != 0 && r->sent && r->what.at == 0 && r->what.group_id == ha_own_group() &&
+			(r->what.kind == REQUEST_SWITCHOVER || r->what.kind == REQUEST_FAILOVER))
+			return r;
+	}
+	return NULL;
+}
+
+void
+request_await_reader(uint64 id)
 {
 	int64 until = clock_now_us() + READER_WAIT_US;
 	bool read = false;
 
 	while (!read && clock_now_us() < until)
 	{
+		read = true;
 		LWLockAcquire(ha_shared->lock, LW_SHARED);
-		read = ha_shared->request.id == 0;
+		for (int i = 0; i < HA_MAX_REQUESTS; i++)
+			if (ha_shared->requests[i].id == id)
+				read = false;
 		LWLockRelease(ha_shared->lock);
 		if (!read)
 			pg_usleep(1000);
@@ -133,167 +202,285 @@ request_await_reader(void)
 }
 
 /*
- * Carrying it out
+ * Switching over
  */
 
 static void
-refuse(const char *message, const char *hint)
+failover_sent(void *arg, const DcsResult *result)
 {
-	request_finish(false, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, hint);
-}
-
-static void
-request_sent(void *arg, const DcsResult *result)
-{
+	AgentRequest *request = request_of(arg);
 	DcsKeyValue kv = {0};
 
 	agent_landed(arg, result);
-	if (agent.request.id == 0)
+	if (request == NULL)
 		return;
 	switch (result->status)
 	{
 		case DCS_OK:
 			break;
 		case DCS_COMPARE_FAILED:
-			refuse("the group changed while the switchover was asked for", "Try again.");
+			refuse(request, "the group changed while it was asked for", "Try again.");
 			return;
 		default:
-			refuse(psprintf("etcd could not be asked: %s", result->reason),
-				   "See cluster_status() for whether the switchover happened.");
+			refuse(request, psprintf("etcd could not be asked: %s", result->reason),
+				   "See cluster_status() for whether it happened.");
 			return;
 	}
 
-	kv.key = key_name_in(agent.request.group_id, KEY_FAILOVER);
-	kv.value = agent.sent_failover;
+	kv.key = key_name_in(request->what.group_id, KEY_FAILOVER);
+	kv.value = request->value;
+	kv.deleted = request->value[0] == '\0';
 	kv.create_revision = result->revision;
 	kv.mod_revision = result->revision;
 	observe_apply(&kv, result->revision);
-	agent.request_sent = true;
-	if (agent.request.at != 0)
-		request_finish(true, 0, agent.request.candidate, "");
+	request->sent = true;
+	if (request->what.at != 0 || kv.deleted)
+		request_succeed(request, request->what.member);
 }
 
+/* Writes the failover key, or removes it, if the group is still as it was seen. */
 static void
-send_failover(const HaFailover *failover, int group_id)
+send_failover(AgentRequest *request, const HaFailover *failover)
 {
+	int group_id = request->what.group_id;
 	const AgentGroup *group = observe_group(group_id);
 	DcsCompare compares[2] = {{DCS_CREATE_REVISION_IS, key_name_in(group_id, KEY_LEADER),
 							   group->keys[KEY_LEADER].create_revision},
 							  {DCS_MOD_REVISION_IS, key_name_in(group_id, KEY_FAILOVER),
 							   group->keys[KEY_FAILOVER].mod_revision}};
-	DcsWrite write = {compares[1].key, key_write_failover(failover), 0};
+	DcsWrite write = {compares[1].key, failover ? key_write_failover(failover) : NULL, 0};
+	AgentFlight *flight;
 
-	strlcpy(agent.sent_failover, write.value, sizeof(agent.sent_failover));
-	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, request_sent,
-						agent_take_off(OP_REQUEST));
+	strlcpy(request->value, write.value ? write.value : "", sizeof(request->value));
+	flight = agent_take_off(OP_REQUEST);
+	flight->request = request->id;
+	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, failover_sent, flight);
 }
 
 /* Finds the candidate, or refuses. */
 static bool
-choose_candidate(HaRequest *request)
+choose_candidate(AgentRequest *request)
 {
+	HaRequest *what = &request->what;
 	const AgentMember *m;
 	const char *why;
 
-	if (request->candidate[0] == '\0')
+	if (what->member[0] == '\0' && is_paused(what->group_id))
 	{
-		m = best_candidate(request->group_id);
-		if (m == NULL)
-		{
-			refuse(psprintf("group %d has no member that could take over", request->group_id),
-				   "A member can when it streams from the leader and its tags allow it.");
-			return false;
-		}
-		strlcpy(request->candidate, m->said.shown.name, HA_NAME_SIZE);
-		return true;
+		refuse(request, psprintf("group %d is paused", what->group_id),
+			   "Name the candidate, or call cluster_resume().");
+		return false;
 	}
-	m = observe_member(request->group_id, request->candidate);
+	if (what->member[0] == '\0')
+	{
+		m = best_candidate(what->group_id);
+		if (m != NULL)
+			strlcpy(what->member, m->said.shown.name, HA_NAME_SIZE);
+		else
+			refuse(request, psprintf("group %d has no member that could take over", what->group_id),
+				   "A member can when it streams from the leader and its tags allow it.");
+		return m != NULL;
+	}
+	m = observe_member(what->group_id, what->member);
 	if (m == NULL)
 	{
-		request_finish(
-			false, ERRCODE_UNDEFINED_OBJECT,
-			psprintf("group %d has no member \"%s\"", request->group_id, request->candidate),
-			"See cluster_status() for the members.");
+		request_refuse(request, ERRCODE_UNDEFINED_OBJECT,
+					   psprintf("group %d has no member \"%s\"", what->group_id, what->member),
+					   "See cluster_status() for the members.");
 		return false;
 	}
 	if (!is_fit(m, &why))
 	{
-		refuse(psprintf("member \"%s\" cannot take over: %s", request->candidate, why),
+		refuse(request, psprintf("member \"%s\" cannot take over: %s", what->member, why),
 			   "See cluster_status() for the state of the members.");
 		return false;
 	}
 	return true;
 }
 
-static void
-begin(void)
+/* Is the leader the one that is to be there?  Refuses when not. */
+static bool
+check_leader(AgentRequest *request)
 {
-	HaRequest *request = &agent.request;
-	HaFailover failover = {0};
-	const char *leader;
+	const HaRequest *what = &request->what;
+	const char *leader = group_leader(what->group_id);
 
-	agent.request_us = clock_now_us();
-	if (!agent.seen || agent.lease == 0)
+	if (leader == NULL && what->kind == REQUEST_SWITCHOVER)
 	{
-		refuse("this member has no connection to etcd", "See cluster_events().");
-		return;
-	}
-	if (ha_own_group() != 0 && request->group_id != ha_own_group())
-	{
-		refuse(psprintf("this member knows of group %d only", ha_own_group()),
-			   "Ask a member of that group, or of group 0.");
-		return;
-	}
-	leader = group_leader(request->group_id);
-	if (leader == NULL)
-	{
-		refuse(psprintf("group %d has no leader", request->group_id),
+		refuse(request, psprintf("group %d has no leader", what->group_id),
 			   "One is elected as soon as a member is fit for it; see cluster_events().");
-		return;
+		return false;
 	}
-	if (observe_group(request->group_id)->keys[KEY_FAILOVER].value != NULL)
+	if (what->leader[0] != '\0' && (leader == NULL || strcmp(leader, what->leader) != 0))
 	{
-		refuse("another switchover of the group is asked for already", "Try again later.");
+		refuse(request,
+			   psprintf("member \"%s\" does not lead group %d", what->leader, what->group_id),
+			   "See cluster_status() for the leader.");
+		return false;
+	}
+	strlcpy(request->leader, leader == NULL ? "" : leader, HA_NAME_SIZE);
+	return true;
+}
+
+static void
+begin_switchover(AgentRequest *request)
+{
+	const HaRequest *what = &request->what;
+	HaFailover failover = {0};
+
+	if (!check_leader(request))
+		return;
+	if (observe_group(what->group_id)->keys[KEY_FAILOVER].value != NULL)
+	{
+		refuse(request, "another switchover of the group is asked for already", "Try again later.");
 		return;
 	}
-	if (!choose_candidate(request) || !agent_may_send(OP_REQUEST))
+	if (what->at != 0 && is_paused(what->group_id))
+	{
+		refuse(request, psprintf("group %d is paused, nothing can be planned", what->group_id),
+			   "Call cluster_resume() first.");
 		return;
-	strlcpy(agent.request_leader, leader, HA_NAME_SIZE);
-	strlcpy(failover.leader, leader, HA_NAME_SIZE);
-	strlcpy(failover.member, request->candidate, HA_NAME_SIZE);
-	failover.at = request->at;
-	send_failover(&failover, request->group_id);
+	}
+	if (!choose_candidate(request))
+		return;
+	/* A failover is to happen whoever leads by the time it is seen. */
+	if (what->kind == REQUEST_SWITCHOVER)
+		strlcpy(failover.leader, request->leader, HA_NAME_SIZE);
+	strlcpy(failover.member, what->member, HA_NAME_SIZE);
+	failover.at = what->at;
+	send_failover(request, &failover);
 }
 
 /* Has it succeeded or failed meanwhile? */
 static void
-follow_up(void)
+follow_switchover(AgentRequest *request)
 {
-	const char *leader = group_leader(agent.request.group_id);
+	const char *leader = group_leader(request->what.group_id);
 
-	if (leader != NULL && strcmp(leader, agent.request.candidate) == 0)
-		request_finish(true, 0, agent.request.candidate, "");
-	else if (leader != NULL && strcmp(leader, agent.request_leader) != 0)
-		refuse(psprintf("member \"%s\" leads instead", leader), "See cluster_status().");
+	if (leader != NULL && strcmp(leader, request->what.member) == 0)
+		request_succeed(request, request->what.member);
+	else if (leader != NULL && request->leader[0] != '\0' && strcmp(leader, request->leader) != 0)
+		refuse(request, psprintf("member \"%s\" leads instead", leader), "See cluster_status().");
 	else if (leader != NULL &&
-			 observe_group(agent.request.group_id)->keys[KEY_FAILOVER].value == NULL)
-		refuse(psprintf("member \"%s\" goes on leading", leader),
+			 observe_group(request->what.group_id)->keys[KEY_FAILOVER].value == NULL)
+		refuse(request, psprintf("member \"%s\" goes on leading", leader),
 			   "cluster_events() on that member says why.");
-	else if (clock_now_us() - agent.request_us > REQUEST_WAIT_US)
-		refuse("the switchover takes unusually long", "See cluster_status().");
 }
 
 static void
-take_request(void)
+begin_cancel(AgentRequest *request)
+{
+	const char *value = observe_group(request->what.group_id)->keys[KEY_FAILOVER].value;
+	HaFailover failover;
+
+	if (value == NULL || !key_read_failover(value, &failover) || failover.at == 0)
+		request_refuse(request, ERRCODE_UNDEFINED_OBJECT,
+					   psprintf("no switchover of group %d is planned", request->what.group_id),
+					   "");
+	else
+		send_failover(request, NULL);
+}
+
+/*
+ * Carrying it out
+ */
+
+static const struct
+{
+	void (*begin)(AgentRequest *request);
+	void (*follow)(AgentRequest *request); /* once it is sent */
+} kinds[] = {
+	[REQUEST_SWITCHOVER] = {begin_switchover, follow_switchover},
+	[REQUEST_FAILOVER] = {begin_switchover, follow_switchover},
+	[REQUEST_CANCEL_SWITCHOVER] = {begin_cancel, NULL},
+	[REQUEST_PATCH_CONFIG] = {change_begin, change_follow},
+	[REQUEST_REPLACE_CONFIG] = {change_begin, change_follow},
+};
+StaticAssertDecl(lengthof(kinds) == N_HA_REQUESTS, "each kind is carried out");
+
+/* False, and refused, when nothing can be asked of the group from here. */
+static bool
+check_group(AgentRequest *request)
+{
+	int group_id = request->what.group_id;
+
+	if (!agent.seen || agent.lease == 0)
+		refuse(request, "this member has no connection to etcd", "See cluster_events().");
+	else if (ha_own_group() != 0 && group_id != ha_own_group())
+		refuse(request, psprintf("this member knows of group %d only", ha_own_group()),
+			   "Ask a member of that group, or of group 0.");
+	else if (!is_group_known(group_id))
+		request_refuse(request, ERRCODE_UNDEFINED_OBJECT,
+					   psprintf("there is no group %d", group_id),
+					   "See cluster_status() for the groups.");
+	else
+		return true;
+	return false;
+}
+
+static void
+carry_out(AgentRequest *request)
+{
+	if (request->sent)
+		kinds[request->what.kind].follow(request);
+	else if (agent_may_send(OP_REQUEST) && check_group(request))
+		kinds[request->what.kind].begin(request);
+	if (request->id != 0 && clock_now_us() - request->since_us > REQUEST_WAIT_US)
+		refuse(request, "it takes unusually long", "See cluster_status().");
+}
+
+/* Takes up what is new, and forgets what nobody waits for any more. */
+static void
+look_at_requests(void)
 {
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
-	if (ha_shared->request.id != 0 && ha_shared->request.state == HA_REQUEST_WAITING)
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
 	{
-		ha_shared->request.state = HA_REQUEST_TAKEN;
-		agent.request = ha_shared->request;
-		agent.request_sent = false;
+		SharedRequest *shared = &ha_shared->requests[i];
+		AgentRequest *r = &agent.requests[i];
+
+		if (r->id != 0 && r->id != shared->id)
+			r->id = 0;
+		if (shared->id == 0 || shared->outcome.state != HA_REQUEST_WAITING)
+			continue;
+		shared->outcome.state = HA_REQUEST_TAKEN;
+		shared->moved_us = clock_now_us();
+		memset(r, 0, sizeof(*r));
+		r->id = shared->id;
+		r->what = shared->what;
+		r->since_us = clock_now_us();
 	}
 	LWLockRelease(ha_shared->lock);
+}
+
+/*
+ * What the former agent had taken is begun anew where that does no harm.  A
+ * switchover may have happened since, and the way back must not be taken for it.
+ */
+void
+request_inherit(void)
+{
+	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+	{
+		SharedRequest *shared = &ha_shared->requests[i];
+		HaOutcome *outcome = &shared->outcome;
+
+		if (shared->id == 0 || outcome->state != HA_REQUEST_TAKEN)
+			continue;
+		if (kinds[shared->what.kind].begin == begin_switchover)
+		{
+			outcome->state = HA_REQUEST_FAILED;
+			outcome->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+			strlcpy(outcome->message, "the agent was restarted", sizeof(outcome->message));
+			strlcpy(outcome->hint, "See cluster_status() for whether it happened.",
+					sizeof(outcome->hint));
+		}
+		else
+			outcome->state = HA_REQUEST_WAITING;
+	}
+	LWLockRelease(ha_shared->lock);
+	ConditionVariableBroadcast(&ha_shared->request_cv);
 }
 
 /*
@@ -345,12 +532,10 @@ tidy_failover(const HaView *view)
 void
 request_attend(const HaView *view)
 {
-	if (agent.request.id == 0)
-		take_request();
-	if (agent.request.id != 0 && !agent.request_sent && !agent.flights[OP_REQUEST].busy)
-		begin();
-	if (agent.request.id != 0 && agent.request_sent)
-		follow_up();
+	look_at_requests();
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+		if (agent.requests[i].id != 0)
+			carry_out(&agent.requests[i]);
 	if (agent.seen)
 		tidy_failover(view);
 }

@@ -2,7 +2,7 @@
  * shared.h
  *	  The shared memory of high availability, for the files of ha/ only.
  *
- * The agent is the only writer of all but the request.  Readers elsewhere
+ * The agent is the only writer of all but the requests.  Readers elsewhere
  * in the library go through ha/state.h.
  *-------------------------------------------------------------------------
  */
@@ -16,6 +16,7 @@
 #include "storage/lwlock.h"
 
 #include "ha/decide.h"
+#include "ha/request.h"
 #include "ha/state.h"
 
 #define HA_MAX_GROUPS 64
@@ -43,27 +44,14 @@ typedef struct HaFailover
 	TimestampTz at; /* 0: at once */
 } HaFailover;
 
-/* A wish of a session, which the agent carries out; one at a time. */
-typedef enum HaRequestState
+/* A request on its way from who asks to the agent and back. */
+typedef struct SharedRequest
 {
-	HA_REQUEST_NONE,
-	HA_REQUEST_WAITING, /* the agent has not seen it */
-	HA_REQUEST_TAKEN,
-	HA_REQUEST_DONE,
-	HA_REQUEST_FAILED
-} HaRequestState;
-
-typedef struct HaRequest
-{
-	uint64 id; /* 0: nobody's */
-	HaRequestState state;
-	int group_id;
-	char candidate[HA_NAME_SIZE]; /* empty: the best */
-	TimestampTz at;				  /* 0: at once */
-	int sqlstate;
-	char message[HA_REASON_SIZE]; /* done: who will lead; failed: why not */
-	char hint[HA_REASON_SIZE];
-} HaRequest;
+	uint64 id; /* 0: the place is free */
+	int64 moved_us;
+	HaRequest what;
+	HaOutcome outcome; /* its state is that of the request */
+} SharedRequest;
 
 typedef struct HaShared
 {
@@ -79,7 +67,7 @@ typedef struct HaShared
 
 	ConditionVariable fence_cv;	  /* the fence was opened */
 	ConditionVariable leaders_cv; /* the generation grew */
-	ConditionVariable request_cv; /* the request moved on */
+	ConditionVariable request_cv; /* a request moved on */
 
 	LWLock *lock; /* guards all below */
 	Latch *agent_latch;
@@ -102,7 +90,7 @@ typedef struct HaShared
 	uint64 nevents; /* ever recorded */
 	SharedEvent events[HA_MAX_EVENTS];
 	uint64 last_request;
-	HaRequest request;
+	SharedRequest requests[HA_MAX_REQUESTS];
 } HaShared;
 
 extern HaShared *ha_shared;
@@ -122,6 +110,12 @@ typedef struct HaDocuments
 	SharedDocument documents[N_HA_DOCUMENTS];
 } HaDocuments;
 
+/*
+ * The text of the request in that place: what it came with, then what it leaves.
+ * The caller holds ha_shared->lock.
+ */
+extern char *ha_request_text(int place);
+
 /* To be called by the agent; "value" is NULL when there is none. */
 extern void ha_document_publish(HaDocument which, const char *value, int64 revision);
 
@@ -130,6 +124,9 @@ extern int ha_own_group(void);
 
 /* Asks for the shared memory and has the lease given back at exit; from ha_init. */
 extern void ha_state_init(void);
+
+/* Asks for the memory of requests; from ha_init. */
+extern void ha_request_init(void);
 
 /* True when the deadline is ahead. */
 extern bool ha_fence_is_open(void);

@@ -82,6 +82,7 @@ typedef struct SharedMember
 	uint64 lsn;
 	bool lsn_known;
 	bool pending_restart;
+	bool paused;			 /* it knows that the group is */
 	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
 } SharedMember;
 

@@ -219,19 +219,10 @@ static void
 ask_session(void)
 {
 	Member *m = &members[chance_between(0, nmembers - 1)];
-	HaRequest *request = &m->shared->request;
 
-	if (!m->postmaster || m->process == NULL || request->id != 0)
-		return;
-	memset(request, 0, sizeof(*request));
-	request->id = ++m->shared->last_request;
-	request->state = HA_REQUEST_WAITING;
-	if (chance_of(700))
-		strlcpy(request->candidate, members[chance_between(0, nmembers - 1)].name, HA_NAME_SIZE);
-	world_trace("%s: a session asks for a switchover to %s", m->name,
-				request->candidate[0] ? request->candidate : "the best");
-	m->process->latch.is_set = true;
-	task_wake(m->process->task);
+	if (m->postmaster && m->process != NULL)
+		server_ask_switchover(m,
+							  chance_of(700) ? members[chance_between(0, nmembers - 1)].name : "");
 }
 
 static void
@@ -480,7 +471,6 @@ static void
 single_switchover(void)
 {
 	int candidate = -1;
-	HaRequest *request = &leader()->shared->request;
 	char text[64];
 
 	for (int i = 0; i < nmembers; i++)
@@ -495,12 +485,7 @@ single_switchover(void)
 		store_put(KEY_FAILOVER, text);
 		return;
 	}
-	memset(request, 0, sizeof(*request));
-	request->id = ++leader()->shared->last_request;
-	request->state = HA_REQUEST_WAITING;
-	strlcpy(request->candidate, members[candidate].name, HA_NAME_SIZE);
-	leader()->process->latch.is_set = true;
-	task_wake(leader()->process->task);
+	server_ask_switchover(leader(), members[candidate].name);
 }
 
 /* To a member whose tags forbid it, or that is not there. */

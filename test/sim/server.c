@@ -625,7 +625,7 @@ empty_shared_memory(HaShared *shared)
 	memset(&shared->ngroups, 0, offsetof(HaShared, nevents) - offsetof(HaShared, ngroups));
 	shared->nevents = 0;
 	shared->last_request = 0;
-	memset(&shared->request, 0, sizeof(shared->request));
+	memset(shared->requests, 0, sizeof(shared->requests));
 	shared->lock = (LWLock *) shared;
 }
 
@@ -1113,23 +1113,61 @@ session_reads(void *a, int64 id)
 {
 	Member *m = a;
 
-	if (m->shared->request.id == (uint64) id)
-		m->shared->request.id = 0;
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+		if (m->shared->requests[i].id == (uint64) id)
+			m->shared->requests[i].id = 0;
 }
 
 /* Only sessions that asked for something are woken this way here. */
 void
 ConditionVariableBroadcast(ConditionVariable *cv)
 {
-	HaRequest *request = &ha_shared->request;
-
-	if (cv != &ha_shared->request_cv || request->id == 0)
+	if (cv != &ha_shared->request_cv)
 		return;
-	world_trace("%s: the session hears: %s %s", self->name,
-				request->state == HA_REQUEST_DONE ? "done," : "failed,", request->message);
-	if (request->state == HA_REQUEST_DONE)
-		statistics.switchovers++;
-	world_at(world_now + chance_between(MS, 20 * MS), session_reads, self, (int64) request->id);
+	for (int i = 0; i < HA_MAX_REQUESTS; i++)
+	{
+		const SharedRequest *request = &ha_shared->requests[i];
+		bool done = request->outcome.state == HA_REQUEST_DONE;
+
+		if (request->id == 0 || !(done || request->outcome.state == HA_REQUEST_FAILED))
+			continue;
+		world_trace("%s: the session hears: %s %s", self->name, done ? "done," : "failed,",
+					request->outcome.message);
+		if (done)
+			statistics.switchovers++;
+		world_at(world_now + chance_between(MS, 20 * MS), session_reads, self, (int64) request->id);
+	}
+}
+
+void
+server_ask_switchover(Member *m, const char *candidate)
+{
+	SharedRequest *request = m->shared->requests;
+
+	while (request->id != 0)
+		if (++request == m->shared->requests + HA_MAX_REQUESTS)
+			return;
+	memset(request, 0, sizeof(*request));
+	request->id = ++m->shared->last_request;
+	request->what.kind = REQUEST_SWITCHOVER;
+	strlcpy(request->what.member, candidate, HA_NAME_SIZE);
+	request->outcome.state = HA_REQUEST_WAITING;
+	world_trace("%s: a session asks for a switchover to %s", m->name,
+				candidate[0] ? candidate : "the best");
+	m->process->latch.is_set = true;
+	task_wake(m->process->task);
+}
+
+/* The settings of the group are changed by fault.c here. */
+void
+change_begin(AgentRequest *request)
+{
+	request_refuse(request, 0, "", "");
+}
+
+void
+change_follow(AgentRequest *request)
+{
 }
 
 /*

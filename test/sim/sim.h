@@ -208,6 +208,8 @@ extern void server_kill(Member *m);			 /* the postmaster */
 extern void server_power_off(Member *m);	 /* and all else */
 extern void server_stop(Member *m);			 /* in order, and start again */
 extern uint64 server_looks(const Member *m); /* to its agent: another number, another look */
+/* In a session. */
+extern void server_ask_switchover(Member *m, const char *candidate);
 extern bool member_fence_is_open(const Member *m);
 extern bool member_may_commit(const Member *m);
 
