@@ -96,10 +96,11 @@ is_key_own(const HaView *view, int64_t now_us)
 	return view->key_is_own;
 }
 
+/* Paused, nobody else takes over anyway. */
 static bool
 is_start_overdue(const HaView *view, int64_t now_us)
 {
-	return view->start_overdue;
+	return view->start_overdue && !view->paused;
 }
 
 static bool
@@ -118,6 +119,23 @@ static bool
 is_diverged(const HaView *view, int64_t now_us)
 {
 	return view->diverged;
+}
+
+static bool
+is_rejoin_held(const HaView *view, int64_t now_us)
+{
+	return view->paused && view->diverged;
+}
+
+/*
+ * Nobody is elected in a paused cluster.  But who is named may lead, and who
+ * led last, whose server was restarted for maintenance.
+ */
+static bool
+is_lead_kept(const HaView *view, int64_t now_us)
+{
+	return view->paused && !view->led_last &&
+		   !(view->switchover.asked && view->switchover.candidate_is_self);
 }
 
 static bool
@@ -304,12 +322,13 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_MINE, WHEN(is_switchover_asked), HA_CANCEL, "the candidate of the switchover did not catch up"},
 	{HA_REPLICA, LEASE_MINE, ALWAYS, HA_PROMOTE, "the lease is won"},
 
-	{HA_REPLICA, LEASE_ANY, WHEN(is_paused), HA_WAIT, "the cluster is paused"},
+	{HA_REPLICA, LEASE_OTHER, WHEN(is_rejoin_held), HA_WAIT, "the cluster is paused, and this member has WAL that the leader has not"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_diverged), HA_REJOIN, "this member has WAL that the leader has not"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_leader_behind), HA_WAIT, "the leader is behind this member"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_following), HA_WAIT, "this member follows the leader"},
 	{HA_REPLICA, LEASE_OTHER, ALWAYS, HA_FOLLOW, "another member leads"},
 
+	{HA_REPLICA, LEASE_FREE, WHEN(is_lead_kept), HA_WAIT, "the cluster is paused"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_not_lead), HA_WAIT, "the tags of this member forbid that it leads"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_position_unknown), HA_WAIT, "local WAL is still being read"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},

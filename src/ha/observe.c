@@ -541,6 +541,10 @@ view_switchover(HaView *view)
 	bool due = failover->value != NULL && key_read_failover(failover->value, &asked) &&
 			   asked.member[0] != '\0' && asked.at <= GetCurrentTimestamp();
 
+	/* What was planned for a time at which the cluster is paused does not happen. */
+	if (due && asked.at != 0 && agent.config.paused)
+		due = false;
+
 	/* It is about the present leader; without one, about the last. */
 	if (due && view->lease != LEASE_FREE && asked.leader[0] != '\0' &&
 		(observe_key(KEY_LEADER)->value == NULL ||
@@ -555,6 +559,9 @@ view_switchover(HaView *view)
 	s->closed_us = agent.switchover.closed_us;
 	s->checkpointed = agent.switchover.checkpointed;
 	view_candidate(view, asked.member);
+	/* A failover, which names no leader, accepts the loss. */
+	if (s->candidate_is_self && asked.leader[0] == '\0')
+		view->lagging = false;
 }
 
 /* The view as of now, in the cycle's context. */

@@ -495,7 +495,7 @@ cleared(void *arg, const DcsResult *result)
 
 /*
  * The leader tidies its group's failover key: one that is about a former
- * leader, or makes no sense, goes; one that leaves the choice to the leader
+ * leader, was missed in a pause, or makes no sense, goes; one that leaves the choice to the leader
  * gets a candidate.
  */
 static void
@@ -514,6 +514,7 @@ tidy_failover(const HaView *view)
 	write.key = compare.key;
 
 	if (key_read_failover(key->value, &failover) &&
+		!(agent.config.paused && failover.at != 0 && failover.at <= GetCurrentTimestamp()) &&
 		(failover.leader[0] == '\0' || strcmp(failover.leader, config_node_name) == 0) &&
 		strcmp(failover.member, config_node_name) != 0)
 	{

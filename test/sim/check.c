@@ -121,6 +121,17 @@ check_handed_over(int member)
 	candidate_acquired = false;
 }
 
+/* A failover, a key without a leader, goes to whom it names, lag or not. */
+static bool
+is_forced(int member)
+{
+	const char *value = store_value(KEY_FAILOVER);
+	HaFailover failover;
+
+	return value != NULL && key_read_failover(value, &failover) && failover.leader[0] == '\0' &&
+		   strcmp(failover.member, members[member].name) == 0;
+}
+
 void
 check_acquired(int member, int former, bool handed_over)
 {
@@ -133,7 +144,7 @@ check_acquired(int member, int former, bool handed_over)
 	if (fault_no_election && member != former)
 		world_fail("%s leads although the cluster is paused", m->name);
 	key_read_status(store_value(KEY_STATUS), &status);
-	if (records[m->head].lsn + MAXIMUM_LAG < status.optime)
+	if (records[m->head].lsn + MAXIMUM_LAG < status.optime && !is_forced(member))
 		world_fail("%s leads although it lags", m->name);
 	candidate_acquired = handed_over && handed_by >= 0 && member == candidate;
 	if (!candidate_acquired)

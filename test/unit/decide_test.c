@@ -54,6 +54,37 @@ paused(HaView *view)
 }
 
 static void
+paused_and_diverged(HaView *view)
+{
+	view->paused = true;
+	view->diverged = true;
+}
+
+static void
+paused_and_led_before(HaView *view)
+{
+	view->paused = true;
+	view->led_last = true;
+	view->voted = true;
+}
+
+static void
+paused_and_named(HaView *view)
+{
+	view->paused = true;
+	view->voted = true;
+	view->switchover.asked = true;
+	view->switchover.candidate_is_self = true;
+}
+
+static void
+paused_and_overdue(HaView *view)
+{
+	view->paused = true;
+	view->start_overdue = true;
+}
+
+static void
 led_before(HaView *view)
 {
 	view->led_last = true;
@@ -342,6 +373,7 @@ static const struct
 
 	{HA_STARTING, LEASE_MINE, untouched, HA_WAIT, "a leader in crash recovery"},
 	{HA_STARTING, LEASE_MINE, overdue, HA_RELEASE, "a leader in overlong crash recovery"},
+	{HA_STARTING, LEASE_MINE, paused_and_overdue, HA_WAIT, "overlong crash recovery in a pause"},
 	{HA_STARTING, LEASE_FREE, voted, HA_WAIT, "a starting server does not lead"},
 
 	{HA_REPLICA, LEASE_MINE, untouched, HA_PROMOTE, "a standby that won"},
@@ -351,7 +383,8 @@ static const struct
 	{HA_REPLICA, LEASE_OTHER, following, HA_WAIT, "a standby that follows"},
 	{HA_REPLICA, LEASE_OTHER, diverged, HA_REJOIN, "a standby with WAL of its own"},
 	{HA_REPLICA, LEASE_OTHER, leader_behind, HA_WAIT, "a standby ahead of the leader"},
-	{HA_REPLICA, LEASE_OTHER, paused, HA_WAIT, "a standby of a paused cluster"},
+	{HA_REPLICA, LEASE_OTHER, paused, HA_FOLLOW, "a standby of a paused cluster follows"},
+	{HA_REPLICA, LEASE_OTHER, paused_and_diverged, HA_WAIT, "but is not rewound"},
 
 	{HA_REPLICA, LEASE_FREE, untouched, HA_VOTE, "a standby that lost its leader"},
 	{HA_REPLICA, LEASE_FREE, voted, HA_ACQUIRE, "a standby that is alone"},
@@ -360,6 +393,8 @@ static const struct
 	{HA_REPLICA, LEASE_FREE, diverged, HA_WAIT, "a diverged standby does not lead"},
 	{HA_REPLICA, LEASE_FREE, lagging, HA_WAIT, "a lagging standby does not lead"},
 	{HA_REPLICA, LEASE_FREE, paused, HA_WAIT, "a standby of a paused cluster without leader"},
+	{HA_REPLICA, LEASE_FREE, paused_and_led_before, HA_ACQUIRE, "the last leader of a paused one"},
+	{HA_REPLICA, LEASE_FREE, paused_and_named, HA_ACQUIRE, "a candidate in a paused cluster"},
 	{HA_REPLICA, LEASE_FREE, after_outage, HA_WAIT, "a standby right after an outage"},
 	{HA_REPLICA, LEASE_FREE, long_after_outage, HA_ACQUIRE, "a standby after an outage"},
 	{HA_REPLICA, LEASE_FREE, peer_silent, HA_WAIT, "a vote is missing"},
