@@ -47,6 +47,29 @@
 #endif
 
 /*
+ * Replication slots.  The includer has replication/slot.h.
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_slot_create(name, logical, persistency) \
+	ReplicationSlotCreate((name), (logical), (persistency), false, false, false)
+#else
+#define compat_slot_create(name, logical, persistency) \
+	ReplicationSlotCreate((name), (logical), (persistency), false)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define compat_slot_acquire(name) ReplicationSlotAcquire((name), true, false)
+#else
+#define compat_slot_acquire(name) ReplicationSlotAcquire((name), true)
+#endif
+#if PG_VERSION_NUM >= 160000
+#define compat_slot_is_invalid(slot) ((slot)->data.invalidated != RS_INVAL_NONE)
+#else
+#define compat_slot_is_invalid(slot)                  \
+	((slot)->data.restart_lsn == InvalidXLogRecPtr && \
+	 (slot)->data.invalidated_at != InvalidXLogRecPtr)
+#endif
+
+/*
  * An SQL entry point: visible although the library hides its symbols.
  */
 #define PGCLUSTER_FUNCTION(name)                     \

@@ -319,15 +319,17 @@ leader_conninfo(void)
 static void
 act_follow(const HaView *view)
 {
-	char *conninfo = leader_conninfo();
+	ServerSource source;
+	char *followed;
 
 	agent.voting = -1;
-	if (conninfo == NULL)
+	if (!upstream_source(&source))
 		return;
-	if (strcmp(conninfo, agent.followed) == 0 && !once_in_a_while(&agent.followed_us))
+	followed = psprintf("%s %s", source.slot, source.conninfo);
+	if (strcmp(followed, agent.followed) == 0 && !once_in_a_while(&agent.followed_us))
 		return;
-	server_follow(conninfo);
-	strlcpy(agent.followed, conninfo, sizeof(agent.followed));
+	server_follow(&source);
+	strlcpy(agent.followed, followed, sizeof(agent.followed));
 	agent.followed_us = clock_now_us();
 }
 

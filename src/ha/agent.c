@@ -35,6 +35,7 @@
 #include "ha/ha.h"
 #include "ha/server.h"
 #include "ha/settings.h"
+#include "ha/slots.h"
 
 #define US_PER_MS INT64CONST(1000)
 #define US_PER_S INT64CONST(1000000)
@@ -303,7 +304,7 @@ act(const HaView *view)
 }
 
 static void (*const steps[])(const HaView *view) = {act, publish_member, publish_leadership,
-													request_attend};
+													request_attend, slots_attend};
 StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void

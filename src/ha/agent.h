@@ -12,6 +12,7 @@
 #include "dcs/dcs.h"
 #include "ha/decide.h"
 #include "ha/keys.h"
+#include "ha/server.h"
 #include "ha/shared.h"
 
 /* A key of the store as the watch last told of it. */
@@ -46,10 +47,22 @@ typedef struct AgentSelf
 	int64 replayed_us; /* since when it stands there */
 	bool streaming;
 	bool promoting;
+	int64 unstreamed_us; /* since when not; 0: it is, or need not */
 	bool may_lead;
 	int priority;
+	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
 	int64 starting_since;
 } AgentSelf;
+
+/* From whom this server is to stream. */
+typedef struct AgentUpstream
+{
+	char member[HA_NAME_SIZE]; /* empty: nobody, or one of another cluster */
+	char host[256];
+	int port;
+	char slot[SLOT_NAME_SIZE]; /* empty: without one */
+	int64 since_us;
+} AgentUpstream;
 
 /* How far a switchover got; see HaSwitchover. */
 typedef struct AgentSwitchover
@@ -102,7 +115,7 @@ typedef struct AgentFlight
 } AgentFlight;
 
 /* Steps of a turn that may fail on their own, see agent.c. */
-#define AGENT_STEPS 4
+#define AGENT_STEPS 5
 
 typedef struct Agent
 {
@@ -124,6 +137,8 @@ typedef struct Agent
 	int nmembers;
 	int64 vacant_us; /* since when the own group has no leader; 0: it has one */
 	HaConfig config;
+	SlotSettings slots;
+	StandbySettings standby;
 	HaStatus status;
 	HaFork *forks;
 	int nforks;
@@ -152,7 +167,10 @@ typedef struct Agent
 	int64 voting;			  /* the epoch's revision to vote at; -1: none */
 	int64 promoted_us;		  /* when promotion was asked for */
 	int64 demotion_us;		  /* since when a demotion waits for a checkpoint; 0: none does */
-	char followed[1024];	  /* primary_conninfo written last */
+	AgentUpstream upstream;
+	int64 detour_until;	  /* the leader is streamed from, whatever the tag says */
+	int64 slotless_until; /* no slot is asked for */
+	char followed[1024];  /* primary_conninfo written last */
 	int64 followed_us;
 	int64 acted_us; /* when a drastic step was last tried */
 	bool stopping;
@@ -196,6 +214,11 @@ extern int64 lease_next_moment(void);
 
 /* act.c */
 extern void act_on(const HaView *view, HaDecision decision);
+
+/* upstream.c */
+extern void upstream_choose(void);
+/* False when there is no address to stream from. */
+extern bool upstream_source(ServerSource *source);
 
 /* request.c */
 extern void request_attend(const HaView *view);

@@ -22,6 +22,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "ha/sections.h"
+
 #define DAY 86400
 #define YEAR (365 * DAY)
 
@@ -460,7 +462,7 @@ document_check(struct json_object *document, DocumentTrouble *trouble)
 		if (value != NULL && !read_value(value, &fields[i], &number))
 			return complain_of_value(&fields[i], value, trouble);
 	}
-	return check_parameters(document, trouble);
+	return check_parameters(document, trouble) && sections_check(document, trouble);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "ha/ha.h"
 #include "ha/settings.h"
 #include "ha/shared.h"
+#include "ha/slots.h"
 
 /* pgcluster_node sets the mark before pg_rewind writes into the data. */
 #define REWINDING_MARK "pgcluster.rewinding"
@@ -42,4 +43,5 @@ ha_init(void)
 		return;
 	ha_check_settings();
 	agent_register();
+	slots_init();
 }

@@ -209,6 +209,16 @@ key_read_tags(const char *value, bool *may_lead, int *priority)
 	return tags != NULL && read_tags(tags, may_lead, priority);
 }
 
+void
+key_read_upstream(const char *value, char upstream[HA_NAME_SIZE])
+{
+	json_object *tags = parse_json(value, json_type_object);
+
+	upstream[0] = '\0';
+	if (tags != NULL)
+		copy_text(tags, "replicatefrom", upstream, HA_NAME_SIZE);
+}
+
 /* "postgres://[user@]host[:port][/database]", IPv6 hosts in brackets */
 static bool
 parse_conn_url(const char *url, SharedMember *shown)
@@ -289,6 +299,7 @@ key_read_member(const char *value, HaMember *member)
 		if (strlcpy(shown->tags, text, sizeof(shown->tags)) >= sizeof(shown->tags))
 			shown->tags[0] = '\0';
 		read_tags(tags, &member->may_lead, &member->priority);
+		copy_text(tags, "replicatefrom", member->upstream, sizeof(member->upstream));
 	}
 	return true;
 }
@@ -300,14 +311,48 @@ key_read_config(const char *value, HaConfig *config)
 }
 
 void
-key_read_status(const char *value, HaStatus *status)
+key_read_sections(const char *value, SlotSettings *slots, StandbySettings *standby)
 {
 	json_object *object = parse_json(value, json_type_object);
 
-	status->optime = 0;
-	status->timeline = 0;
 	if (object == NULL)
 		return;
+	sections_read_slots(object, slots);
+	sections_read_standby(object, standby);
+}
+
+static void
+read_positions(json_object *slots, HaStatus *status)
+{
+	struct json_object_iter entry;
+
+	json_object_object_foreachC(slots, entry)
+	{
+		SlotPosition *position = &status->slots[status->nslots];
+		int64 lsn = json_object_get_int64(entry.val);
+
+		if (status->nslots == SLOT_MAX || strlen(entry.key) >= SLOT_NAME_SIZE || lsn <= 0)
+			continue;
+		strlcpy(position->name, entry.key, SLOT_NAME_SIZE);
+		position->lsn = (uint64) lsn;
+		status->nslots++;
+	}
+}
+
+void
+key_read_status(const char *value, HaStatus *status)
+{
+	json_object *object = parse_json(value, json_type_object);
+	json_object *slots;
+
+	status->optime = 0;
+	status->timeline = 0;
+	status->nslots = 0;
+	if (object == NULL)
+		return;
+	if (json_object_object_get_ex(object, "slots", &slots) &&
+		json_object_is_type(slots, json_type_object))
+		read_positions(slots, status);
 	status->optime = (uint64) get_number(object, "optime", 0, 0, PG_INT64_MAX);
 	status->timeline = (uint32) get_number(object, "timeline", 0, 0, PG_UINT32_MAX);
 }
@@ -505,6 +550,14 @@ key_write_status(const HaStatus *status)
 
 	add_number(object, "optime", (int64) status->optime);
 	add_number(object, "timeline", status->timeline);
+	if (status->nslots > 0)
+	{
+		json_object *slots = json_object_new_object();
+
+		for (int i = 0; i < status->nslots; i++)
+			add_number(slots, status->slots[i].name, (int64) status->slots[i].lsn);
+		json_object_object_add(object, "slots", slots);
+	}
 	return json_text(object);
 }
 

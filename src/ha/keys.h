@@ -10,7 +10,9 @@
 #include "utils/palloc.h"
 
 #include "ha/document.h"
+#include "ha/sections.h"
 #include "ha/shared.h"
+#include "ha/slot_plan.h"
 
 /* The keys of a group, apart from those of its members. */
 typedef enum HaKey
@@ -31,6 +33,8 @@ typedef struct HaStatus
 {
 	uint64 optime;
 	uint32 timeline;
+	int nslots;
+	SlotPosition slots[SLOT_MAX]; /* of the leader */
 } HaStatus;
 
 /* What a member's key says. */
@@ -40,6 +44,7 @@ typedef struct HaMember
 	char instance[64];
 	bool may_lead;
 	int priority;
+	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
 	bool voted;
 	int64 vote; /* the revision of the epoch key at which it voted */
 } HaMember;
@@ -65,6 +70,8 @@ extern bool key_parse_name(const char *name, int *group_id, HaKey *key, const ch
  */
 extern bool key_read_member(const char *value, HaMember *member);
 extern void key_read_config(const char *value, HaConfig *config);
+/* The settings stay as they were when the value is no JSON object. */
+extern void key_read_sections(const char *value, SlotSettings *slots, StandbySettings *standby);
 extern void key_read_status(const char *value, HaStatus *status);
 extern bool key_read_failover(const char *value, HaFailover *failover);
 /* Is that member synchronous, when "leader" leads? */
@@ -73,6 +80,8 @@ extern int key_read_history(const char *value, HaFork *forks, int max);
 
 /* True when "value" is a JSON object; sets what it says of failover. */
 extern bool key_read_tags(const char *value, bool *may_lead, int *priority);
+/* The tag replicatefrom, empty when there is none. */
+extern void key_read_upstream(const char *tags, char upstream[HA_NAME_SIZE]);
 
 /* Writing: JSON in the current memory context. */
 extern char *key_write_member(const HaMember *member, bool with_lsn);

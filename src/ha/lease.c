@@ -24,6 +24,7 @@
 #include "base/config.h"
 #include "ha/agent.h"
 #include "ha/settings.h"
+#include "ha/slots.h"
 
 #define US_PER_S INT64CONST(1000000)
 
@@ -330,13 +331,15 @@ status_done(void *arg, const DcsResult *result)
 static void
 put_status(int64 epoch)
 {
-	HaStatus status = {agent.self.position.lsn, agent.self.position.timeline};
+	HaStatus status = {.optime = agent.self.position.lsn, .timeline = agent.self.position.timeline};
 	char *leader = key_name(KEY_LEADER);
 	DcsCompare compare = {DCS_CREATE_REVISION_IS, leader, epoch};
-	DcsWrite writes[2] = {{key_name(KEY_STATUS), key_write_status(&status), 0}};
+	DcsWrite writes[2];
 	const char *known = observe_key(KEY_HISTORY)->value;
 	int n = 1;
 
+	status.nslots = slots_positions(status.slots, SLOT_MAX);
+	writes[0] = (DcsWrite){key_name(KEY_STATUS), key_write_status(&status), 0};
 	if (agent.status_epoch != epoch || agent.status_timeline != status.timeline)
 	{
 		char *history = key_write_history(status.timeline, config_node_name, known);

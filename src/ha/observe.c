@@ -145,6 +145,7 @@ digest_key(HaKey key, const AgentKey *stored)
 			break;
 		case KEY_CONFIG:
 			key_read_config(stored->value, &agent.config);
+			key_read_sections(stored->value, &agent.slots, &agent.standby);
 			break;
 		case KEY_STATUS:
 			key_read_status(stored->value, &agent.status);
@@ -350,8 +351,13 @@ observe_self(void)
 	self->role = role;
 	observe_position(self);
 	self->streaming = role == HA_REPLICA && server_is_streaming();
+	if (self->streaming || role != HA_REPLICA)
+		self->unstreamed_us = 0;
+	else if (self->unstreamed_us == 0)
+		self->unstreamed_us = clock_now_us();
 	self->promoting = role == HA_REPLICA && PromoteIsTriggered();
 	key_read_tags(config_tags, &self->may_lead, &self->priority);
+	key_read_upstream(config_tags, self->upstream);
 }
 
 /*
@@ -472,16 +478,12 @@ view_history(HaView *view)
 static bool
 is_following(void)
 {
-	AgentKey *leader = observe_key(KEY_LEADER);
-	AgentMember *m;
+	ServerSource source;
 
-	if (leader->value == NULL)
+	if (observe_key(KEY_LEADER)->value == NULL)
 		return false;
-	m = observe_member(ha_own_group(), leader->value);
 	/* Without an address there is nothing to follow yet. */
-	if (m == NULL || m->said.shown.host[0] == '\0')
-		return true;
-	return server_follows(ha_primary_conninfo(m->said.shown.host, m->said.shown.port));
+	return !upstream_source(&source) || server_follows(&source);
 }
 
 /* Starts anew whenever the failover key is another one. */
@@ -604,6 +606,7 @@ observe_view(HaView *view)
 	view->paused = agent.config.paused;
 	view->vacant_us = agent.vacant_us;
 	view->trouble_us = agent.trouble_us;
+	upstream_choose();
 	view->following = is_following();
 	view_history(view);
 	view_switchover(view);

@@ -158,27 +158,45 @@ server_timeline_is_checkpointed(void)
  * Following
  */
 
-bool
-server_follows(const char *conninfo)
+static bool
+is_set_to(const char *setting, const char *value)
 {
-	return PrimaryConnInfo != NULL && strcmp(PrimaryConnInfo, conninfo) == 0;
+	return strcmp(setting != NULL ? setting : "", value) == 0;
 }
 
-/* Is this line of a configuration file about primary_conninfo? */
-static bool
-is_conninfo_line(const char *line)
+bool
+server_follows(const ServerSource *source)
 {
-	static const char name[] = "primary_conninfo";
+	return is_set_to(PrimaryConnInfo, source->conninfo) && is_set_to(PrimarySlotName, source->slot);
+}
+
+/* Is this line of a configuration file about that setting? */
+static bool
+is_line_of(const char *line, const char *setting)
+{
+	size_t length = strlen(setting);
 
 	while (*line == ' ' || *line == '\t')
 		line++;
-	return pg_strncasecmp(line, name, sizeof(name) - 1) == 0 &&
-		   strchr(" \t='", line[sizeof(name) - 1]) != NULL;
+	return pg_strncasecmp(line, setting, length) == 0 && strchr(" \t='", line[length]) != NULL;
 }
 
-/* The contents of postgresql.auto.conf with another primary_conninfo. */
+static void
+append_setting(StringInfo out, const char *setting, const char *value)
+{
+	appendStringInfo(out, "%s = '", setting);
+	for (const char *p = value; *p; p++)
+	{
+		if (*p == '\'' || *p == '\\')
+			appendStringInfoChar(out, *p);
+		appendStringInfoChar(out, *p);
+	}
+	appendStringInfoString(out, "'\n");
+}
+
+/* The contents of postgresql.auto.conf with another source. */
 static char *
-rewrite_auto_conf(const char *conninfo)
+rewrite_auto_conf(const ServerSource *source)
 {
 	StringInfoData out;
 	FILE *file = AllocateFile(PG_AUTOCONF_FILENAME, "r");
@@ -191,7 +209,7 @@ rewrite_auto_conf(const char *conninfo)
 						errmsg("could not open file \"%s\": %m", PG_AUTOCONF_FILENAME)));
 	while (file != NULL && getline(&line, &size, file) > 0)
 	{
-		if (is_conninfo_line(line))
+		if (is_line_of(line, "primary_conninfo") || is_line_of(line, "primary_slot_name"))
 			continue;
 		appendStringInfoString(&out, line);
 		if (out.data[out.len - 1] != '\n')
@@ -201,14 +219,8 @@ rewrite_auto_conf(const char *conninfo)
 	if (file != NULL)
 		FreeFile(file);
 
-	appendStringInfoString(&out, "primary_conninfo = '");
-	for (const char *p = conninfo; *p; p++)
-	{
-		if (*p == '\'' || *p == '\\')
-			appendStringInfoChar(&out, *p);
-		appendStringInfoChar(&out, *p);
-	}
-	appendStringInfoString(&out, "'\n");
+	append_setting(&out, "primary_conninfo", source->conninfo);
+	append_setting(&out, "primary_slot_name", source->slot);
 	return out.data;
 }
 
@@ -239,19 +251,21 @@ write_file(const char *path, const char *contents)
 	fsync_fname(".", true);
 }
 
+static const ServerSource nobody = {"", ""};
+
 static void
-set_conninfo(const char *conninfo)
+set_source(const ServerSource *source)
 {
 	LWLockAcquire(AutoFileLock, LW_EXCLUSIVE);
-	write_file(AUTO_CONF_TEMPORARY, rewrite_auto_conf(conninfo));
+	write_file(AUTO_CONF_TEMPORARY, rewrite_auto_conf(source));
 	durable_rename(AUTO_CONF_TEMPORARY, PG_AUTOCONF_FILENAME, ERROR);
 	LWLockRelease(AutoFileLock);
 }
 
 void
-server_follow(const char *conninfo)
+server_follow(const ServerSource *source)
 {
-	set_conninfo(conninfo);
+	set_source(source);
 	kill(PostmasterPid, SIGHUP);
 }
 
@@ -455,7 +469,7 @@ server_demote(void)
 	/* A promotion that was asked for and not carried out must not be now. */
 	unlink(PROMOTE_SIGNAL_FILE);
 	write_file(STANDBY_SIGNAL_FILE, "");
-	set_conninfo("");
+	set_source(&nobody);
 	end_sessions_and_wait();
 	reload_and_wait();
 
@@ -541,7 +555,7 @@ server_rejoin(const char *conninfo)
 	 * Back with the group's history, it must not stream from whom it did
 	 * before: that may be a former leader which does not know yet.
 	 */
-	set_conninfo("");
+	set_source(&nobody);
 	write_file(REJOIN_FILE, psprintf("%s\n", conninfo));
 	if (is_supervised())
 	{

@@ -32,9 +32,16 @@ extern bool server_checkpointed_since(XLogRecPtr lsn);
 /* True when the last checkpoint is on the timeline that is being written. */
 extern bool server_timeline_is_checkpointed(void);
 
-/* Is primary_conninfo this one?  Makes it so, without a restart. */
-extern bool server_follows(const char *conninfo);
-extern void server_follow(const char *conninfo);
+/* Whom a standby streams from. */
+typedef struct ServerSource
+{
+	const char *conninfo; /* empty: nobody */
+	const char *slot;	  /* empty: without one */
+} ServerSource;
+
+/* Is this the source?  Makes it so, without a restart. */
+extern bool server_follows(const ServerSource *source);
+extern void server_follow(const ServerSource *source);
 
 /*
  * Makes the startup process end recovery, on "timeline" unless that or a

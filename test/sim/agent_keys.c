@@ -17,6 +17,18 @@ key_read_tags(const char *value, bool *may_lead, int *priority)
 	return true;
 }
 
+/* Everybody streams from the leader. */
+void
+key_read_upstream(const char *tags, char upstream[HA_NAME_SIZE])
+{
+	upstream[0] = '\0';
+}
+
+void
+key_read_sections(const char *value, SlotSettings *slots, StandbySettings *standby)
+{
+}
+
 /* Numbers and words with a blank after each: what psprintf does takes too long. */
 static char *
 put_word(char *to, const char *word)
@@ -180,7 +192,8 @@ key_read_status(const char *value, HaStatus *status)
 {
 	char *end;
 
-	memset(status, 0, sizeof(*status));
+	status->optime = 0;
+	status->timeline = 0;
 	if (value == NULL)
 		return;
 	status->optime = strtoul(value, &end, 10);

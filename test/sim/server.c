@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "ha/settings.h"
+#include "ha/slots.h"
 
 #define MAX_RECORDS 65536
 #define MAX_PROCESSES 1024
@@ -440,17 +441,35 @@ ha_primary_conninfo(const char *host, int port)
 }
 
 bool
-server_follows(const char *conninfo)
+server_follows(const ServerSource *source)
 {
-	return self->upstream == member_of(conninfo);
+	return self->upstream == member_of(source->conninfo);
 }
 
 void
-server_follow(const char *conninfo)
+server_follow(const ServerSource *source)
 {
-	world_trace("%s: follows %s", self->name, conninfo);
-	self->upstream = member_of(conninfo);
+	world_trace("%s: follows %s", self->name, source->conninfo);
+	self->upstream = member_of(source->conninfo);
 	end_session(self);
+}
+
+/* WAL is kept for ever here, so that slots have nothing to do. */
+void
+slots_attend(const HaView *view)
+{
+}
+
+int
+slots_positions(SlotPosition *positions, int max)
+{
+	return 0;
+}
+
+void
+slot_name_of(const char *member, char name[SLOT_NAME_SIZE])
+{
+	snprintf(name, SLOT_NAME_SIZE, "%s", member);
 }
 
 const char *

@@ -1,0 +1,420 @@
+/*-------------------------------------------------------------------------
+ * slots.c
+ *	  Replication slots: what the agent says there should be, and the worker
+ *	  that sees to it.
+ *
+ * The agent works out which slots this server should have and leaves that in
+ * shared memory; slot_plan.c compares it with what there is, and the worker
+ * carries out the difference.  Making and dropping slots waits for the disk,
+ * which the agent must never do.
+ *
+ * The worker keeps nothing that matters: begun anew, it counts the time that
+ * a slot was not wanted from then on.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "replication/slot.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/procsignal.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/shmem.h"
+#include "ha/agent.h"
+#include "ha/slots.h"
+
+#define NAP_MS 1000
+#define SCAN_US (5 * INT64CONST(1000000))
+/* A step that failed is not tried again sooner. */
+#define REST_US (30 * INT64CONST(1000000))
+
+typedef struct SharedSlots
+{
+	pg_atomic_uint64 oldest_wal; /* by the worker; 0: not known */
+	LWLock *lock;				 /* guards all below */
+	Latch *worker;
+	SlotOrders orders; /* by the agent */
+} SharedSlots;
+
+static SharedSlots *shared = NULL;
+
+/* What the worker remembers of a slot. */
+typedef struct SlotNote
+{
+	char name[SLOT_NAME_SIZE];
+	int64 unwanted_since;
+	int64 rest_until;
+} SlotNote;
+
+static SlotNote notes[SLOT_MAX];
+static int nnotes = 0;
+
+/*
+ * The agent's part
+ */
+
+static void
+gather_members(SlotSituation *s, SlotMember *members)
+{
+	for (int i = 0; i < agent.nmembers; i++)
+	{
+		const AgentMember *m = &agent.members[i];
+		SlotMember *member = &members[s->nmembers];
+
+		if (m->said.shown.group_id != ha_own_group())
+			continue;
+		member->name = m->said.shown.name;
+		member->is_self = strcmp(member->name, config_node_name) == 0;
+		member->may_lead = m->said.may_lead;
+		member->timeline = m->said.shown.timeline;
+		member->lsn = m->said.shown.lsn;
+		s->nmembers++;
+		if (strcmp(m->said.upstream, config_node_name) == 0)
+			s->keeps = true;
+	}
+}
+
+static void
+report_collision(const char *collides)
+{
+	static char reported[HA_NAME_SIZE] = "";
+
+	if (strcmp(reported, collides != NULL ? collides : "") == 0)
+		return;
+	strlcpy(reported, collides != NULL ? collides : "", sizeof(reported));
+	if (collides == NULL)
+		return;
+	ha_event_record("no slot",
+					psprintf("the name of member \"%s\" is too much like another's", collides));
+	ereport(LOG, (errcode(ERRCODE_DUPLICATE_OBJECT),
+				  errmsg("member \"%s\" has no replication slot of its own", collides),
+				  errdetail("Its slot would have the name of another member's, or of a permanent "
+							"slot."),
+				  errhint("Give the member another pgcluster.node_name.")));
+}
+
+/* The members' slots first, which are wanted by use_slots only. */
+static void
+fill_orders(const HaView *view, SlotOrders *orders)
+{
+	SlotSituation s = {0};
+	SlotMember *members = palloc0(sizeof(SlotMember) * HA_MAX_MEMBERS);
+	const AgentKey *leader = observe_key(KEY_LEADER);
+	const AgentMember *m = leader->value ? observe_member(ha_own_group(), leader->value) : NULL;
+	const char *collides;
+
+	s.primary = view->role == HA_PRIMARY;
+	s.standby_cluster = agent.standby.enabled;
+	s.keeps = view->lease == LEASE_MINE || view->may_lead;
+	s.timeline = view->position.timeline;
+	s.members = members;
+	s.positions = agent.status.slots;
+	s.npositions = agent.status.nslots;
+	gather_members(&s, members);
+	if (!agent.config.use_slots)
+		s.nmembers = 0;
+
+	orders->known = true;
+	orders->leads = s.primary && view->lease == LEASE_MINE;
+	orders->ttl_us = agent.config.member_slots_ttl * INT64CONST(1000000);
+	orders->settings = agent.slots;
+	orders->epoch = leader->create_revision;
+	if (m != NULL && view->lease == LEASE_OTHER && strcmp(m->said.shown.role, "primary") == 0)
+	{
+		strlcpy(orders->leader_host, m->said.shown.host, sizeof(orders->leader_host));
+		orders->leader_port = m->said.shown.port;
+	}
+	orders->direct = strcmp(agent.upstream.member, leader->value ? leader->value : "") == 0;
+	orders->nwishes = slot_wishes(&s, &agent.slots, orders->wishes, SLOT_MAX, &collides);
+	report_collision(collides);
+}
+
+/*
+ * Without the group's settings it is not known which slots are permanent.
+ */
+void
+slots_attend(const HaView *view)
+{
+	SlotOrders *orders = palloc0(sizeof(SlotOrders));
+	bool differ;
+
+	if (view->role == HA_STARTING || observe_key(KEY_CONFIG)->value == NULL)
+		return;
+	fill_orders(view, orders);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	differ = memcmp(&shared->orders, orders, sizeof(SlotOrders)) != 0;
+	if (differ)
+	{
+		shared->orders = *orders;
+		if (shared->worker != NULL)
+			SetLatch(shared->worker);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * In shared memory, without waiting for the disk.  A slot that somebody else
+ * made is nobody's business.
+ */
+int
+slots_positions(SlotPosition *positions, int max)
+{
+	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
+	int nfacts = slot_ops_list(facts, SLOT_MAX);
+	int n = 0;
+
+	for (int i = 0; i < nfacts && n < max; i++)
+	{
+		const SlotFact *fact = &facts[i];
+		XLogRecPtr lsn = fact->kind == SLOT_LOGICAL ? fact->confirmed_lsn : fact->restart_lsn;
+
+		if (lsn == InvalidXLogRecPtr ||
+			(fact->origin == SLOT_FOREIGN &&
+			 slot_find_wish(shared->orders.wishes, shared->orders.nwishes, fact->name) == NULL))
+			continue;
+		strlcpy(positions[n].name, fact->name, SLOT_NAME_SIZE);
+		positions[n++].lsn = lsn;
+	}
+	return n;
+}
+
+XLogRecPtr
+slots_oldest_wal(void)
+{
+	return pg_atomic_read_u64(&shared->oldest_wal);
+}
+
+void
+slots_read_orders(SlotOrders *orders)
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	*orders = shared->orders;
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * The worker
+ */
+
+static SlotNote *
+find_note(const char *name)
+{
+	for (int i = 0; i < nnotes; i++)
+		if (strcmp(notes[i].name, name) == 0)
+			return &notes[i];
+	if (nnotes == SLOT_MAX)
+		nnotes = 0;
+	memset(&notes[nnotes], 0, sizeof(SlotNote));
+	strlcpy(notes[nnotes].name, name, SLOT_NAME_SIZE);
+	return &notes[nnotes++];
+}
+
+static void
+take_step(const SlotStep *step)
+{
+	switch (step->verb)
+	{
+		case SLOT_CREATE:
+			slot_ops_create_physical(step->wish);
+			break;
+		case SLOT_ADVANCE:
+			slot_ops_advance_physical(step->fact->name, step->lsn);
+			break;
+		case SLOT_DROP:
+			slot_ops_drop(step->fact->name);
+			break;
+	}
+}
+
+static void
+report_step(const SlotStep *step, const char *name)
+{
+	if (step->verb == SLOT_ADVANCE)
+		return;
+	ereport(LOG, (errmsg(step->verb == SLOT_CREATE ? "made replication slot \"%s\""
+												   : "dropped replication slot \"%s\"",
+						 name),
+				  errdetail("The reason: %s.", step->reason)));
+}
+
+static void
+recover_from_error(MemoryContext context)
+{
+	MemoryContextSwitchTo(context);
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	FlushErrorState();
+	LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	pgstat_report_wait_end();
+	slot_ops_clean_up();
+	AtEOXact_Files(false);
+	RESUME_INTERRUPTS();
+}
+
+/* One that fails does not keep the others from being taken. */
+static void
+try_step(const SlotStep *step)
+{
+	const char *name = step->fact != NULL ? step->fact->name : step->wish->name;
+	SlotNote *note = find_note(name);
+	MemoryContext context = CurrentMemoryContext;
+
+	if (step->verb == SLOT_CREATE && step->wish->kind == SLOT_LOGICAL)
+		return;
+	if (clock_now_us() < note->rest_until)
+		return;
+	PG_TRY();
+	{
+		take_step(step);
+		report_step(step, name);
+	}
+	PG_CATCH();
+	{
+		recover_from_error(context);
+		note->rest_until = clock_now_us() + REST_US;
+	}
+	PG_END_TRY();
+}
+
+static void
+keep_slots(const SlotOrders *orders)
+{
+	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
+	SlotStep *steps = palloc(sizeof(SlotStep) * SLOT_MAX * 2);
+	SlotLimits limits = {clock_now_us(), orders->ttl_us, GetRedoRecPtr(), wal_segment_size};
+	int nfacts = slot_ops_list(facts, SLOT_MAX);
+	int nsteps;
+
+	for (int i = 0; i < nfacts; i++)
+		facts[i].unwanted_since = find_note(facts[i].name)->unwanted_since;
+	nsteps = slot_plan(orders->wishes, orders->nwishes, facts, nfacts, &orders->settings, &limits,
+					   steps);
+	for (int i = 0; i < nfacts; i++)
+		find_note(facts[i].name)->unwanted_since = facts[i].unwanted_since;
+	for (int i = 0; i < nsteps; i++)
+		try_step(&steps[i]);
+}
+
+static void
+scan_wal(void)
+{
+	static int64 scanned_us = 0;
+	int64 now = clock_now_us();
+
+	if (scanned_us != 0 && now - scanned_us < SCAN_US)
+		return;
+	scanned_us = now;
+	pg_atomic_write_u64(&shared->oldest_wal, slot_ops_oldest_wal());
+}
+
+static void
+leave_shared(int code, Datum arg)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->worker = NULL;
+	LWLockRelease(shared->lock);
+}
+
+static void
+enter_shared(void)
+{
+	before_shmem_exit(leave_shared, 0);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->worker = MyLatch;
+	LWLockRelease(shared->lock);
+}
+
+static void
+turn(MemoryContext cycle)
+{
+	SlotOrders *orders;
+
+	MemoryContextReset(cycle);
+	MemoryContextSwitchTo(cycle);
+	orders = palloc(sizeof(SlotOrders));
+	slots_read_orders(orders);
+	scan_wal();
+	if (orders->known)
+		keep_slots(orders);
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, NAP_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+extern PGDLLEXPORT void pgcluster_slots_main(Datum arg);
+
+void
+pgcluster_slots_main(Datum arg)
+{
+	MemoryContext cycle;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
+	BackgroundWorkerUnblockSignals();
+
+	cycle = AllocSetContextCreate(TopMemoryContext, "pgcluster slots", ALLOCSET_DEFAULT_SIZES);
+	enter_shared();
+	while (!ShutdownRequestPending)
+	{
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		CHECK_FOR_INTERRUPTS();
+		turn(cycle);
+	}
+	/* Unless the server is stopping, the worker starts again. */
+	proc_exit(1);
+}
+
+/*
+ * Starting
+ */
+
+static Size
+slots_size(void)
+{
+	return sizeof(SharedSlots);
+}
+
+static void
+slots_attach(void *area, LWLockPadded *locks, bool found)
+{
+	shared = area;
+	if (found)
+		return;
+	memset(shared, 0, sizeof(SharedSlots));
+	pg_atomic_init_u64(&shared->oldest_wal, 0);
+	shared->lock = &locks[0].lock;
+}
+
+static const ShmemArea slots_area = {"pgcluster slots", slots_size, 1, slots_attach};
+
+void
+slots_init(void)
+{
+	BackgroundWorker worker = {0};
+
+	shmem_register(&slots_area);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pgcluster", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgcluster_slots_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "pgcluster slots", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pgcluster slots", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
