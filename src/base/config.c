@@ -32,6 +32,7 @@ int config_http_port;
 char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
+int config_probe_timeout;
 char *config_replication_user;
 char *config_scope;
 char *config_tags;
@@ -113,6 +114,8 @@ static const IntSetting int_settings[] = {
 	 "Group of this server: 0 is the coordinator group, 1 and up are worker groups, -1 is a cluster without groups."},
 	{"pgcluster.http_port", &config_http_port, 8008, 0, 65535, PGC_SIGHUP, 0,
 	 "Port of the HTTP server; 0: there is none."},
+	{"pgcluster.probe_timeout", &config_probe_timeout, 5000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
 };
 
 static const EnumSetting enum_settings[] = {

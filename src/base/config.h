@@ -25,6 +25,7 @@ extern int config_http_port;
 extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;
+extern int config_probe_timeout;
 extern char *config_replication_user;
 extern char *config_scope;
 extern char *config_tags;

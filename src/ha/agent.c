@@ -45,6 +45,8 @@
 #define SHORT_NAP_MS 10
 #define ERROR_NAP_MS 500
 #define STEP_REST_US US_PER_S
+/* A turn that comes so late says that the agent was held up. */
+#define HELD_UP_US (3 * US_PER_S / 2)
 
 /* A request to the store that failed is not repeated sooner. */
 #define RETRY_US (200 * US_PER_MS)
@@ -340,6 +342,16 @@ take_step(int i, const HaView *view)
 }
 
 static void
+begin_turn(void)
+{
+	int64 now = clock_now_us();
+
+	if (now - (int64) pg_atomic_read_u64(&ha_shared->turn_us) > HELD_UP_US)
+		agent.awake_us = now;
+	pg_atomic_write_u64(&ha_shared->turn_us, (uint64) now);
+}
+
+static void
 turn(void)
 {
 	HaView view;
@@ -347,7 +359,7 @@ turn(void)
 
 	MemoryContextReset(agent.cycle);
 	MemoryContextSwitchTo(agent.cycle);
-	pg_atomic_write_u64(&ha_shared->turn_us, (uint64) clock_now_us());
+	begin_turn();
 	attend_signals();
 	if (agent.dcs == NULL)
 		connect_store();

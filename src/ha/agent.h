@@ -51,6 +51,7 @@ typedef struct AgentSelf
 	bool may_lead;
 	int priority;
 	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
+	bool unwell;				 /* it cannot do what a leader does */
 	int64 starting_since;
 } AgentSelf;
 
@@ -155,6 +156,7 @@ typedef struct Agent
 
 	/* this server */
 	AgentSelf self;
+	int64 awake_us;		  /* since when the agent was not held up */
 	char published[4096]; /* the member key without its position */
 	char sent[4096];	  /* the member key that was sent last */
 	int64 published_us;

@@ -24,6 +24,7 @@
 #include "base/compat.h"
 #include "base/config.h"
 #include "ha/keys.h"
+#include "ha/probe.h"
 #include "ha/shared.h"
 
 /* Sets the detail in any case. */
@@ -55,6 +56,24 @@ check_agent(StringInfo detail)
 	else
 		appendStringInfo(detail, "the agent is process %d", (int) pid);
 	return pid != 0;
+}
+
+/* The worker needs a while after a start. */
+static bool
+check_probe(StringInfo detail)
+{
+	if (config_probe_timeout == 0)
+		appendStringInfoString(detail, "pgcluster.probe_timeout is 0");
+	else if (EnableSSL && Unix_socket_directories[0] == '\0')
+		appendStringInfoString(detail, "connections are not tried: there is no Unix-domain socket");
+	else
+	{
+		bool running = probe_is_running();
+
+		appendStringInfo(detail, "the probe is %srunning", running ? "" : "not ");
+		return running;
+	}
+	return false;
 }
 
 static bool
@@ -219,6 +238,7 @@ typedef struct Check
 static const Check checks[] = {
 	{"high availability", false, check_enabled, "Set pgcluster.etcd_endpoints and restart the server."},
 	{"agent", true, check_agent, "It is started again by itself; see the server's log."},
+	{"probe", true, check_probe, "A leader that cannot write or take connections keeps the lead: set pgcluster.probe_timeout, unix_socket_directories, max_worker_processes."},
 	{"etcd", true, check_store, "See the server's log for what etcd answers."},
 	{"membership", true, check_membership, "Give each member of a group a name of its own, and each cluster a scope of its own."},
 	{"leader", true, check_leader, "See cluster_events() for what this member waits for."},

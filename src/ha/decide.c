@@ -144,6 +144,33 @@ is_leader_behind(const HaView *view, int64_t now_us)
 	return view->leader_behind;
 }
 
+/*
+ * Whoever else leads does better than a server that cannot write or take
+ * connections; but if nobody else can, or nobody comes, it goes on as well
+ * as it can.
+ */
+static bool
+is_unwell(const HaView *view, int64_t now_us)
+{
+	if (!view->unwell || view->paused || vacant_for(view, now_us) >= HA_UNWELL_WAIT_US)
+		return false;
+	for (int i = 0; i < view->npeers; i++)
+		if (view->peers[i].may_lead)
+			return true;
+	return false;
+}
+
+static bool
+is_replaceable(const HaView *view, int64_t now_us)
+{
+	if (!is_unwell(view, now_us))
+		return false;
+	for (int i = 0; i < view->npeers; i++)
+		if (view->peers[i].may_lead && view->peers[i].near)
+			return true;
+	return false;
+}
+
 static bool
 is_following(const HaView *view, int64_t now_us)
 {
@@ -294,6 +321,7 @@ static const HaRule rules[] = {
 	{HA_ANY_ROLE, LEASE_UNKNOWN, ALWAYS, HA_WAIT, "the store has not been seen yet"},
 	{HA_ANY_ROLE, LEASE_ANY, WHEN(is_foreign), HA_REFUSE, "the data of this server is of another cluster"},
 	{HA_ANY_ROLE, LEASE_ANY, WHEN(is_name_taken), HA_REFUSE, "another server goes by the name of this member"},
+	{HA_PRIMARY, LEASE_EARLIER, WHEN(is_unwell), HA_WAIT, "the lead is given up, this server cannot write or take connections"},
 	{HA_ANY_ROLE, LEASE_EARLIER, WHEN(is_key_own), HA_RETAKE, "the leader key outlived the lease of this member"},
 	{HA_ANY_ROLE, LEASE_EARLIER, ALWAYS, HA_WAIT, "an earlier lease of this member is about to expire"},
 
@@ -301,6 +329,7 @@ static const HaRule rules[] = {
 	{HA_STARTING, LEASE_ANY, ALWAYS, HA_WAIT, "the server is starting"},
 
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_unproven), HA_WAIT, "leading is not proven, the fence holds commits"},
+	{HA_PRIMARY, LEASE_MINE, WHEN(is_replaceable), HA_RELEASE, "this server cannot write or take connections, another member can"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_switchover_void), HA_CANCEL, "the candidate of the switchover cannot take over"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_switchover_late), HA_CANCEL, "the candidate of the switchover did not catch up"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_checkpoint_due), HA_CHECKPOINT, "a switchover is asked for"},
@@ -309,6 +338,7 @@ static const HaRule rules[] = {
 	{HA_PRIMARY, LEASE_MINE, ALWAYS, HA_RENEW, "this member leads"},
 	{HA_PRIMARY, LEASE_OTHER, WHEN(is_paused), HA_WAIT, "the cluster is paused, the fence holds commits"},
 	{HA_PRIMARY, LEASE_OTHER, ALWAYS, HA_DEMOTE, "another member leads"},
+	{HA_PRIMARY, LEASE_FREE, WHEN(is_unwell), HA_WAIT, "this server cannot write or take connections, another member may lead"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(led_last), HA_ACQUIRE, "nobody led since this member did"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(is_paused), HA_WAIT, "the cluster is paused, the fence holds commits"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(may_not_lead), HA_DEMOTE, "the tags of this member forbid that it leads"},
@@ -330,6 +360,7 @@ static const HaRule rules[] = {
 
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lead_kept), HA_WAIT, "the cluster is paused"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_not_lead), HA_WAIT, "the tags of this member forbid that it leads"},
+	{HA_REPLICA, LEASE_FREE, WHEN(is_unwell), HA_WAIT, "this server cannot write"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_position_unknown), HA_WAIT, "local WAL is still being read"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
@@ -373,7 +404,7 @@ ha_decide(const HaView *view, int64_t now_us)
 int64_t
 ha_decide_again(const HaView *view, int64_t now_us)
 {
-	int64_t moments[6] = {0};
+	int64_t moments[7] = {0};
 	int64_t nearest = -1;
 
 	if (view->vacant_us != 0)
@@ -382,6 +413,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		moments[1] = view->vacant_us + count_better_peers(view) * 2 * (int64_t) HA_VOTE_WAIT_US;
 		moments[2] = view->vacant_us + HA_TAKE_WAIT_US;
 		moments[5] = view->trouble_us + HA_OUTAGE_WAIT_US;
+		moments[6] = view->vacant_us + HA_UNWELL_WAIT_US;
 	}
 	if (view->switchover.asked)
 	{
@@ -389,7 +421,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		if (view->switchover.closed_us != 0)
 			moments[4] = view->switchover.closed_us + HA_CATCH_UP_WAIT_US;
 	}
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 7; i++)
 	{
 		int64_t left = moments[i] - now_us;
 

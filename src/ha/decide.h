@@ -64,8 +64,9 @@ typedef struct HaPosition
 typedef struct HaPeer
 {
 	char name[HA_NAME_SIZE];
-	bool may_lead; /* by its tags */
+	bool may_lead; /* by its tags, and it is well */
 	int priority;
+	bool near;	/* streams from this server, within the permitted lag */
 	bool voted; /* for the successor of the last epoch */
 	HaPosition position;
 } HaPeer;
@@ -100,6 +101,7 @@ typedef struct HaView
 	bool foreign;		/* its data is of another cluster */
 	bool diverged;		/* it has WAL that the group's history has not */
 	bool lagging;		/* more than maximum_lag_on_failover behind the last leader */
+	bool unwell;		/* it cannot write, or cannot take connections */
 	bool start_overdue; /* HA_STARTING for longer than primary_start_timeout */
 	bool promoting;		/* promotion was asked for */
 	bool following;		/* set up to stream from the leader */
@@ -148,6 +150,8 @@ typedef struct HaRule
 #define HA_CATCH_UP_WAIT_US 2000000
 #define HA_REST_WAIT_US 6000000
 #define HA_TAKE_WAIT_US 2000000
+/* How long a leader that is unwell leaves the lead to others. */
+#define HA_UNWELL_WAIT_US 5000000
 
 /* The first rule that fits. */
 extern HaDecision ha_decide(const HaView *view, int64_t now_us);

@@ -12,6 +12,7 @@
 #include "ha/agent.h"
 #include "ha/fence.h"
 #include "ha/ha.h"
+#include "ha/probe.h"
 #include "ha/settings.h"
 #include "ha/shared.h"
 #include "ha/slots.h"
@@ -44,4 +45,5 @@ ha_init(void)
 	ha_check_settings();
 	agent_register();
 	slots_init();
+	probe_init();
 }

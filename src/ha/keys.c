@@ -286,6 +286,7 @@ key_read_member(const char *value, HaMember *member)
 		shown->lsn = 0;
 	shown->pending_restart = get_flag(object, "pending_restart");
 	shown->paused = get_flag(object, "pause");
+	member->unwell = get_flag(object, "unwell");
 	member->vote = get_number(object, "vote", -1, 0, PG_INT64_MAX);
 	member->voted = member->vote >= 0;
 
@@ -524,6 +525,8 @@ key_write_member(const HaMember *member, bool with_lsn)
 	else
 		json_object_put(tags);
 	add_text(object, "instance", member->instance);
+	if (member->unwell)
+		json_object_object_add(object, "unwell", json_object_new_boolean(true));
 	if (member->voted)
 		add_number(object, "vote", member->vote);
 	return json_text(object);

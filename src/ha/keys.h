@@ -45,6 +45,7 @@ typedef struct HaMember
 	bool may_lead;
 	int priority;
 	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
+	bool unwell;				 /* it says so itself */
 	bool voted;
 	int64 vote; /* the revision of the epoch key at which it voted */
 } HaMember;

@@ -228,6 +228,7 @@ describe_self(HaMember *member)
 	strlcpy(shown->tags, key_read_tags(config_tags, &may_lead, &priority) ? config_tags : "{}",
 			sizeof(shown->tags));
 	strlcpy(member->instance, ha_instance(), sizeof(member->instance));
+	member->unwell = agent.self.unwell;
 	member->voted = agent.voting >= 0;
 	member->vote = agent.voting;
 }

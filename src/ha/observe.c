@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/probe.h"
 #include "ha/server.h"
 #include "ha/settings.h"
 
@@ -338,6 +339,23 @@ observe_position(AgentSelf *self)
 	self->position.lsn = lsn;
 }
 
+static void
+observe_health(AgentSelf *self)
+{
+	char reason[HA_REASON_SIZE];
+	bool unwell = probe_has_failed(agent.awake_us, reason, sizeof(reason));
+
+	if (unwell && !self->unwell)
+	{
+		ereport(LOG, (errmsg("member \"%s\" is not fit to lead", config_node_name),
+					  errdetail("The reason: %s.", reason)));
+		ha_event_record("unwell", reason);
+	}
+	else if (!unwell && self->unwell)
+		ha_event_record("well", "the server can write and take connections again");
+	self->unwell = unwell;
+}
+
 void
 observe_self(void)
 {
@@ -358,6 +376,7 @@ observe_self(void)
 	self->promoting = role == HA_REPLICA && PromoteIsTriggered();
 	key_read_tags(config_tags, &self->may_lead, &self->priority);
 	key_read_upstream(config_tags, self->upstream);
+	observe_health(self);
 }
 
 /*
@@ -404,6 +423,16 @@ has_led_last(void)
 		   agent.self.position.timeline >= agent.status.timeline;
 }
 
+/* Could it take over with what it streamed from here? */
+static bool
+is_near(const char *member)
+{
+	XLogRecPtr has = InvalidXLogRecPtr;
+
+	return server_standby_has(member, &has) &&
+		   has + agent.config.maximum_lag >= agent.self.position.lsn;
+}
+
 static int
 view_peers(HaPeer *peers)
 {
@@ -419,7 +448,9 @@ view_peers(HaPeer *peers)
 			strcmp(m->said.shown.name, config_node_name) == 0)
 			continue;
 		strlcpy(peer->name, m->said.shown.name, HA_NAME_SIZE);
-		peer->may_lead = m->said.may_lead && strcmp(m->said.shown.state, "stopping") != 0;
+		peer->may_lead =
+			m->said.may_lead && !m->said.unwell && strcmp(m->said.shown.state, "stopping") != 0;
+		peer->near = agent.self.unwell && peer->may_lead && is_near(m->said.shown.name);
 		peer->priority = m->said.priority;
 		peer->voted = m->said.voted && m->said.vote == election;
 		peer->position.timeline = m->said.shown.timeline;
@@ -596,6 +627,7 @@ observe_view(HaView *view)
 					   observe_key(KEY_LEADER)->lease == agent.lease_former;
 	view->name_taken = is_name_taken(own);
 	view->foreign = is_foreign();
+	view->unwell = self->unwell;
 	view->start_overdue =
 		self->starting_since != 0 && clock_now_us() - self->starting_since >
 										 agent.config.primary_start_timeout * INT64CONST(1000000);

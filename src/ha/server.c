@@ -419,7 +419,7 @@ server_start_as_standby(bool first)
  */
 
 static int
-end_sessions(void)
+end_sessions(int signal)
 {
 	int n = pgstat_fetch_stat_numbackends();
 	int sessions = 0;
@@ -431,7 +431,7 @@ end_sessions(void)
 		if (status->st_backendType == B_BACKEND)
 		{
 			sessions++;
-			kill(status->st_procpid, SIGTERM);
+			kill(status->st_procpid, signal);
 		}
 	}
 	pgstat_clear_backend_activity_snapshot();
@@ -447,12 +447,15 @@ end_sessions_and_wait(void)
 {
 	int64 until = clock_now_us() + SESSIONS_WAIT_US;
 
-	while (end_sessions() > 0 && clock_now_us() < until)
+	while (end_sessions(SIGTERM) > 0 && clock_now_us() < until)
 		pg_usleep(5000);
 }
 
-/* The postmaster passes the signal on when it has read its files anew. */
-static void
+/*
+ * The postmaster passes the signal on when it has read its files anew; false
+ * if it does not react.
+ */
+static bool
 reload_and_wait(void)
 {
 	int64 until = clock_now_us() + RELOAD_WAIT_US;
@@ -461,6 +464,7 @@ reload_and_wait(void)
 	kill(PostmasterPid, SIGHUP);
 	while (!ConfigReloadPending && clock_now_us() < until)
 		pg_usleep(1000);
+	return ConfigReloadPending;
 }
 
 void
@@ -471,7 +475,10 @@ server_demote(void)
 	write_file(STANDBY_SIGNAL_FILE, "");
 	set_source(&nobody);
 	end_sessions_and_wait();
-	reload_and_wait();
+
+	/* Clients of sessions that are stopped, as their postmaster is, would wait for ever. */
+	if (!reload_and_wait())
+		end_sessions(SIGKILL);
 
 	if (!restart_after_crash)
 		ereport(LOG, (errmsg("the server will stop instead of coming back as a standby"),

@@ -86,6 +86,7 @@ key_write_member(const HaMember *member, bool with_lsn)
 	to = put_word(to, member->instance);
 	to = put_number(to, self->may_lead);
 	to = put_number(to, self->priority);
+	to = put_number(to, member->unwell);
 	*to = '\0';
 	return pstrdup(text);
 }
@@ -111,6 +112,7 @@ key_read_member(const char *value, HaMember *member)
 	int64 lsn;
 	int64 may_lead;
 	int64 priority;
+	int64 unwell;
 
 	value = read_word(value, shown->host, sizeof(shown->host));
 	value = read_word(value, shown->role, sizeof(shown->role));
@@ -125,9 +127,11 @@ key_read_member(const char *value, HaMember *member)
 	member->voted = member->vote >= 0;
 	value = read_word(value, member->instance, sizeof(member->instance));
 	value = read_number(value, &may_lead);
-	read_number(value, &priority);
+	value = read_number(value, &priority);
+	read_number(value, &unwell);
 	member->may_lead = may_lead != 0;
 	member->priority = (int) priority;
+	member->unwell = unwell != 0;
 	return true;
 }
 

@@ -224,6 +224,8 @@ check_single(void)
 		led_until = world_now;
 	else if (world_now - led_until > fault_gap)
 		world_fail("nobody could commit for %.3f s", (world_now - led_until) / 1e6);
+	if (fault_over && check_settled() && store_last_leader == fault_unwell)
+		world_fail("%s still leads although it could not write", members[fault_unwell].name);
 	if (fault_over && fault_next_leader >= 0 && check_settled() &&
 		store_last_leader != fault_next_leader)
 		world_fail("%s leads and not %s", members[store_last_leader].name,

@@ -18,6 +18,7 @@ bool fault_single_only = false;
 int64 fault_gap;
 int fault_next_leader;
 bool fault_no_election;
+int fault_unwell;
 HaConfig group_config;
 int fault_count;
 uint64 fault_dropped = 0;
@@ -260,6 +261,15 @@ slow_disk(void)
 	m->disk_delay = chance_between(MS, SECOND);
 }
 
+static void
+make_unwell(void)
+{
+	Member *m = choose_member();
+
+	world_trace("%s: cannot write", m->name);
+	m->unwell_until = world_now + choose_while();
+}
+
 static const struct
 {
 	void (*happen)(void);
@@ -269,7 +279,7 @@ static const struct
 	{kill_agent, 6},   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
 	{cut_network, 16}, {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
 	{ask_session, 12}, {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
-	{slow_disk, 3},
+	{slow_disk, 3},	   {make_unwell, 6},
 };
 
 /*
@@ -334,6 +344,7 @@ heal(void *a, int64 b)
 		m->pause_in = 0;
 		m->backend_pause_in = 0;
 		m->disk_delay = 0;
+		m->unwell_until = 0;
 		fault_healed = Max(fault_healed, member_paused_until(m, m->process));
 		if (m->process != NULL)
 		{
@@ -437,6 +448,20 @@ single_stop(void)
 	server_stop(leader());
 }
 
+/* Another member leads, if there is one that may; else things stay as they are. */
+static void
+single_unwell(void)
+{
+	bool replaceable = false;
+
+	for (int i = 0; i < nmembers; i++)
+		replaceable |= i != store_last_leader && members[i].may_lead;
+	expect(replaceable ? A_RESTART : AT_ONCE, replaceable ? -1 : store_last_leader);
+	single_lasts = chance_between(3, 6) * SECOND;
+	leader()->unwell_until = world_now + single_lasts;
+	fault_unwell = replaceable ? store_last_leader : -1;
+}
+
 static void
 single_power(void)
 {
@@ -529,6 +554,7 @@ static void (*const singles[])(void) = {
 	single_switchover, single_switchover,
 	single_switchover, single_refused_switchover,
 	single_paused,	   single_frozen_agent,
+	single_unwell,
 };
 
 /* When the group is whole again, or does not become so. */
@@ -615,6 +641,7 @@ fault_begin(void)
 	fault_next_leader = -1;
 	fault_no_election = false;
 	fault_count = 0;
+	fault_unwell = -1;
 	group_config.ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
 	world_at(SECOND, begin_faults, NULL, 0);
 }

@@ -12,6 +12,7 @@
 #include "sim.h"
 
 #include "base/config.h"
+#include "ha/probe.h"
 #include "ha/settings.h"
 #include "ha/slots.h"
 
@@ -500,6 +501,13 @@ const char *
 ha_instance(void)
 {
 	return self->instance;
+}
+
+bool
+probe_has_failed(int64 awake_us, char *reason, size_t size)
+{
+	strlcpy(reason, "unwell", size);
+	return self->unwell_until > world_now;
 }
 
 /*

@@ -88,7 +88,8 @@ typedef struct Member
 	int64 pause_for;
 	int boots;
 	char instance[24];
-	int64 disk_delay; /* added to each write */
+	int64 disk_delay;	/* added to each write */
+	int64 unwell_until; /* it cannot write, as its probe finds */
 
 	/* on disk */
 	int head; /* the last record of WAL */
@@ -231,6 +232,7 @@ extern bool fault_single_only; /* in each schedule: */
 extern bool fault_is_single;   /* this schedule has one fault, of which more is known: */
 extern int64 fault_gap;		   /* how long nobody may lead */
 extern int fault_next_leader;  /* who leads afterwards; -1: anybody */
+extern int fault_unwell;	   /* who must not lead any more, when all is healed; -1: nobody */
 extern bool fault_no_election; /* nobody but the last leader may lead now */
 
 /* check.c */

@@ -200,6 +200,58 @@ with_peer(HaView *view, bool peer_voted, uint64_t lsn)
 }
 
 static void
+unwell(HaView *view)
+{
+	with_peer(view, false, 1000);
+	peers[0].near = true;
+	view->unwell = true;
+	view->led_last = true;
+}
+
+static void
+unwell_own_key(HaView *view)
+{
+	unwell(view);
+	view->key_is_own = true;
+}
+
+static void
+unwell_alone(HaView *view)
+{
+	view->voted = true;
+	view->unwell = true;
+	view->led_last = true;
+}
+
+static void
+unwell_with_barred(HaView *view)
+{
+	unwell(view);
+	peers[0].may_lead = false;
+}
+
+static void
+unwell_with_laggard(HaView *view)
+{
+	unwell(view);
+	peers[0].near = false;
+}
+
+static void
+unwell_paused(HaView *view)
+{
+	unwell(view);
+	view->paused = true;
+}
+
+static void
+unwell_long(HaView *view)
+{
+	unwell(view);
+	view->vacant_us = NOW - HA_UNWELL_WAIT_US;
+}
+
+static void
 peer_silent(HaView *view)
 {
 	with_peer(view, false, 2000);
@@ -371,6 +423,19 @@ static const struct
 	{HA_PRIMARY, LEASE_FREE, foreign, HA_REFUSE, "a primary of another cluster"},
 	{HA_PRIMARY, LEASE_FREE, name_taken, HA_REFUSE, "a primary whose name is taken"},
 
+	{HA_PRIMARY, LEASE_MINE, unwell, HA_RELEASE, "a leader that cannot write"},
+	{HA_PRIMARY, LEASE_MINE, unwell_alone, HA_RENEW, "one that cannot write, alone"},
+	{HA_PRIMARY, LEASE_MINE, unwell_with_barred, HA_RENEW,
+	 "one that cannot write, others may not lead"},
+	{HA_PRIMARY, LEASE_MINE, unwell_with_laggard, HA_RENEW, "one that cannot write, others lag"},
+	{HA_PRIMARY, LEASE_MINE, unwell_paused, HA_RENEW, "one that cannot write, in a paused cluster"},
+	{HA_PRIMARY, LEASE_EARLIER, unwell_own_key, HA_WAIT, "one that cannot write does not go on"},
+	{HA_PRIMARY, LEASE_FREE, unwell, HA_WAIT, "one that cannot write leaves the lead to others"},
+	{HA_PRIMARY, LEASE_FREE, unwell_alone, HA_ACQUIRE, "unless there is nobody else"},
+	{HA_PRIMARY, LEASE_FREE, unwell_long, HA_ACQUIRE, "or nobody comes"},
+	{HA_REPLICA, LEASE_FREE, unwell, HA_WAIT, "a standby that cannot write"},
+	{HA_REPLICA, LEASE_FREE, unwell_alone, HA_ACQUIRE, "a standby that cannot write, alone"},
+
 	{HA_STARTING, LEASE_MINE, untouched, HA_WAIT, "a leader in crash recovery"},
 	{HA_STARTING, LEASE_MINE, overdue, HA_RELEASE, "a leader in overlong crash recovery"},
 	{HA_STARTING, LEASE_MINE, paused_and_overdue, HA_WAIT, "overlong crash recovery in a pause"},
@@ -471,6 +536,7 @@ random_peer(HaPeer *peer, int i)
 	peer->name[0] = (char) ('a' + i);
 	peer->may_lead = random_bool();
 	peer->voted = random_bool();
+	peer->near = random_bool();
 	peer->priority = (int) random_below(2);
 	peer->position = random_position();
 }
@@ -480,14 +546,15 @@ random_view(void)
 {
 	HaView view = sound((HaRole) random_below(HA_ANY_ROLE), (HaLease) random_below(LEASE_ANY));
 	HaSwitchover *s = &view.switchover;
-	bool *flags[] = {&view.position_known,	&view.may_lead,		 &view.voted,
-					 &view.name_taken,		&view.foreign,		 &view.diverged,
-					 &view.lagging,			&view.start_overdue, &view.promoting,
-					 &view.following,		&view.proven,		 &view.led_last,
-					 &view.key_is_own,		&view.never_led,	 &view.paused,
-					 &view.leader_behind,	&s->asked,			 &s->candidate_is_self,
-					 &s->candidate_live,	&s->candidate_near,	 &s->candidate_may_lead,
-					 &s->candidate_streams, &s->checkpointed,	 &s->candidate_has_all};
+	bool *flags[] = {&view.position_known,	 &view.may_lead,		&view.voted,
+					 &view.name_taken,		 &view.foreign,			&view.diverged,
+					 &view.lagging,			 &view.start_overdue,	&view.promoting,
+					 &view.following,		 &view.proven,			&view.led_last,
+					 &view.key_is_own,		 &view.never_led,		&view.paused,
+					 &view.unwell,			 &view.leader_behind,	&s->asked,
+					 &s->candidate_is_self,	 &s->candidate_live,	&s->candidate_near,
+					 &s->candidate_may_lead, &s->candidate_streams, &s->checkpointed,
+					 &s->candidate_has_all};
 
 	for (size_t i = 0; i < lengthof(flags); i++)
 		*flags[i] = random_bool();
