@@ -48,12 +48,29 @@ act_wait(const HaView *view)
 {
 }
 
+/*
+ * Whom a primary followed is of the past.  After a crash it would ask that one
+ * for WAL before its agent has looked whether their histories agree.
+ */
+static void
+forget_upstream(void)
+{
+	static const ServerSource nobody = {"", ""};
+
+	if (server_follows(&nobody) || !once_in_a_while(&agent.followed_us))
+		return;
+	server_follow(&nobody);
+	agent.followed[0] = '\0';
+}
+
 static void
 act_renew(const HaView *view)
 {
 	agent.fence_shut = false;
 	agent.voting = -1;
 	lease_move_fence();
+	if (view->role == HA_PRIMARY)
+		forget_upstream();
 }
 
 /*
@@ -207,7 +224,8 @@ act_retake(const HaView *view)
 	DcsWrite write = {key_name(KEY_LEADER), config_node_name, agent.lease};
 	AgentFlight *flight;
 
-	if (!agent_may_send(OP_ACQUIRE))
+	/* The lease may have gone since the view was made; a key on none would never expire. */
+	if (agent.lease == 0 || !agent_may_send(OP_ACQUIRE))
 		return;
 	flight = agent_take_off(OP_ACQUIRE);
 	flight->lease = agent.lease;

@@ -43,6 +43,7 @@ typedef struct AgentSelf
 	HaRole role;
 	HaPosition position;
 	bool position_known;
+	HaPosition applied; /* what of the position was replayed */
 	XLogRecPtr replayed;
 	int64 replayed_us; /* since when it stands there */
 	bool streaming;

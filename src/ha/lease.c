@@ -374,13 +374,14 @@ lease_publish_leadership(void)
 int64
 lease_next_moment(void)
 {
-	int64 moment = clock_now_us() + agent.config.loop_wait * US_PER_S;
+	int64 now = clock_now_us();
+	int64 moment = now + agent.config.loop_wait * US_PER_S;
 
 	/* The moment of a renewal that cannot be sent, or is under way, is past and says nothing. */
 	if (agent.lease != 0 && is_lease_wanted() && agent_may_send(OP_KEEPALIVE))
 		moment = Min(moment, keepalive_moment());
 	for (int op = 0; op < N_AGENT_OPS; op++)
-		if (agent.flights[op].not_before > clock_now_us())
+		if (agent.flights[op].not_before > now)
 			moment = Min(moment, agent.flights[op].not_before);
 	return moment;
 }

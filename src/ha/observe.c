@@ -321,6 +321,7 @@ observe_position(AgentSelf *self)
 	{
 		lsn = GetFlushRecPtr(&timeline);
 		self->position_known = true;
+		self->applied = (HaPosition){timeline, lsn};
 	}
 	else
 	{
@@ -329,6 +330,7 @@ observe_position(AgentSelf *self)
 
 		lsn = GetXLogReplayRecPtr(&timeline);
 		self->position_known = self->role == HA_REPLICA && lsn != 0 && is_local_wal_read(self, lsn);
+		self->applied = (HaPosition){timeline, lsn};
 		if (received > lsn)
 		{
 			lsn = received;
@@ -466,6 +468,17 @@ is_primary(const AgentMember *m)
 	return strcmp(m->said.shown.role, "primary") == 0 || strcmp(m->said.shown.role, "master") == 0;
 }
 
+/*
+ * What was replayed is looked at as well as what was received: WAL of a newer
+ * timeline may have come in on top of some that is no part of it.
+ */
+static bool
+is_history_left(const HaView *view, uint32 timeline)
+{
+	return ha_is_diverged(view->position, timeline, agent.forks, agent.nforks) ||
+		   ha_is_diverged(agent.self.applied, timeline, agent.forks, agent.nforks);
+}
+
 /* What the history says of this member, with and without a leader. */
 static void
 view_history(HaView *view)
@@ -480,8 +493,7 @@ view_history(HaView *view)
 		return;
 	if (leader->value == NULL)
 	{
-		view->diverged =
-			ha_is_diverged(view->position, agent.status.timeline, agent.forks, agent.nforks);
+		view->diverged = is_history_left(view, agent.status.timeline);
 		return;
 	}
 	m = observe_member(ha_own_group(), leader->value);
@@ -503,7 +515,7 @@ view_history(HaView *view)
 		view->diverged = agent.connected;
 	/* Only a history that was written in this timeline tells of its fork. */
 	else if (agent.status.timeline >= theirs.timeline)
-		view->diverged = ha_is_diverged(view->position, theirs.timeline, agent.forks, agent.nforks);
+		view->diverged = is_history_left(view, theirs.timeline);
 }
 
 static bool

@@ -322,23 +322,51 @@ is_skipped(const char *path)
 	return strstr(line, SKIPPED_TIMELINE) != NULL;
 }
 
+/* Is what this server is known to have part of that timeline's history? */
+static bool
+leads_to(const ControlFileData *control, TimeLineID timeline)
+{
+	List *history = readTimeLineHistory(timeline);
+
+	return tliOfPointInHistory(control->checkPoint, history) ==
+			   control->checkPointCopy.ThisTimeLineID &&
+		   (XLogRecPtrIsInvalid(control->minRecoveryPoint) ||
+			tliOfPointInHistory(control->minRecoveryPoint - 1, history) ==
+				control->minRecoveryPointTLI);
+}
+
+/* Data whose checkpoint is named by a backup label are not looked at. */
+static bool
+is_foreign_history(const ControlFileData *control, TimeLineID timeline)
+{
+	return timeline > control->checkPointCopy.ThisTimeLineID &&
+		   access(BACKUP_LABEL_FILE, F_OK) != 0 && !leads_to(control, timeline);
+}
+
 /*
- * A crash may come between the file of a skipped timeline and that of the
- * timeline after it.  Recovery, which goes for the newest, would then refuse
- * to start.  Must not throw.
+ * Recovery goes for the newest timeline of which there is a history file, and
+ * refuses to start when that did not come out of this server's own.  Such a
+ * file may be that of a skipped timeline, when a crash came before that of
+ * the timeline after it; or a member that has WAL which the leader has not
+ * asked the leader for it, and went down before it was rewound.
  */
 void
-server_forget_skipped_timelines(void)
+server_forget_timelines(void)
 {
+	bool crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
 	TimeLineID newest;
 	char path[MAXPGPATH];
 
 	while ((newest = newest_history()) != 0)
 	{
 		TLHistoryFilePath(path, newest);
-		if (!is_skipped(path) || unlink(path) != 0)
+		if (!is_skipped(path) && !(crc_ok && is_foreign_history(control, newest)))
+			break;
+		if (unlink(path) != 0)
 			break;
 	}
+	pfree(control);
 }
 
 void

@@ -51,11 +51,11 @@ extern void server_promote(uint32 timeline);
 
 /*
  * To be called in the postmaster before recovery starts, after a crash too:
- * removes what would keep it from starting (see skip_timeline); and sees to
- * it that a server whose postmaster starts, and one that was a standby, comes
+ * removes the history files that would keep it from starting; and sees to it
+ * that a server whose postmaster starts, and one that was a standby, comes
  * up as a standby.
  */
-extern void server_forget_skipped_timelines(void);
+extern void server_forget_timelines(void);
 extern void server_start_as_standby(bool first);
 
 /*

@@ -87,7 +87,7 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 
 	if (enabled && !IsUnderPostmaster)
 	{
-		server_forget_skipped_timelines();
+		server_forget_timelines();
 		server_start_as_standby(!started_before);
 		started_before = true;
 	}

@@ -628,7 +628,8 @@ begin_faults(void *a, int64 b)
 		last = Max(last, when);
 		plan_fault(world_now + when);
 	}
-	world_at(world_now + last + chance_between(100 * MS, 8 * SECOND), heal, NULL, 0);
+	world_at(world_now + last + chance_between(100 * MS, chance_of(700) ? 2 * SECOND : 8 * SECOND),
+			 heal, NULL, 0);
 }
 
 void

@@ -192,7 +192,9 @@ static void
 shrink(uint64 seed)
 {
 	bool smaller = true;
+	bool tracing = world_tracing;
 
+	world_tracing = false;
 	while (smaller)
 	{
 		smaller = false;
@@ -209,6 +211,7 @@ shrink(uint64 seed)
 				smaller = true;
 		}
 	}
+	world_tracing = tracing;
 }
 
 static void

@@ -585,11 +585,18 @@ server_promote(uint32 timeline)
 	world_at(world_now + chance_between(MS, 10 * MS), promotion_noticed, self, self->run);
 }
 
-/* server_forget_skipped_timelines */
-static void
-forget_skipped_timelines(Member *m)
+static bool
+leads_to(const Member *m, int timeline)
 {
-	for (int t = MAX_TIMELINES - 1; t > 0 && m->files[t] != FILE_REAL; t--)
+	return m->files[timeline] == FILE_REAL && timeline_records[timeline] >= 0 &&
+		   server_is_ancestor(m->head, timeline_records[timeline]);
+}
+
+/* server_forget_timelines */
+static void
+forget_timelines(Member *m)
+{
+	for (int t = MAX_TIMELINES - 1; t > (int) records[m->head].timeline && !leads_to(m, t); t--)
 		m->files[t] = FILE_NONE;
 }
 
@@ -744,8 +751,7 @@ can_recover(const Member *m)
 {
 	for (int t = MAX_TIMELINES - 1; t > (int) records[m->head].timeline; t--)
 		if (m->files[t] != FILE_NONE)
-			return m->files[t] == FILE_REAL && timeline_records[t] >= 0 &&
-				   server_is_ancestor(m->head, timeline_records[t]);
+			return leads_to(m, t);
 	return true;
 }
 
@@ -804,7 +810,7 @@ start_server(Member *m)
 		return;
 	}
 	m->standby_signal = true;
-	forget_skipped_timelines(m);
+	forget_timelines(m);
 	m->run++;
 	m->postmaster = true;
 	m->stopping = false;
@@ -836,7 +842,7 @@ crash_restarted(void *a, int64 run)
 		world_at(member_paused_until(m, NULL), crash_restarted, a, run);
 		return;
 	}
-	forget_skipped_timelines(m);
+	forget_timelines(m);
 	if (m->standby_signal && !can_recover(m))
 	{
 		world_trace("%s: cannot restart, its WAL is not part of the newest timeline it knows",

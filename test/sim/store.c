@@ -448,6 +448,21 @@ note_leadership(const Request *r)
 	}
 }
 
+/* What says that a member lives has to go when it does. */
+static void
+check_leases(const Request *r)
+{
+	for (int i = 0; i < r->nwrites; i++)
+	{
+		int slot = store_slot(r->writes[i].key);
+
+		if ((slot == KEY_LEADER || slot >= N_HA_KEYS) && r->writes[i].value != NULL &&
+			r->writes[i].lease == 0)
+			world_fail("%s writes the key %s on no lease", r->client->member->name,
+					   slot_names[slot]);
+	}
+}
+
 static void
 run_transaction(Request *r, Answer *answer)
 {
@@ -466,6 +481,7 @@ run_transaction(Request *r, Answer *answer)
 		return;
 	}
 	revision++;
+	check_leases(r);
 	note_leadership(r);
 	for (int i = 0; i < r->nwrites; i++)
 		write_slot(store_slot(r->writes[i].key), r->writes[i].value, r->writes[i].lease);

@@ -74,7 +74,7 @@ writer_main(void *arg)
 {
 	for (;;)
 	{
-		task_sleep(self->phase == PHASE_PRIMARY ? chance_between(10 * MS, 400 * MS)
+		task_sleep(self->phase == PHASE_PRIMARY ? chance_between(10 * MS, 600 * MS)
 												: chance_between(100 * MS, SECOND));
 		commit(self);
 	}

@@ -60,6 +60,15 @@ sub comes_back
 	comes_back('rewind', $old, $new, qr/the rewind is complete/);
 }
 
+# It asked the new leader for WAL, and so for its history, and went down again
+# before it was rewound.
+{
+	my ($old, $new) = diverge('foreign history', 'INSERT INTO t VALUES (-5); CHECKPOINT');
+	my $newest = (sort glob $c->node($new)->{data} . '/pg_wal/*.history')[-1];
+	$c->run('cp', $newest, $c->node($old)->{data} . '/pg_wal/');
+	comes_back('foreign history', $old, $new, qr/the rewind is complete/);
+}
+
 # Without the WAL since the fork pg_rewind cannot do it.
 {
 	my ($old, $new) = diverge('failing rewind',

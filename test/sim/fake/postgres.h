@@ -62,6 +62,19 @@ sim_strlcpy(char *to, const char *from, size_t size)
 }
 #define strlcpy sim_strlcpy
 
+/* Of short words. */
+static inline int
+sim_strcmp(const char *a, const char *b)
+{
+	while (*a != '\0' && *a == *b)
+	{
+		a++;
+		b++;
+	}
+	return *(const unsigned char *) a - *(const unsigned char *) b;
+}
+#define strcmp sim_strcmp
+
 /* Memory */
 typedef struct MemoryContextData *MemoryContext;
 extern MemoryContext CurrentMemoryContext;
