@@ -11,6 +11,7 @@
 #include "pqexpbuffer.h"
 
 #include "clone.h"
+#include "config.h"
 #include "conninfo.h"
 #include "datadir.h"
 #include "node.h"
@@ -111,6 +112,7 @@ clone_data_directory(const char *source, bool keep_config)
 		unlink(foreign_request);
 		if (keep_config)
 			datadir_stage_config();
+		config_complete(stage);
 		datadir_sync(stage);
 		datadir_commit();
 		datadir_make_standby();

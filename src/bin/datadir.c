@@ -22,6 +22,7 @@
 #include "common/file_utils.h"
 #include "common/logging.h"
 #include "pqexpbuffer.h"
+#include "utils/pidfile.h"
 
 #include "conninfo.h"
 #include "datadir.h"
@@ -346,6 +347,27 @@ datadir_postmaster(void)
 	if (search.wanted > 0)
 		process_for_each("postgres", real_data_dir(), compare_pid, &search);
 	return search.found ? search.wanted : 0;
+}
+
+/* The last of the lines of postmaster.pid says how far the postmaster got. */
+bool
+datadir_accepts_connections(void)
+{
+	char *path = datadir_path("postmaster.pid");
+	char *text = read_text(path);
+	char *line = text;
+	bool ready;
+
+	for (int i = 1; line != NULL && i < LOCK_FILE_LINE_PM_STATUS; i++)
+	{
+		line = strchr(line, '\n');
+		if (line != NULL)
+			line++;
+	}
+	ready = line != NULL && strncmp(line, PM_STATUS_READY, strlen(PM_STATUS_READY)) == 0;
+	pg_free(path);
+	free(text);
+	return ready;
 }
 
 /*-------------------------------------------------------------------------

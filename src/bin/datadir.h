@@ -36,6 +36,9 @@ extern bool datadir_shut_down(void);
 /* The postmaster of this directory, 0: none runs. */
 extern pid_t datadir_postmaster(void);
 
+/* True when the postmaster takes connections, of a standby too. */
+extern bool datadir_accepts_connections(void);
+
 /* How many processes of a server use this directory, a dead postmaster's too. */
 extern int datadir_server_processes(void);
 

@@ -10,40 +10,14 @@
 #include "postgres_fe.h"
 
 #include "common/logging.h"
-#include "common/username.h"
 #include "pqexpbuffer.h"
 
+#include "config.h"
 #include "datadir.h"
 #include "init.h"
 #include "node.h"
 #include "passfile.h"
 #include "store.h"
-
-static const char server_settings[] =
-	"\n# pgcluster: settings that every member of a cluster needs\n"
-	"shared_preload_libraries = 'pgcluster'\n"
-	"wal_level = logical\n"
-	"wal_log_hints = on\n"
-	"hot_standby = on\n"
-	"max_wal_senders = 20\n"
-	"max_replication_slots = 20\n"
-	"max_worker_processes = 16\n"
-	"max_prepared_transactions = 200\n"
-	"wal_keep_size = '512MB'\n"
-	"wal_retrieve_retry_interval = '100ms'\n"
-	"wal_receiver_timeout = '10s'\n"
-	"wal_sender_timeout = '10s'\n"
-	"recovery_init_sync_method = syncfs\n"
-	"restart_after_crash = on\n"
-	"password_encryption = 'scram-sha-256'\n"
-	"tcp_keepalives_idle = 10\n"
-	"tcp_keepalives_interval = 5\n"
-	"tcp_keepalives_count = 3\n"
-	"log_line_prefix = '%m [%p] %q%u@%d '\n"
-	"log_checkpoints = on\n"
-	"log_lock_waits = on\n"
-	"\n# settings of this member alone; written by pgcluster_node\n"
-	"include_if_exists '" NODE_SETTINGS_FILE "'\n";
 
 static ProcessResult
 run_initdb(const char *stage)
@@ -61,34 +35,6 @@ run_initdb(const char *stage)
 	for (int i = 0; i < options.initdb_args.n; i++)
 		argv[n++] = options.initdb_args.items[i];
 	return process_run(argv, NULL, true);
-}
-
-/*
- * The superuser is called postgres whoever runs the server; that user may
- * always connect as it.
- */
-static void
-write_authentication(const char *stage)
-{
-	PQExpBuffer ident = createPQExpBuffer();
-	const char *os_user = get_user_name_or_exit("pgcluster_node");
-	char *hba_path = psprintf("%s/pg_hba.conf", stage);
-	char *ident_path = psprintf("%s/pg_ident.conf", stage);
-
-	datadir_write_file(hba_path, "# TYPE  DATABASE     USER  ADDRESS  METHOD\n"
-								 "local   all          all            peer map=local\n"
-								 "local   replication  all            peer map=local\n"
-								 "host    all          all   all      scram-sha-256\n"
-								 "host    replication  all   all      scram-sha-256\n");
-	appendPQExpBuffer(ident,
-					  "# MAPNAME  SYSTEM-USERNAME  PG-USERNAME\n"
-					  "local      \"%s\"  postgres\n"
-					  "local      /^(.*)$  \\1\n",
-					  os_user);
-	datadir_write_file(ident_path, ident->data);
-	destroyPQExpBuffer(ident);
-	pg_free(hba_path);
-	pg_free(ident_path);
 }
 
 static char *
@@ -178,7 +124,6 @@ ProcessResult
 init_data_directory(void)
 {
 	char *stage = datadir_stage();
-	char *conf = psprintf("%s/postgresql.conf", stage);
 	ProcessResult result;
 
 	pg_log_info("initialising group %s of \"%s\" in \"%s\"", options.group, options.scope,
@@ -187,8 +132,8 @@ init_data_directory(void)
 	result = run_initdb(stage);
 	if (result == PROCESS_OK)
 	{
-		write_authentication(stage);
-		datadir_append_file(conf, server_settings);
+		config_write_authentication(stage);
+		config_append_settings(stage);
 		result = run_setup(stage);
 	}
 	if (result == PROCESS_OK && !store_claim_held())
@@ -203,7 +148,6 @@ init_data_directory(void)
 	}
 	else
 		datadir_unstage();
-	pg_free(conf);
 	pg_free(stage);
 	return result;
 }

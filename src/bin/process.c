@@ -19,6 +19,7 @@
 
 #include "common/logging.h"
 
+#include "notify.h"
 #include "process.h"
 
 #define TICK_MS 1000
@@ -132,6 +133,7 @@ start(const char *const *argv, int input, int output, int death_signal)
 	dup2(input, STDIN_FILENO);
 	if (output >= 0)
 		dup2(output, STDOUT_FILENO);
+	notify_forget();
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_UNBLOCK, &handled, NULL);
 	execv(argv[0], (char *const *) argv);

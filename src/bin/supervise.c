@@ -20,6 +20,7 @@
 #include "datadir.h"
 #include "init.h"
 #include "node.h"
+#include "notify.h"
 #include "process.h"
 #include "rejoin.h"
 #include "store.h"
@@ -29,6 +30,7 @@
 #define MAX_QUICK_FAILURES 5
 
 #define POLL_MS 500
+#define ANNOUNCE_POLL_MS 100
 #define RETRY_MS 2000
 #define OTHER_SERVER_WAIT_MS 60000
 #define ORPHAN_GRACE_MS 1500
@@ -84,6 +86,7 @@ make_data(void)
 		if (win_initialization())
 		{
 			process_tick = keep_claim;
+			notify_status("making the first member of the group");
 			result = init_data_directory();
 			process_tick = result == PROCESS_OK ? watch_claim : NULL;
 			claim_wanted = result == PROCESS_OK;
@@ -92,6 +95,7 @@ make_data(void)
 			return result;
 		}
 		source = clone_find_leader();
+		notify_status(source ? "cloning the leader" : "waiting for a leader to clone");
 		if (source != NULL)
 			result = clone_data_directory(source, false);
 		if (result != PROCESS_FAILED)
@@ -112,6 +116,8 @@ rejoin(void)
 
 		if (source == NULL)
 			source = rejoin_requested_source();
+		notify_status(source ? "rewinding the data, or cloning the leader"
+							 : "waiting for a leader to rejoin");
 		if (source != NULL)
 			result = rejoin_data_directory(source);
 		if (result != PROCESS_FAILED)
@@ -194,16 +200,16 @@ reads_our_settings(void)
 {
 	static bool looked = false;
 	char *postgres = psprintf("%s/postgres", options.bindir);
-	const char *argv[] = {postgres, "-D", options.data_dir, "-C", "pgcluster.scope", NULL};
-	char *scope;
+	const char *argv[] = {postgres, "-D", options.data_dir, "-C", "pgcluster.node_name", NULL};
+	char *name;
 	bool ok;
 
 	if (looked)
 		return true;
 	looked = true;
 	/* A server that does not read the file does not even know the setting. */
-	scope = process_read_line(argv);
-	ok = scope != NULL && strcmp(scope, options.scope) == 0;
+	name = process_read_line(argv);
+	ok = name != NULL && strcmp(name, options.name) == 0;
 	if (!ok)
 	{
 		pg_log_error("the server of \"%s\" does not read \"" NODE_SETTINGS_FILE "\"",
@@ -212,7 +218,7 @@ reads_our_settings(void)
 						  "'\" at the end of its postgresql.conf, and pgcluster to "
 						  "shared_preload_libraries.");
 	}
-	pg_free(scope);
+	pg_free(name);
 	pg_free(postgres);
 	return ok;
 }
@@ -311,7 +317,10 @@ start_server(void)
 {
 	char *postgres = psprintf("%s/postgres", options.bindir);
 	const char *argv[] = {postgres, "-D", options.data_dir, NULL};
-	pid_t pid = process_start(argv, -1, SIGINT);
+	pid_t pid;
+
+	notify_status("the server is starting");
+	pid = process_start(argv, -1, SIGINT);
 
 	pg_free(postgres);
 	return pid;
@@ -324,9 +333,21 @@ server_signal(int sig)
 	return sig == SIGTERM ? SIGINT : sig;
 }
 
+/* Says so when the server takes connections; true: it was said. */
+static bool
+announce_server(void)
+{
+	if (!datadir_accepts_connections())
+		return false;
+	notify_ready();
+	notify_status("the server takes connections");
+	return true;
+}
+
 static int
 wait_for_server(pid_t server)
 {
+	bool announced = !notify_wanted();
 	int status;
 	pid_t pid;
 
@@ -337,7 +358,11 @@ wait_for_server(pid_t server)
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == server)
 				return status;
-		sig = process_wait_signal(60000);
+		if (!announced)
+			announced = announce_server();
+		sig = process_wait_signal(announced ? 60000 : ANNOUNCE_POLL_MS);
+		if (process_stop_signal() != 0)
+			notify_stopping();
 		if (sig != 0 && sig != SIGCHLD)
 			kill(server, server_signal(sig));
 	}

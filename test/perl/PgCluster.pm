@@ -377,7 +377,7 @@ sub start_member
 		%{ $node->{settings} // {} });
 
 	$node->{pid} = $self->spawn(
-		$node->{log}, "$self->{bindir}/pgcluster_node", 'run',
+		$node->{log}, @{ $node->{wrapper} // [] }, "$self->{bindir}/pgcluster_node", 'run',
 		'-D' => $node->{data},
 		'--scope' => $self->{scope},
 		'--group' => $node->{group},
