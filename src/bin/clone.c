@@ -112,7 +112,8 @@ clone_data_directory(const char *source, bool keep_config)
 		unlink(foreign_request);
 		if (keep_config)
 			datadir_stage_config();
-		config_complete(stage);
+		else
+			config_complete(stage);
 		datadir_sync(stage);
 		datadir_commit();
 		datadir_make_standby();

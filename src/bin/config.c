@@ -98,7 +98,10 @@ config_write_authentication(const char *stage)
 	pg_free(ident_path);
 }
 
-/* A standby needs room for all that its primary may do; the later setting wins. */
+/*
+ * A standby needs room for all that its primary may do: with less than the
+ * source it would not follow, with more the source could not follow it.
+ */
 static char *
 settings_of_source(const char *stage)
 {
@@ -110,16 +113,15 @@ settings_of_source(const char *stage)
 		pg_fatal("the control file of the clone in \"%s\" is damaged", stage);
 	initPQExpBuffer(&text);
 	appendPQExpBuffer(&text,
-					  "# as its source had them when it was cloned\n"
+					  "\n# as its source had them when it was cloned\n"
 					  "max_connections = %d\n"
-					  "max_locks_per_transaction = %d\n",
-					  control->MaxConnections, control->max_locks_per_xact);
-	if (control->max_worker_processes > 16)
-		appendPQExpBuffer(&text, "max_worker_processes = %d\n", control->max_worker_processes);
-	if (control->max_wal_senders > 20)
-		appendPQExpBuffer(&text, "max_wal_senders = %d\n", control->max_wal_senders);
-	if (control->max_prepared_xacts > 200)
-		appendPQExpBuffer(&text, "max_prepared_transactions = %d\n", control->max_prepared_xacts);
+					  "max_locks_per_transaction = %d\n"
+					  "max_worker_processes = %d\n"
+					  "max_wal_senders = %d\n"
+					  "max_prepared_transactions = %d\n",
+					  control->MaxConnections, control->max_locks_per_xact,
+					  control->max_worker_processes, control->max_wal_senders,
+					  control->max_prepared_xacts);
 	pg_free(control);
 	return text.data;
 }

@@ -35,8 +35,9 @@
 #define REWINDING_MARK "pgcluster.rewinding"
 
 /* What is this server's own and not its leader's. */
-static const char *const config_files[] = {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
-										   "pg_ident.conf", NODE_SETTINGS_FILE};
+static const char *const config_files[] = {"postgresql.conf",  "postgresql.auto.conf",
+										   "pg_hba.conf",	   "pg_ident.conf",
+										   NODE_SETTINGS_FILE, "postmaster.opts"};
 
 static char *remembered[lengthof(config_files)];
 
@@ -349,6 +350,30 @@ datadir_postmaster(void)
 	return search.found ? search.wanted : 0;
 }
 
+/*
+ * postmaster.opts is the command line of the last start, each argument in
+ * double quotes.
+ */
+char *
+datadir_config_file(void)
+{
+	static const char *const marks[] = {"\"config_file=", "\"--config_file=", "\"--config-file="};
+	char *path = datadir_path("postmaster.opts");
+	char *text = read_text(path);
+	char *file = NULL;
+
+	for (size_t i = 0; text != NULL && file == NULL && i < lengthof(marks); i++)
+	{
+		const char *found = strstr(text, marks[i]);
+
+		if (found != NULL)
+			file = pnstrdup(found + strlen(marks[i]), strcspn(found + strlen(marks[i]), "\"\n"));
+	}
+	pg_free(path);
+	free(text);
+	return file;
+}
+
 /* The last of the lines of postmaster.pid says how far the postmaster got. */
 bool
 datadir_accepts_connections(void)
@@ -402,6 +427,8 @@ datadir_stage_config(void)
 
 		if (text != NULL)
 			datadir_write_file(to, text);
+		else if (unlink(to) != 0 && errno != ENOENT)
+			pg_fatal("could not remove file \"%s\": %m", to);
 		free(text);
 		pg_free(from);
 		pg_free(to);

@@ -39,6 +39,12 @@ extern pid_t datadir_postmaster(void);
 /* True when the postmaster takes connections, of a standby too. */
 extern bool datadir_accepts_connections(void);
 
+/*
+ * The configuration file that the server of this directory was last started
+ * with, if it was told one; else NULL.
+ */
+extern char *datadir_config_file(void);
+
 /* How many processes of a server use this directory, a dead postmaster's too. */
 extern int datadir_server_processes(void);
 
@@ -66,7 +72,10 @@ extern char *datadir_stage(void);
 /* Drops unfinished new contents. */
 extern void datadir_unstage(void);
 
-/* Copies the configuration files of this server into the new contents. */
+/*
+ * Copies the configuration files of this server into the new contents, in
+ * place of those that are there.
+ */
 extern void datadir_stage_config(void);
 
 /* Puts the new contents in place of the old. */

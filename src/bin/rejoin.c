@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "common/logging.h"
+#include "fe_utils/string_utils.h"
 #include "libpq-fe.h"
 
 #include "clone.h"
@@ -100,6 +101,20 @@ prepare_source(const char *source)
 	return ok;
 }
 
+/* How a server program is told where its configuration is. */
+static const char *
+config_argument(void)
+{
+	static char *argument = NULL;
+	char *file = argument == NULL ? datadir_config_file() : NULL;
+
+	if (argument == NULL)
+		argument = file ? psprintf("config_file=%s", file)
+						: psprintf("config_file=%s/postgresql.conf", options.data_dir);
+	pg_free(file);
+	return argument;
+}
+
 /*
  * pg_rewind would do this by itself, but without keeping the agent's hands
  * off.
@@ -108,9 +123,17 @@ static ProcessResult
 recover_from_crash(void)
 {
 	char *postgres = psprintf("%s/postgres", options.bindir);
-	const char *argv[] = {
-		postgres,	 "--single", "-F", "-D", options.data_dir, "-c", "pgcluster.etcd_endpoints=",
-		"template1", NULL};
+	const char *argv[] = {postgres,
+						  "--single",
+						  "-F",
+						  "-D",
+						  options.data_dir,
+						  "-c",
+						  config_argument(),
+						  "-c",
+						  "pgcluster.etcd_endpoints=",
+						  "template1",
+						  NULL};
 	ProcessResult result = PROCESS_OK;
 
 	/* A single-user server refuses to be a standby. */
@@ -130,7 +153,8 @@ static bool
 has_restore_command(void)
 {
 	char *postgres = psprintf("%s/postgres", options.bindir);
-	const char *argv[] = {postgres, "-D", options.data_dir, "-C", "restore_command", NULL};
+	const char *argv[] = {postgres,			 "-D", options.data_dir,  "-c",
+						  config_argument(), "-C", "restore_command", NULL};
 	char *command = process_read_line(argv);
 	bool has = command != NULL && command[0] != '\0';
 
@@ -143,6 +167,7 @@ static ProcessResult
 run_pg_rewind(const char *source)
 {
 	char *program = psprintf("%s/pg_rewind", options.bindir);
+	char *config = psprintf("--config-file=%s", strchr(config_argument(), '=') + 1);
 	const char *argv[] = {program,
 						  "--target-pgdata",
 						  options.data_dir,
@@ -151,6 +176,7 @@ run_pg_rewind(const char *source)
 						  "--progress",
 						  "--no-ensure-shutdown",
 						  "--no-sync",
+						  config,
 						  has_restore_command() ? "--restore-target-wal" : NULL,
 						  NULL};
 	ProcessResult result;
@@ -159,6 +185,7 @@ run_pg_rewind(const char *source)
 	datadir_mark_rewinding();
 	result = process_run(argv, NULL, false);
 	pg_free(program);
+	pg_free(config);
 	return result;
 }
 
@@ -225,14 +252,32 @@ rejoin_data_directory(const char *source)
  */
 
 static ProcessResult
-run_pg_ctl(const char *action, const char *option, bool quiet)
+run_pg_ctl(const char *action, const char *option, const char *value, bool quiet)
 {
 	char *program = psprintf("%s/pg_ctl", options.bindir);
-	const char *argv[] = {program, action, "-D", options.data_dir, "-w", "-t", "60", option, NULL};
+	const char *argv[] = {program, action, "-D", options.data_dir, "-w", "-t", "60",
+						  option,  value,  NULL};
 	ProcessResult result = process_run(argv, NULL, quiet);
 
 	pg_free(program);
 	return result;
+}
+
+/* As it was started before.  pg_ctl gives the options to a shell. */
+static bool
+start_server_again(void)
+{
+	PQExpBuffer arguments;
+	bool ok;
+
+	if (datadir_config_file() == NULL)
+		return run_pg_ctl("start", NULL, NULL, true) == PROCESS_OK;
+	arguments = createPQExpBuffer();
+	appendPQExpBufferStr(arguments, "-c ");
+	appendShellString(arguments, config_argument());
+	ok = run_pg_ctl("start", "--options", arguments->data, true) == PROCESS_OK;
+	destroyPQExpBuffer(arguments);
+	return ok;
 }
 
 static bool
@@ -240,9 +285,10 @@ stop_server(void)
 {
 	if (datadir_postmaster() == 0)
 		return true;
-	if (run_pg_ctl("stop", "--mode=fast", true) == PROCESS_OK)
+	if (run_pg_ctl("stop", "--mode", "fast", true) == PROCESS_OK)
 		return true;
-	return datadir_postmaster() == 0 || run_pg_ctl("stop", "--mode=immediate", true) == PROCESS_OK;
+	return datadir_postmaster() == 0 ||
+		   run_pg_ctl("stop", "--mode", "immediate", true) == PROCESS_OK;
 }
 
 /* The parent of the postmaster does the work when the server has gone. */
@@ -293,5 +339,5 @@ run_command_rejoin(void)
 		return 1;
 	if (options.no_start)
 		return 0;
-	return run_pg_ctl("start", NULL, true) == PROCESS_OK ? 0 : 1;
+	return start_server_again() ? 0 : 1;
 }
