@@ -198,12 +198,17 @@ is_lagging(const HaView *view, int64_t now_us)
 /*
  * An outage of the store costs all members their leases at once.  The last
  * leader can go on without harm to anyone, and the votes of the others need
- * time to come in.
+ * time to come in.  So it is when a member of etcd that was stopped goes on,
+ * and takes a lease for expired that was kept with the others: the last
+ * leader comes back at once if its server and its agent are alive.
  */
 static bool
-was_store_away(const HaView *view, int64_t now_us)
+may_leader_return(const HaView *view, int64_t now_us)
 {
-	return view->trouble_us != 0 && now_us - view->trouble_us < HA_OUTAGE_WAIT_US;
+	if (view->trouble_us != 0 && now_us - view->trouble_us < HA_OUTAGE_WAIT_US)
+		return true;
+	return view->streaming && !view->switchover.asked &&
+		   vacant_for(view, now_us) < HA_RETURN_WAIT_US;
 }
 
 static bool
@@ -365,7 +370,7 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
 	{HA_REPLICA, LEASE_FREE, WHEN(has_not_voted), HA_VOTE, "nobody leads"},
-	{HA_REPLICA, LEASE_FREE, WHEN(was_store_away), HA_WAIT, "the store was away, the last leader may come back"},
+	{HA_REPLICA, LEASE_FREE, WHEN(may_leader_return), HA_WAIT, "the last leader may come back"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate), HA_ACQUIRE, "leadership is handed to this member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate_other), HA_WAIT, "leadership is handed to another member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(are_votes_missing), HA_WAIT, "other members have not voted yet"},
@@ -404,7 +409,7 @@ ha_decide(const HaView *view, int64_t now_us)
 int64_t
 ha_decide_again(const HaView *view, int64_t now_us)
 {
-	int64_t moments[7] = {0};
+	int64_t moments[8] = {0};
 	int64_t nearest = -1;
 
 	if (view->vacant_us != 0)
@@ -414,6 +419,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		moments[2] = view->vacant_us + HA_TAKE_WAIT_US;
 		moments[5] = view->trouble_us + HA_OUTAGE_WAIT_US;
 		moments[6] = view->vacant_us + HA_UNWELL_WAIT_US;
+		moments[7] = view->vacant_us + HA_RETURN_WAIT_US;
 	}
 	if (view->switchover.asked)
 	{
@@ -421,7 +427,7 @@ ha_decide_again(const HaView *view, int64_t now_us)
 		if (view->switchover.closed_us != 0)
 			moments[4] = view->switchover.closed_us + HA_CATCH_UP_WAIT_US;
 	}
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 	{
 		int64_t left = moments[i] - now_us;
 

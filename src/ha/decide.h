@@ -105,6 +105,7 @@ typedef struct HaView
 	bool start_overdue; /* HA_STARTING for longer than primary_start_timeout */
 	bool promoting;		/* promotion was asked for */
 	bool following;		/* set up to stream from the leader */
+	bool streaming;		/* does so: the other server is alive */
 
 	/* the store */
 	HaLease lease;
@@ -143,6 +144,8 @@ typedef struct HaRule
 #define HA_VOTE_WAIT_US 1000000
 /* How long after an outage of the store the last leader may come back first. */
 #define HA_OUTAGE_WAIT_US 2500000
+/* The same when its server still sends WAL. */
+#define HA_RETURN_WAIT_US 300000
 /*
  * How long the candidate of a switchover has: to catch up while commits wait
  * for it; to come for the rest once this server is a standby; to take the key.

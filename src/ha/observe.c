@@ -109,8 +109,16 @@ apply_member(int group_id, const char *name, const DcsKeyValue *kv, int64 revisi
 		return;
 	if (kv->deleted)
 	{
-		if (m != NULL)
-			*m = agent.members[--agent.nmembers];
+		if (m == NULL)
+			return;
+		/*
+		 * A lease that this member keeps is gone, so others may be too that
+		 * nobody gave up: an etcd that was stopped and goes on may take
+		 * them all for expired.
+		 */
+		if (agent.lease != 0 && m->key.lease == agent.lease)
+			agent.trouble_us = clock_now_us();
+		*m = agent.members[--agent.nmembers];
 		return;
 	}
 	if (m == NULL)
@@ -625,6 +633,7 @@ observe_view(HaView *view)
 	view->may_lead = self->may_lead;
 	view->priority = self->priority;
 	view->promoting = self->promoting;
+	view->streaming = self->streaming;
 	view->lease = LEASE_UNKNOWN;
 	if (!agent.seen)
 		return;

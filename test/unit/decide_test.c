@@ -185,6 +185,23 @@ long_after_outage(HaView *view)
 	view->trouble_us = NOW - 3 * SECOND;
 }
 
+/* Its server still sends WAL. */
+static void
+of_living_leader(HaView *view)
+{
+	view->voted = true;
+	view->streaming = true;
+	view->vacant_us = NOW - HA_RETURN_WAIT_US / 2;
+}
+
+static void
+of_late_leader(HaView *view)
+{
+	view->voted = true;
+	view->streaming = true;
+	view->vacant_us = NOW - HA_RETURN_WAIT_US;
+}
+
 static void
 with_peer(HaView *view, bool peer_voted, uint64_t lsn)
 {
@@ -462,6 +479,9 @@ static const struct
 	{HA_REPLICA, LEASE_FREE, paused_and_named, HA_ACQUIRE, "a candidate in a paused cluster"},
 	{HA_REPLICA, LEASE_FREE, after_outage, HA_WAIT, "a standby right after an outage"},
 	{HA_REPLICA, LEASE_FREE, long_after_outage, HA_ACQUIRE, "a standby after an outage"},
+	{HA_REPLICA, LEASE_FREE, of_living_leader, HA_WAIT, "a standby whose leader may come back"},
+	{HA_REPLICA, LEASE_FREE, of_late_leader, HA_ACQUIRE,
+	 "a standby whose leader did not come back"},
 	{HA_REPLICA, LEASE_FREE, peer_silent, HA_WAIT, "a vote is missing"},
 	{HA_REPLICA, LEASE_FREE, peer_silent_long, HA_ACQUIRE, "a vote is missing for too long"},
 	{HA_REPLICA, LEASE_FREE, peer_silent_and_barred, HA_ACQUIRE, "a vote that does not count"},
