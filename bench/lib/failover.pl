@@ -1,50 +1,21 @@
-# The scenarios of bench/failover, which see.
+# The measurements of bench/failover, which see.  What happens to the leaders is
+# told in test/perl/PgCluster/Scenario.pm.
 #
-# Three members of one group and three of etcd run on this machine.  For each
-# run of a scenario a writer inserts 100 rows a second through a connection
-# string that names all members, and beside it a prober per member that
-# connects to that member alone: so two members that accept writes at the same
-# time are seen even if the writer talks to one of them only.
+# Three members of one group and three of etcd run on this machine, each on a
+# host of its own where the kernel makes networks for users.
 
 use strict;
 use warnings;
 
+use PgCluster::Network;
+my $network;
+BEGIN { $network = PgCluster::Network::enter(); }
+
 use Getopt::Long;
 use PgCluster;
-use Time::HiRes qw(sleep time);
+use PgCluster::Scenario;
 
-# What happens to the leader, and, once another member leads, how it comes
-# back where it does not do so by itself.
-my @scenarios = (
-	{
-		name => 'switchover',
-		about => 'SELECT cluster_switchover(): the lead is handed over',
-		strike => sub { $_[0]->sql($_[1], 'SELECT cluster_switchover()') }
-	},
-	{
-		name => 'clean_stop',
-		about => 'the leader is stopped in an orderly manner, and started when another one leads',
-		strike => sub { $_[0]->stop_node($_[1]) },
-		mend => sub { $_[0]->start_node($_[1]) }
-	},
-	{
-		name => 'postmaster_kill',
-		about => 'SIGKILL for the postmaster of the leader',
-		strike => sub { $_[0]->kill_postmaster($_[1]) }
-	},
-	{
-		name => 'node_kill',
-		about => 'SIGKILL for all processes of the leader, which is started when another one leads',
-		strike => sub { $_[0]->kill_all($_[1]) },
-		mend => sub { $_[0]->start_node($_[1]) }
-	},
-	{
-		name => 'agent_stop',
-		about => 'SIGSTOP for the agent of the leader until another one leads',
-		strike => sub { $_[0]{agent} = $_[0]->agent_pid($_[1]); kill 'STOP', $_[0]{agent} },
-		mend => sub { kill 'CONT', $_[0]{agent} }
-	});
-
+my @scenarios = PgCluster::Scenario::all();
 my %sync = map { $_ => 1 } qw(off on quorum);
 
 sub help
@@ -62,18 +33,20 @@ Prints per scenario, tab-separated:
   3  the greatest gap of all runs, in seconds
   4  acknowledged rows that the new leader does not have, over all runs
   5  the longest time in which two members acknowledged rows, in seconds
-  6  median of the time until the old leader streams again, in seconds
+  6  median of the time until the old leader streams again, in seconds, from
+     when it could; 0 where it stayed the leader
 
 Options:
   --runs=N      how often each scenario runs (default 3)
   --sync=MODE   synchronous_mode: off (default), on or quorum
   --ttl=S       time to live of the lease, in seconds (default 5)
+  --hold=S      how long a fault goes on that lasts "for a time" (default 60)
   --list        name the scenarios
   --help        show this help
 
 Scenarios:
 END
-	printf "  %-16s %s\n", $_->{name}, $_->{about} foreach @scenarios;
+	printf "  %-28s %s\n", $_->{name}, $_->{about} foreach @scenarios;
 	return;
 }
 
@@ -91,68 +64,47 @@ sub median
 	return @sorted % 2 ? $sorted[$middle] : ($sorted[ $middle - 1 ] + $sorted[$middle]) / 2;
 }
 
-# A client of one member alone, whatever that member is.
-sub start_probe
+# The cluster that a scenario needs; one serves as many as it can.
+my ($cluster, $kind);
+
+sub cluster_for
 {
-	my ($c, $name) = @_;
+	my ($scenario, $options) = @_;
+	my $needs = $scenario->{needs} // '';
 
-	return PgCluster::Writer->start(
-		program => "$c->{bindir}/psql",
-		conninfo => $c->conninfo($name),
-		record => "$c->{dir}/probe-$name-" . ++$c->{probes},
-		rate => 20,
-		patient => 1,
-		table => 'probe');
-}
-
-# Runs a scenario once.
-sub run_once
-{
-	my ($c, $scenario) = @_;
-	my $old = $c->wait_ready(0);
-	my $writer = $c->writer(0);
-	my @probes = map { start_probe($c, $_) } $c->members(0);
-
-	PgCluster::wait_until(sub { $writer->acknowledged > 50 }) or die "the writer does not write\n";
-	my $start = time();
-	$scenario->{strike}->($c, $old);
-	my $new = $c->new_leader(0, $old);
-	$scenario->{mend}->($c, $old) if $scenario->{mend};
-	$c->wait_streaming($old);
-	my $back = time() - $start;
-
-	# The writer must have gone on for a while with the new leader.
-	my $port = $c->node($new)->{port};
-	my $since = time();
-	PgCluster::wait_until(
-		sub {
-			my @rows = $writer->acknowledged;
-			return $rows[-1]{port} == $port && $rows[-1]{at} > $since + 1;
-		}) or die "the writer does not go on\n";
-
-	my @rows = $writer->stop;
-	my @probed = map { [ $_->stop ] } @probes;
-	foreach my $i (0 .. $#probed)
+	die "$scenario->{name}: " . PgCluster::Network::obstacle() . "\n"
+	  if !$network && ($needs eq 'network' || $needs eq 'disk');
+	return $cluster if $cluster && ($needs eq $kind || $needs eq 'network' || $needs eq '' && $kind ne 'disk');
+	if ($cluster)
 	{
-		my $own = $c->node(($c->members(0))[$i])->{port};
-		push @{ $probed[$i] }, grep { $_->{port} == $own } @rows;
+		$cluster->stop;
+		$cluster->destroy;
 	}
-	return {
-		gap => PgCluster::Writer::longest_gap($start, @rows),
-		lost => scalar $c->lost_rows(0, $writer, @rows),
-		overlap => PgCluster::Writer::overlap($start, @probed),
-		back => $back
-	};
+	$kind = $needs;
+	$cluster = PgCluster->new(
+		groups => { 0 => 3 },
+		etcd => 3,
+		network => $network,
+		dcs => { ttl => $options->{ttl} },
+		sync => $options->{sync},
+		disk => $needs eq 'disk' ? $PgCluster::Scenario::DISK : undef,
+		slow_etcd => $needs eq 'slow_etcd',
+		settings => { fsync => 'on' });
+	print STDERR "starting three members\n";
+	$cluster->start;
+	return $cluster;
 }
 
 sub run_scenario
 {
-	my ($c, $scenario, $runs) = @_;
+	my ($scenario, $options) = @_;
+	my $c = cluster_for($scenario, $options);
+	my $runs = $options->{runs};
 	my @results;
 
 	foreach my $i (1 .. $runs)
 	{
-		my $r = run_once($c, $scenario);
+		my $r = PgCluster::Scenario::run($c, $scenario, hold => $options->{hold});
 		printf STDERR "%s, run %d of %d: gap %.2f s, lost %d, two writers %.2f s, back after %.2f s\n",
 		  $scenario->{name}, $i, $runs, @$r{qw(gap lost overlap back)};
 		push @results, $r;
@@ -169,11 +121,11 @@ sub run_scenario
 	return;
 }
 
-my %options = (runs => 3, sync => 'off', ttl => 5);
+my %options = (runs => 3, sync => 'off', ttl => 5, hold => 60);
 
 $| = 1;
 local $SIG{__WARN__} = sub { usage_error($_[0] =~ s/\n//r) };
-GetOptions(\%options, 'runs=i', 'sync=s', 'ttl=i', 'list', 'help');
+GetOptions(\%options, 'runs=i', 'sync=s', 'ttl=i', 'hold=i', 'list', 'help');
 delete $SIG{__WARN__};
 if ($options{help})
 {
@@ -187,28 +139,18 @@ if ($options{list})
 }
 usage_error('name at least one scenario') unless @ARGV;
 usage_error("there is no mode \"$options{sync}\" of --sync") unless $sync{ $options{sync} };
-usage_error('--runs and --ttl must be positive') unless $options{runs} > 0 && $options{ttl} > 0;
+usage_error('--runs, --ttl and --hold must be positive')
+  if grep { $_ <= 0 } @options{qw(runs ttl hold)};
 my @chosen;
 foreach my $name (@ARGV)
 {
-	my ($scenario) = grep { $_->{name} eq $name } @scenarios;
-	usage_error("there is no scenario \"$name\"") unless $scenario;
-	push @chosen, $scenario;
+	push @chosen, PgCluster::Scenario::find($name) // usage_error("there is no scenario \"$name\"");
 }
 
 # Usage errors end with 2, all others with 1.
 eval {
-	my $c = PgCluster->new(
-		groups => { 0 => 3 },
-		etcd => 3,
-		dcs => { ttl => $options{ttl} },
-		sync => $options{sync},
-		settings => { fsync => 'on' });
-	print STDERR "starting three members\n";
-	$c->start;
-	$c->sql(0, 'CREATE TABLE probe (id bigint, port int)');
-	run_scenario($c, $_, $options{runs}) foreach @chosen;
-	$c->stop;
+	run_scenario($_, \%options) foreach @chosen;
+	$cluster->stop;
 	1;
 } or do
 {

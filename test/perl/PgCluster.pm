@@ -35,6 +35,7 @@ use POSIX qw(:sys_wait_h setsid dup2);
 use Time::HiRes qw(sleep time);
 
 use PgCluster::Etcd;
+use PgCluster::Network;
 use PgCluster::Proxy;
 use PgCluster::Writer;
 
@@ -79,6 +80,11 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 #	dcs        {name => value}, run-time settings of every group; ttl is 5
 #	sync       off, on or quorum: the synchronous mode of every group; by
 #	           default $PGCLUSTER_TEST_SYNC, or off
+#	disk       size of a file system of its own for each member's data, which can
+#	           be filled; needs PgCluster::Network::enter
+#	slow_etcd  true: etcd can be made to answer slowly, see PgCluster::Etcd
+#	network    true: every member of groups and etcd is a host of its own; see
+#	           PgCluster::Network
 # Of every cluster:
 #	bindir     where initdb and postgres are; default: that of $PG_CONFIG or pg_config
 #	dir        where to keep data; default: a new directory in $TMPDIR or /tmp
@@ -106,6 +112,7 @@ sub new
 	{
 		$self->{scope} //= 'test';
 		$self->{sync} //= $ENV{PGCLUSTER_TEST_SYNC} || 'off';
+		$self->{network} = PgCluster::Network->new if $self->{network};
 		$self->{store} = PgCluster::Etcd->new($self, $self->{etcd} // 1);
 		$self->add_group($_) foreach sort { $a <=> $b } keys %{ $self->{groups} };
 	}
@@ -147,13 +154,28 @@ sub add_node
 
 	$self->{nodes}{$name} = {
 		name => $name,
+		address => $self->{network} ? $self->{network}->add_host($name) : '127.0.0.1',
 		port => free_port(),
 		data => "$self->{dir}/$name",
 		log => "$self->{dir}/$name.log",
 		%node
 	};
 	push @{ $self->{order} }, $name;
+	$self->mount_disk($name) if $self->{disk};
 	return $self->{nodes}{$name};
+}
+
+sub mount_disk
+{
+	my ($self, $name) = @_;
+	my $node = $self->node($name);
+
+	$node->{disk} = "$self->{dir}/$name.disk";
+	$node->{data} = "$node->{disk}/data";
+	mkdir $node->{disk} or croak "could not make $node->{disk}: $!";
+	system('mount', '-t', 'tmpfs', '-o', "size=$self->{disk}", 'none', $node->{disk}) == 0
+	  or croak "could not mount a file system on $node->{disk}";
+	return;
 }
 
 # A port that nothing listens on, from below the range out of which the kernel
@@ -331,8 +353,13 @@ sub destroy
 		kill 'KILL', grep { $self->uses_data($name, $_) } @processes;
 		waitpid($node->{pid}, 0) if defined $node->{pid};
 	}
-	$self->{store}->stop('KILL') if $self->{store};
+	$self->{store}->destroy if $self->{store};
 	$_->stop foreach map { @$_ } values %{ $self->{proxies} // {} };
+	$self->{network}->remove if $self->{network};
+	if (!$self->{keep} && !$ENV{PGCLUSTER_KEEP})
+	{
+		system('umount', '-l', $_) foreach map { $_->{disk} // () } values %{ $self->{nodes} };
+	}
 	remove_tree($self->{dir}, { safe => 1 }) unless $self->{keep} || $ENV{PGCLUSTER_KEEP};
 	return;
 }
@@ -353,15 +380,30 @@ sub release
 sub start_groups
 {
 	my ($self) = @_;
-	my %dcs = (ttl => 5, $self->{sync} eq 'off' ? () : (synchronous_mode => $self->{sync}), %{ $self->{dcs} // {} });
 
 	$self->{passfile} = "$self->{dir}/passfile";
 	$self->{store}->start;
-	$self->{store}->put($self->key($_, 'config'), JSON::PP->new->canonical->encode(\%dcs))
-	  foreach keys %{ $self->{groups} };
+	$self->configure($_) foreach keys %{ $self->{groups} };
 	$self->start_node($_) foreach $self->node_names;
 	$self->wait_ready($_) foreach sort keys %{ $self->{groups} };
 	return $self;
+}
+
+# Gives a group its run-time settings: those of its cluster, and these.
+sub configure
+{
+	my ($self, $group, %more) = @_;
+	my %dcs = (
+		ttl => 5,
+		$self->{sync} eq 'off' ? () : (synchronous_mode => $self->{sync}),
+		%{ $self->{dcs} // {} },
+		%more);
+	my $json = JSON::PP->new->canonical->encode(\%dcs);
+
+	$self->{store}->put($self->key($group, 'config'), $json)
+	  if $json ne ($self->{config_put}{$group} // '');
+	$self->{config_put}{$group} = $json;
+	return;
 }
 
 # Starts a member under pgcluster_node; does not wait for its server.
@@ -377,21 +419,30 @@ sub start_member
 		%{ $node->{settings} // {} });
 
 	$node->{pid} = $self->spawn(
-		$node->{log}, @{ $node->{wrapper} // [] }, "$self->{bindir}/pgcluster_node", 'run',
+		$node->{log}, $self->on_host($name), @{ $node->{wrapper} // [] },
+		"$self->{bindir}/pgcluster_node", 'run',
 		'-D' => $node->{data},
 		'--scope' => $self->{scope},
 		'--group' => $node->{group},
 		'--name' => $name,
 		'--etcd' => $node->{etcd} // $self->{store}->endpoints,
 		'--port' => $node->{port},
-		'--listen' => '127.0.0.1',
-		'--advertise-host' => '127.0.0.1',
+		'--listen' => $node->{address},
+		'--advertise-host' => $node->{address},
 		'--passfile' => $self->{passfile},
 		'--initdb-arg' => '--no-sync',
 		'--initdb-arg' => '--locale=C.UTF-8',
 		@{ $self->{node_args} // [] },
 		map { ('--set' => "$_=$settings{$_}") } sort keys %settings);
 	return;
+}
+
+# The words that have a command run on the host of a node or of an etcd.
+sub on_host
+{
+	my ($self, $name) = @_;
+
+	return $self->{network} ? $self->{network}->command($name) : ();
 }
 
 # Puts a proxy between each member and each etcd; before the start.
@@ -459,39 +510,47 @@ sub is_primary
 	return $status == 0 && $out eq "f\n";
 }
 
-# Waits until the node is a standby that streams on the timeline of its group's
-# leader: the stream of a member that diverged comes up for a moment too.
+# Is the node a standby that streams on the timeline of its group's leader?  The
+# stream of a member that diverged comes up for a moment too.
+sub is_streaming
+{
+	my ($self, $name) = @_;
+	my $leader = $self->leader($self->node($name)->{group}) // return 0;
+	my ($status, $out) = $self->try_sql($leader,
+		q{SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int});
+
+	return 0 if $status != 0 || $out !~ /^(\d+)$/;
+	my $timeline = $1;
+	($status, $out) = $self->try_sql($name,
+		'SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver'
+		  . " WHERE status = 'streaming' AND received_tli = $timeline)");
+	return $status == 0 && $out eq "t\n";
+}
+
+# Waits for that.
 sub wait_streaming
 {
 	my ($self, $name, $timeout) = @_;
-	my $group = $self->node($name)->{group};
 
-	wait_until(
-		sub {
-			my $leader = $self->leader($group) // return 0;
-			my ($status, $out) = $self->try_sql($leader,
-				q{SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int});
-			return 0 if $status != 0 || $out !~ /^(\d+)$/;
-			my $timeline = $1;
-			($status, $out) = $self->try_sql($name,
-				'SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver'
-				  . " WHERE status = 'streaming' AND received_tli = $timeline)");
-			return $status == 0 && $out eq "t\n";
-		},
-		$timeout) or croak "$name does not stream, see $self->{dir}:\n" . $self->tails;
+	wait_until(sub { $self->is_streaming($name) }, $timeout)
+	  or croak "$name does not stream, see $self->{dir}:\n" . $self->tails;
 	return;
 }
 
-# Waits until the group has a leader and all other members stream.
+# Waits until the group has a leader and all other members stream; returns the
+# leader's name.
 sub wait_ready
 {
 	my ($self, $group, $timeout) = @_;
-	my $leader = $self->new_leader($group, undef, $timeout);
+	my $leader;
 
-	foreach my $name (grep { $_ ne $leader } $self->members($group))
-	{
-		$self->wait_streaming($name, $timeout);
-	}
+	# The lead may change meanwhile.
+	wait_until(
+		sub {
+			$leader = $self->new_leader($group, undef, $timeout);
+			return !grep { $_ ne $leader && !$self->is_streaming($_) } $self->members($group);
+		},
+		$timeout) or croak "not all members of group $group stream, see $self->{dir}:\n" . $self->tails;
 	return $leader;
 }
 
@@ -506,9 +565,9 @@ sub tails
 sub group_conninfo
 {
 	my ($self, $group) = @_;
-	my @ports = map { $self->node($_)->{port} } $self->members($group);
+	my @nodes = map { $self->node($_) } $self->members($group);
 
-	return 'host=' . join(',', ('127.0.0.1') x @ports) . ' port=' . join(',', @ports)
+	return 'host=' . join(',', map { $_->{address} } @nodes) . ' port=' . join(',', map { $_->{port} } @nodes)
 	  . " user=postgres dbname=postgres passfile=$self->{passfile}"
 	  . ' target_session_attrs=read-write connect_timeout=2';
 }
@@ -529,13 +588,29 @@ sub writer
 		table => $table);
 }
 
+# The same, but it bears with all that clients meet: gives up what is not
+# answered in two seconds, and asks last whoever failed last.
+sub hardy_writer
+{
+	my ($self, $group, %options) = @_;
+
+	return $self->writer(
+		$group,
+		conninfo => "user=postgres dbname=postgres passfile=$self->{passfile}"
+		  . ' target_session_attrs=read-write connect_timeout=2',
+		hosts => [ map { [ @{ $self->node($_) }{qw(address port)} ] } $self->members($group) ],
+		patience => 2,
+		epochs => 1,
+		%options);
+}
+
 # Acknowledged rows that are not in the writer's table.
 sub lost_rows
 {
 	my ($self, $group, $writer, @rows) = @_;
-	my %there = map { $_ => 1 } split /\n/, $self->sql($group, "SELECT id FROM $writer->{table}");
+	my %there = map { $_ => 1 } split /\n/, $self->sql($group, "SELECT id, port FROM $writer->{table}");
 
-	return grep { !$there{ $_->{id} } } @rows;
+	return grep { !$there{"$_->{id}|$_->{port}"} } @rows;
 }
 
 #-----------------------------------------------------------------------
@@ -569,15 +644,34 @@ sub kill_postmaster
 	return;
 }
 
+# Stops all processes of a node at one moment.  Returns them.
+sub freeze
+{
+	my ($self, $name) = @_;
+	my $pid = $self->node($name)->{pid};
+
+	# Those that were started meanwhile are caught by the second look.
+	kill 'STOP', process_tree($pid // ());
+	my @processes = process_tree($pid // ());
+	kill 'STOP', @processes;
+	return @processes;
+}
+
+sub thaw
+{
+	my ($self, $name) = @_;
+
+	kill 'CONT', process_tree($self->node($name)->{pid} // ());
+	return;
+}
+
 # Kills all processes of a node at one moment, as a power failure would.
 sub kill_all
 {
 	my ($self, $name) = @_;
-	my $node = $self->node($name);
 
 	# Stopped first, none lives to see the others die.
-	kill 'STOP', process_tree($node->{pid} // ());
-	my @processes = process_tree($node->{pid} // ());
+	my @processes = $self->freeze($name);
 	kill 'KILL', @processes;
 	wait_until(
 		sub {
@@ -587,17 +681,42 @@ sub kill_all
 	return;
 }
 
-# The agent of a node.
-sub agent_pid
+# Leaves no room on the disk of a node, see the option "disk".
+sub fill_disk
+{
+	my ($self, $name) = @_;
+	my $path = $self->node($name)->{disk} . '/filler';
+
+	open(my $file, '>', $path) or croak "could not write $path: $!";
+	foreach my $size (1 << 20, 4096)
+	{
+		while (syswrite($file, "\0" x $size)) { }
+	}
+	close $file;
+	return;
+}
+
+sub free_disk
 {
 	my ($self, $name) = @_;
 
+	unlink $self->node($name)->{disk} . '/filler';
+	return;
+}
+
+# A process of a node's server by what its title says.
+sub process
+{
+	my ($self, $name, $title) = @_;
+
 	foreach my $pid (process_tree($self->postmaster_pid($name) // ()))
 	{
-		return $pid if read_file("/proc/$pid/cmdline") =~ /pgcluster agent/;
+		return $pid if read_file("/proc/$pid/cmdline") =~ /^postgres: (\S+: )?\Q$title\E/;
 	}
 	return;
 }
+
+sub agent_pid { return $_[0]->process($_[1], 'pgcluster agent'); }
 
 #-----------------------------------------------------------------------
 # SQL

@@ -59,12 +59,7 @@ is_cut_off('refusal', sub { $_[0]->stop },
 		my ($name) = @_;
 
 		# The same addresses answer again.
-		foreach my $proxy (@{ $c->{proxies}{$name} })
-		{
-			my $new = PgCluster::Proxy->start($c, $proxy->{target}, $proxy->{port});
-			%$proxy = %$new;
-			delete $new->{pid};
-		}
+		$_->restart foreach @{ $c->{proxies}{$name} };
 	});
 
 $c->stop;

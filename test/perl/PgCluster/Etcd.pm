@@ -1,7 +1,7 @@
 package PgCluster::Etcd;
 
-# One or more members of a real etcd on loopback, with their data in a
-# directory of the cluster's.  Keys are read and written through the JSON
+# One or more members of a real etcd, with their data in a directory of the
+# cluster's.  Keys are read and written through the JSON
 # gateway, so no etcdctl is needed.
 
 use strict;
@@ -23,11 +23,15 @@ sub new
 		push @{ $self->{members} },
 		  {
 			name => "etcd$i",
+			address => $cluster->{network} ? $cluster->{network}->add_host("etcd$i") : '127.0.0.1',
 			client => PgCluster::free_port(),
 			peer => PgCluster::free_port(),
 			data => "$cluster->{dir}/etcd$i",
 			log => "$cluster->{dir}/etcd$i.log"
 		  };
+		# The members of groups come through a proxy.
+		my $m = $self->{members}[-1];
+		$m->{own} = $cluster->{slow_etcd} ? PgCluster::free_port() : $m->{client};
 	}
 	return $self;
 }
@@ -36,7 +40,7 @@ sub endpoints
 {
 	my ($self) = @_;
 
-	return join ',', map { "127.0.0.1:$_->{client}" } @{ $self->{members} };
+	return join ',', map { "$_->{address}:$_->{client}" } @{ $self->{members} };
 }
 
 sub start
@@ -44,8 +48,25 @@ sub start
 	my ($self) = @_;
 
 	$self->start_member($_) foreach 0 .. $#{ $self->{members} };
+	$self->start_proxies if $self->{cluster}{slow_etcd};
 	PgCluster::wait_until(sub { $self->healthy })
 	  or croak "etcd did not start, see $self->{members}[0]{log}";
+	return;
+}
+
+sub start_proxies
+{
+	my ($self) = @_;
+	my $cluster = $self->{cluster};
+
+	foreach my $m (@{ $self->{members} })
+	{
+		$m->{proxy} //= PgCluster::Proxy->start(
+			$cluster, $m->{own},
+			port => $m->{client},
+			address => $m->{address},
+			before => [ $cluster->on_host($m->{name}) ]);
+	}
 	return;
 }
 
@@ -53,16 +74,16 @@ sub start_member
 {
 	my ($self, $i) = @_;
 	my $m = $self->{members}[$i];
-	my $initial = join ',', map { "$_->{name}=http://127.0.0.1:$_->{peer}" } @{ $self->{members} };
+	my $initial = join ',', map { "$_->{name}=http://$_->{address}:$_->{peer}" } @{ $self->{members} };
 
 	$m->{pid} = $self->{cluster}->spawn(
-		$m->{log}, '/usr/bin/env', 'etcd',
+		$m->{log}, $self->{cluster}->on_host($m->{name}), '/usr/bin/env', 'etcd',
 		'--name' => $m->{name},
 		'--data-dir' => $m->{data},
-		'--listen-client-urls' => "http://127.0.0.1:$m->{client}",
-		'--advertise-client-urls' => "http://127.0.0.1:$m->{client}",
-		'--listen-peer-urls' => "http://127.0.0.1:$m->{peer}",
-		'--initial-advertise-peer-urls' => "http://127.0.0.1:$m->{peer}",
+		'--listen-client-urls' => "http://$m->{address}:$m->{own}",
+		'--advertise-client-urls' => "http://$m->{address}:$m->{own}",
+		'--listen-peer-urls' => "http://$m->{address}:$m->{peer}",
+		'--initial-advertise-peer-urls' => "http://$m->{address}:$m->{peer}",
 		'--initial-cluster' => $initial,
 		'--initial-cluster-state' => 'new',
 		'--logger' => 'zap',
@@ -91,6 +112,42 @@ sub stop
 	return;
 }
 
+sub destroy
+{
+	my ($self) = @_;
+
+	$self->stop('KILL');
+	$_->stop foreach map { $_->{proxy} // () } @{ $self->{members} };
+	return;
+}
+
+# From now on all answers to the members of groups take 3 seconds, or those of
+# one member of etcd.
+sub slow
+{
+	my ($self, $slow, $i) = @_;
+
+	$_->{proxy}->slow($slow) foreach defined $i ? $self->{members}[$i] : @{ $self->{members} };
+	return;
+}
+
+# The number of the member that leads etcd.
+sub raft_leader
+{
+	my ($self) = @_;
+	my $http = HTTP::Tiny->new(timeout => 3);
+
+	foreach my $i (0 .. $#{ $self->{members} })
+	{
+		my $m = $self->{members}[$i];
+		my $answer = $http->post("http://$m->{address}:$m->{own}/v3/maintenance/status", { content => '{}' });
+		next unless $answer->{success};
+		my $status = decode_json($answer->{content});
+		return $i if $status->{leader} eq $status->{header}{member_id};
+	}
+	croak 'nobody leads etcd';
+}
+
 # Sends a signal (STOP, CONT, ...) to all members.
 sub signal
 {
@@ -109,7 +166,7 @@ sub ask
 	foreach my $m (@{ $self->{members} })
 	{
 		next unless defined $m->{pid};
-		my $answer = $http->post("http://127.0.0.1:$m->{client}/v3/$path",
+		my $answer = $http->post("http://$m->{address}:$m->{own}/v3/$path",
 			{ content => encode_json($body) });
 		return decode_json($answer->{content}) if $answer->{success};
 	}
@@ -129,7 +186,7 @@ sub member_healthy
 	my ($self, $i) = @_;
 	my $http = HTTP::Tiny->new(timeout => 3);
 
-	return $http->post("http://127.0.0.1:$self->{members}[$i]{client}/v3/kv/range",
+	return $http->post("http://$self->{members}[$i]{address}:$self->{members}[$i]{own}/v3/kv/range",
 		{ content => encode_json({ key => encode_base64('health', '') }) })->{success};
 }
 

@@ -2,7 +2,7 @@ package PgCluster::Proxy;
 
 # A process that passes a port's connections on to another port, so that the
 # network between two programs can fail: SIGSTOP makes it swallow everything,
-# SIGKILL refuse and reset.
+# SIGKILL refuse and reset; slow() has each answer take its time.
 
 use strict;
 use warnings;
@@ -11,58 +11,103 @@ use Carp;
 use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
+use Time::HiRes qw(time);
 
+# Options: port to listen on, 127.0.0.1 and any by default; address of both
+# ends; before (words that the command line of the process begins with).
 sub start
 {
-	my ($class, $cluster, $target, $port) = @_;
-	my $self = bless { port => $port // PgCluster::free_port(), target => $target, parent => $$ }, $class;
-	my $listener = IO::Socket::INET->new(
-		LocalAddr => '127.0.0.1',
-		LocalPort => $self->{port},
-		Listen => 64,
-		ReuseAddr => 1) or croak "could not listen: $!";
+	my ($class, $cluster, $target, %options) = @_;
+	my $self = bless {
+		port => $options{port} // PgCluster::free_port(),
+		address => $options{address} // '127.0.0.1',
+		before => $options{before} // [],
+		cluster => $cluster,
+		target => $target,
+		parent => $$
+	}, $class;
 
+	pipe(my $ready, my $writer) or croak "could not make a pipe: $!";
 	$self->{pid} = fork() // croak "could not fork: $!";
 	if (!$self->{pid})
 	{
-		$SIG{TERM} = $SIG{INT} = 'DEFAULT';
-		$SIG{PIPE} = 'IGNORE';
 		chdir $cluster->{dir};
-		eval { $self->pass($listener) };
-		POSIX::_exit(0);
+		open(STDOUT, '>&', $writer) or POSIX::_exit(126);
+		exec(@{ $self->{before} }, $^X, (map { "-I$_" } grep { !ref } @INC), '-MPgCluster::Proxy',
+			'-e', 'PgCluster::Proxy::serve(@ARGV)', $self->{address}, $self->{port}, $target, $self->{parent})
+		  or POSIX::_exit(127);
 	}
-	close $listener;
+	close $writer;
+	readline($ready) // croak "could not listen on port $self->{port}";
 	return $self;
 }
 
-sub pass
+# The process itself.
+sub serve
 {
-	my ($self, $listener) = @_;
+	my ($address, $port, $target, $parent) = @_;
+	my $delay = 0;
+	my (%peer, %due, @late);
+	my $listener = IO::Socket::INET->new(
+		LocalAddr => $address,
+		LocalPort => $port,
+		Listen => 64,
+		ReuseAddr => 1) or die "could not listen: $!\n";
 	my $select = IO::Select->new($listener);
-	my %peer;
 
-	while (getppid() == $self->{parent})
+	$SIG{PIPE} = 'IGNORE';
+	$SIG{USR1} = sub { $delay = 3; };
+	$SIG{USR2} = sub { $delay = 0; };
+	print "ready\n";
+	close STDOUT;
+	my $drop = sub {
+		my ($one) = @_;
+		my $other = delete $peer{$one} or return;
+
+		delete $peer{$other};
+		delete @due{ $one, $other };
+		$select->remove($one, $other);
+		close $_ foreach $one, $other;
+	};
+	while (getppid() == $parent)
 	{
-		foreach my $from ($select->can_read(1))
+		while (@late && $late[0][0] <= time())
+		{
+			my (undef, $to, $data) = @{ shift @late };
+			$drop->($to) if $peer{$to} && !defined syswrite($to, $data);
+		}
+		my $left = @late ? $late[0][0] - time() : 1;
+		foreach my $from ($select->can_read($left > 0 ? $left : 0))
 		{
 			if ($from == $listener)
 			{
 				my $client = $listener->accept or next;
-				my $server = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{target}) or next;
+				my $server = IO::Socket::INET->new(PeerAddr => $address, PeerPort => $target) or next;
 				@peer{ $client, $server } = ($server, $client);
 				$select->add($client, $server);
 				next;
 			}
-			my $to = $peer{$from} or next;
-			my $n = sysread($from, my $data, 65536);
-			next if $n && defined syswrite($to, $data);
-			delete @peer{ $from, $to };
-			$select->remove($from, $to);
-			close $_ foreach $from, $to;
+			next unless $peer{$from};
+			if (sysread($from, my $data, 65536))
+			{
+				# Only the way back to who asked is slow.
+				my $due = time() + ($from->peerport == $target ? $delay : 0);
+				$due = $due{$from} if $due < ($due{$from} // 0);
+				$due{$from} = $due;
+				push @late, [ $due, $peer{$from}, $data ];
+			}
+			else
+			{
+				$drop->($from);
+			}
 		}
+		@late = sort { $a->[0] <=> $b->[0] } @late;
 	}
 	return;
 }
+
+# From now on answers take 3 seconds; or no time again.
+sub slow { $_[0]->signal($_[1] ? 'USR1' : 'USR2'); return; }
 
 sub signal
 {
@@ -83,6 +128,17 @@ sub stop
 	return;
 }
 
-sub DESTROY { $_[0]->stop; return; }
+# The same address answers again.
+sub restart
+{
+	my ($self) = @_;
+	my $new = PgCluster::Proxy->start($self->{cluster}, $self->{target}, %$self);
+
+	%$self = %$new;
+	delete $new->{pid};
+	return;
+}
+
+sub DESTROY { local $?; $_[0]->stop; return; }
 
 1;

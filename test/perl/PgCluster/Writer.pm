@@ -18,8 +18,12 @@ use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
 # Options: program (psql), conninfo, record (file for the acknowledgements),
-# rate (rows a second), table (must exist, with columns id and port), and
-# patient (true: keep a connection that works although a row was refused).
+# rate (rows a second), table (must exist, with columns id and port),
+# patient (true: keep a connection that works although a row was refused),
+# patience (seconds after which an answer is given up; for ever by default),
+# hosts (of the connection string: host and port of each; the one that failed
+# last is tried last), and epochs (true: note under which epoch a row was
+# written).
 sub start
 {
 	my ($class, %options) = @_;
@@ -39,20 +43,21 @@ sub work
 	my ($self) = @_;
 	my $id = 0;
 	my $next = time();
-	my $stop = 0;
 
-	local $SIG{TERM} = sub { $stop = 1; };
+	local $SIG{TERM} = sub { $self->{stop} = 1; };
 	local $SIG{PIPE} = 'IGNORE';
 	open(my $record, '>>', $self->{record}) or die;
 	$record->autoflush(1);
-	while (!$stop && getppid() == $self->{parent})
+	while (!$self->{stop} && getppid() == $self->{parent})
 	{
 		$self->connect unless $self->{psql};
 		$id++;
-		my ($port, $alive) = $self->write_row($id);
+		my $sent = time();
+		my ($port, $epoch, $alive) = $self->write_row($id);
 		if (defined $port)
 		{
-			printf $record "%.6f %d %d\n", time(), $id, $port;
+			printf $record "%.6f %d %d %d %.6f\n", time(), $id, $port, $epoch, $sent;
+			$self->{port} = $port;
 		}
 		elsif (!$alive || !$self->{patient})
 		{
@@ -71,10 +76,19 @@ sub work
 sub connect
 {
 	my ($self) = @_;
+	my $conninfo = $self->{conninfo};
 
+	if ($self->{hosts})
+	{
+		my @hosts = @{ $self->{hosts} };
+		my $failed = $self->{port} // 0;
+		@hosts = ((grep { $_->[1] != $failed } @hosts), (grep { $_->[1] == $failed } @hosts));
+		$conninfo .= ' host=' . join(',', map { $_->[0] } @hosts) . ' port=' . join(',', map { $_->[1] } @hosts);
+	}
+	$self->{buffer} = '';
 	open(my $errors, '>>', "$self->{record}.err") or die;
 	$self->{psql} = open3($self->{in}, $self->{out}, '>&' . fileno($errors),
-		$self->{program}, '-XAtq', '-d', $self->{conninfo});
+		$self->{program}, '-XAtq', '-d', $conninfo);
 	$self->{in}->autoflush(1);
 	return;
 }
@@ -92,29 +106,50 @@ sub disconnect
 	return;
 }
 
-# The port of the member that acknowledged the row, undef if nobody did; and
-# whether the connection still works.
+# The port of the member that acknowledged the row, and its epoch, undef if
+# nobody did; and whether the connection still works.
 sub write_row
 {
 	my ($self, $id) = @_;
-	my $out = $self->{out};
+	my $epoch = $self->{epochs} ? '(SELECT epoch FROM cluster_lease())' : '0';
+	my ($port, $under);
 
 	# psql shows the row only after the commit was acknowledged.
 	print { $self->{in} } "INSERT INTO $self->{table} (id, port) "
-	  . "VALUES ($id, current_setting('port')::int) RETURNING 'ack', id, port;\n"
+	  . "VALUES ($id, current_setting('port')::int) RETURNING 'ack', id, port, $epoch;\n"
 	  . "\\echo end\n"
-	  or return (undef, 0);
-	my $port;
-	while (defined(my $line = <$out>))
+	  or return (undef, undef, 0);
+	while (defined(my $line = $self->read_line))
 	{
-		$port = $1 if $line =~ /^ack\|$id\|(\d+)$/;
-		return ($port, 1) if $line =~ /^end$/;
+		($port, $under) = ($1, $2) if $line =~ /^ack\|$id\|(\d+)\|(\d*)$/;
+		return ($port, $under || 0, 1) if $line =~ /^end$/;
 	}
-	return (undef, 0);
+	return (undef, undef, 0);
+}
+
+# The next line of psql; undef when it ended, took too long, or is not to be
+# waited for any more.
+sub read_line
+{
+	my ($self) = @_;
+	my $select = IO::Select->new($self->{out});
+	my $until = $self->{patience} ? time() + $self->{patience} : undef;
+
+	my $end;
+
+	while (($end = index($self->{buffer}, "\n")) < 0)
+	{
+		return if $self->{stop} || getppid() != $self->{parent} || defined $until && time() > $until;
+		next unless $select->can_read(0.2);
+		sysread($self->{out}, $self->{buffer}, 65536, length $self->{buffer}) or return;
+	}
+	my $line = substr($self->{buffer}, 0, $end + 1, '');
+	chomp $line;
+	return $line;
 }
 
 # Ends the writer and gives back what it recorded: a list of
-# {at, id, port}.
+# {at, id, port, epoch, sent}; the times are seconds.
 sub stop
 {
 	my ($self) = @_;
@@ -134,9 +169,10 @@ sub acknowledged
 	my @rows;
 
 	open(my $record, '<', $self->{record}) or return @rows;
-	while (<$record>)
+	while (my $line = <$record>)
 	{
-		push @rows, { at => $1, id => $2, port => $3 } if /^(\S+) (\d+) (\d+)\n/;
+		push @rows, { at => $1, id => $2, port => $3, epoch => $4, sent => $5 }
+		  if $line =~ /^(\S+) (\d+) (\d+) (\d+) (\S+)\n/;
 	}
 	return @rows;
 }
@@ -160,26 +196,29 @@ sub longest_gap
 	return $longest;
 }
 
-# For how long, after a moment, two of several writers (lists of rows) had
-# rows acknowledged side by side, in seconds.
+# For how long a leader had rows acknowledged although a later one had too, in
+# seconds: the longest time from the first row of an epoch to the last row that
+# another member acknowledged under an earlier epoch.  0: never.
 sub overlap
 {
-	my ($since, @writers) = @_;
-	my $overlap = 0;
-	my @spans;
+	my (@rows) = @_;
+	my ($overlap, %first, %last) = (0);
 
-	foreach my $rows (@writers)
+	foreach my $row (grep { $_->{epoch} } @rows)
 	{
-		my @at = sort { $a <=> $b } grep { $_ > $since } map { $_->{at} } @$rows;
-		push @spans, [ $at[0], $at[-1] ] if @at;
+		my $leader = "$row->{epoch} $row->{port}";
+		$first{$leader} = $row->{at} if $row->{at} < ($first{$leader} // 9e99);
+		$last{$leader} = $row->{at} if $row->{at} > ($last{$leader} // 0);
 	}
-	foreach my $i (0 .. $#spans)
+	foreach my $earlier (keys %last)
 	{
-		foreach my $j (0 .. $i - 1)
+		foreach my $later (keys %first)
 		{
-			my $begin = $spans[$i][0] > $spans[$j][0] ? $spans[$i][0] : $spans[$j][0];
-			my $end = $spans[$i][1] < $spans[$j][1] ? $spans[$i][1] : $spans[$j][1];
-			$overlap = $end - $begin if $end - $begin > $overlap;
+			my ($epoch, $port) = split / /, $earlier;
+			my ($later_epoch, $other) = split / /, $later;
+			next unless $later_epoch > $epoch && $port != $other;
+			my $both = $last{$earlier} - $first{$later};
+			$overlap = $both if $both > $overlap;
 		}
 	}
 	return $overlap;
