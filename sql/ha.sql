@@ -42,6 +42,13 @@ SELECT cluster_set_config('{"ttl": 7}');
 SELECT cluster_set_config(NULL);
 SELECT cluster_pause();
 SELECT cluster_resume();
+SELECT cluster_reload('nobody');
+SELECT cluster_restart('nobody');
+SELECT cluster_restart(NULL);
+SELECT cluster_restart('nobody', at => '2001-01-01');
+SELECT cluster_restart('nobody', only_role => 'king');
+SELECT cluster_cancel_restart('nobody');
+SELECT cluster_reinitialize('nobody');
 
 -- who may call what
 SELECT p.oid::regprocedure AS function,
@@ -52,6 +59,7 @@ SELECT p.oid::regprocedure AS function,
  WHERE p.proname IN ('cluster_status', 'cluster_leader', 'cluster_lease', 'cluster_events',
                      'cluster_check', 'cluster_switchover', 'cluster_failover',
                      'cluster_cancel_switchover', 'cluster_config', 'cluster_set_config',
-                     'cluster_pause', 'cluster_resume', 'ha_rules')
+                     'cluster_pause', 'cluster_resume', 'cluster_reload', 'cluster_restart',
+                     'cluster_cancel_restart', 'cluster_reinitialize', 'ha_rules')
  ORDER BY p.proname;
 DROP EXTENSION pgcluster;

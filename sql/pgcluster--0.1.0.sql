@@ -98,6 +98,33 @@ AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pg_catalog.cluster_resume(integer) IS 'ends the pause of a group';
 REVOKE ALL ON FUNCTION pg_catalog.cluster_resume(integer) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.cluster_restart(member text, group_id integer DEFAULT NULL,
+    at timestamptz DEFAULT NULL, only_pending boolean DEFAULT false, only_role text DEFAULT NULL,
+    below_version text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_restart(text, integer, timestamptz, boolean, text, text) IS 'restarts the server of a member, now or later, on conditions; a leader goes on leading';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_restart(text, integer, timestamptz, boolean, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_cancel_restart(member text, group_id integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_cancel_restart(text, integer) IS 'cancels a restart that is planned for a later time';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_cancel_restart(text, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_reload(member text, group_id integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_reload(text, integer) IS 'has the server of a member read its configuration files';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_reload(text, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.cluster_reinitialize(member text, group_id integer DEFAULT NULL,
+    force boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pg_catalog.cluster_reinitialize(text, integer, boolean) IS 'has a standby throw its data away and clone the leader; returns when that has begun';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_reinitialize(text, integer, boolean) FROM PUBLIC;
+
 CREATE FUNCTION pgcluster.ha_rules(
     OUT rule integer, OUT role text, OUT lease text, OUT condition text, OUT action text,
     OUT reason text)

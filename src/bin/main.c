@@ -21,7 +21,9 @@
 #define FOR_RUN 1
 #define FOR_CLONE 2
 #define FOR_REJOIN 4
+#define FOR_RESTART 8
 #define FOR_ALL (FOR_RUN | FOR_CLONE | FOR_REJOIN)
+#define FOR_STORE (FOR_ALL | FOR_RESTART)
 
 #define DEFAULT_PORT "5432"
 #define DEFAULT_HTTP_PORT "8008"
@@ -120,34 +122,44 @@ static const Command commands[] = {
 	 "\"pgcluster_node run\", that program is asked to do all this.\n",
 	 "0 when the server is back (or, under \"run\", was told to rejoin), else 1.\n",
 	 run_command_rejoin},
+	{"restart", FOR_RESTART,
+	 "pgcluster_node restart -D DIR [--scope SCOPE --etcd HOST:PORT[,...]] [OPTION]...",
+	 "restart a server so that a leader leads on",
+	 "Stops the server of DIR and starts it again with pg_ctl. The agent runs this when\n"
+	 "cluster_restart() is called for a server that does not run under \"pgcluster_node\n"
+	 "run\". It leaves its lease in DIR/pgcluster.restart; with --scope and --etcd that is\n"
+	 "kept until the restarted server has taken the lead again, so that no other member\n"
+	 "takes over.\n",
+	 "0 when the server is back, else 1.\n",
+	 run_command_restart},
 };
 
 static const Option option_rows[] = {
-	{"pgdata", 'D', OPTION_STRING, FOR_ALL, FOR_ALL, FIELD(data_dir), "DIR",
+	{"pgdata", 'D', OPTION_STRING, FOR_STORE, FOR_STORE, FIELD(data_dir), "DIR",
 	 "the data directory"},
-	{"scope", 's', OPTION_STRING, FOR_ALL, FOR_RUN, FIELD(scope), "SCOPE",
+	{"scope", 's', OPTION_STRING, FOR_STORE, FOR_RUN, FIELD(scope), "SCOPE",
 	 "name of the cluster, the same on every member"},
 	{"name", 'n', OPTION_STRING, FOR_ALL, FOR_RUN, FIELD(name), "NAME",
 	 "name of this member, unique in its group"},
-	{"group", 'g', OPTION_STRING, FOR_ALL, 0, FIELD(group), "NUMBER",
+	{"group", 'g', OPTION_STRING, FOR_STORE, 0, FIELD(group), "NUMBER",
 	 "group of this member: 0 (default) is the coordinator\n"
 	 "group, 1 and up are worker groups, -1 is a cluster\n"
 	 "without groups"},
-	{"namespace", 0, OPTION_STRING, FOR_ALL, 0, FIELD(namespace), "PREFIX",
+	{"namespace", 0, OPTION_STRING, FOR_STORE, 0, FIELD(namespace), "PREFIX",
 	 "prefix of all keys in etcd (default /service/)"},
-	{"etcd", 'e', OPTION_STRING, FOR_ALL, FOR_RUN, FIELD(etcd), "HOST:PORT[,...]",
+	{"etcd", 'e', OPTION_STRING, FOR_STORE, FOR_RUN, FIELD(etcd), "HOST:PORT[,...]",
 	 "members of etcd"},
-	{"etcd-protocol", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_protocol), "PROTOCOL",
+	{"etcd-protocol", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_protocol), "PROTOCOL",
 	 "http (default) or https"},
-	{"etcd-cacert", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_cacert), "FILE",
+	{"etcd-cacert", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_cacert), "FILE",
 	 "authorities that etcd's certificate is checked against"},
-	{"etcd-cert", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_cert), "FILE",
+	{"etcd-cert", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_cert), "FILE",
 	 "client certificate shown to etcd"},
-	{"etcd-key", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_key), "FILE",
+	{"etcd-key", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_key), "FILE",
 	 "private key of the client certificate"},
-	{"etcd-username", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_username), "NAME",
+	{"etcd-username", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_username), "NAME",
 	 "user name for etcd"},
-	{"etcd-password-file", 0, OPTION_STRING, FOR_ALL, 0, FIELD(etcd_password_file), "FILE",
+	{"etcd-password-file", 0, OPTION_STRING, FOR_STORE, 0, FIELD(etcd_password_file), "FILE",
 	 "file whose first line is the password for etcd"},
 	{"port", 'p', OPTION_STRING, FOR_RUN, 0, FIELD(port), "PORT",
 	 "port of the server (default 5432)"},

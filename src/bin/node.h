@@ -52,5 +52,6 @@ extern NodeOptions options;
 extern int run_command_run(void);
 extern int run_command_clone(void);
 extern int run_command_rejoin(void);
+extern int run_command_restart(void);
 
 #endif

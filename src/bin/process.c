@@ -36,7 +36,7 @@ static int stop_signal = 0;
 void
 process_init(void)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD};
 
 	sigemptyset(&handled);
 	for (size_t i = 0; i < lengthof(signals); i++)

@@ -50,6 +50,24 @@ rejoin_requested_source(void)
 	return line[0] ? pg_strdup(line) : NULL;
 }
 
+/* The second line of the request says that a rewind will not do. */
+static bool
+clone_is_wanted(void)
+{
+	char line[4096] = "";
+	char *path = datadir_path(REJOIN_FILE);
+	FILE *file = fopen(path, "r");
+	bool wanted;
+
+	pg_free(path);
+	if (file == NULL)
+		return false;
+	wanted = fgets(line, sizeof(line), file) != NULL && fgets(line, sizeof(line), file) != NULL &&
+			 strcmp(line, "clone\n") == 0;
+	fclose(file);
+	return wanted;
+}
+
 static bool
 query_is_true(PGconn *conn, const char *sql)
 {
@@ -235,6 +253,8 @@ rejoin_data_directory(const char *source)
 	datadir_remember_config();
 	if (datadir_is_rewinding())
 		pg_log_info("an earlier rewind was interrupted");
+	else if (clone_is_wanted())
+		pg_log_info("a new clone is asked for");
 	else if (rewound_too_often())
 		pg_log_info("the data have been rewound too often of late");
 	else

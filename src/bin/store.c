@@ -385,3 +385,45 @@ store_claim_release(void)
 	codec_answer_free(&answer);
 	claim.lease = 0;
 }
+
+/*-------------------------------------------------------------------------
+ * A server's lease, while it restarts
+ *-------------------------------------------------------------------------
+ */
+
+bool
+store_lease_renew(int64 lease)
+{
+	CodecAnswer answer;
+	bool gone;
+
+	ask(CODEC_KEEPALIVE, codec_lease_request(lease), &answer);
+	gone = answer.status == DCS_LEASE_GONE;
+	codec_answer_free(&answer);
+	return !gone;
+}
+
+void
+store_lease_revoke(int64 lease)
+{
+	CodecAnswer answer;
+
+	ask(CODEC_REVOKE, codec_lease_request(lease), &answer);
+	codec_answer_free(&answer);
+}
+
+bool
+store_leads_with(int64 lease)
+{
+	char *leader = group_key("leader");
+	CodecAnswer answer;
+	bool other =
+		ask(CODEC_RANGE, codec_range_request(leader, false), &answer) && answer.status == DCS_OK;
+
+	for (int i = 0; other && i < answer.nkvs; i++)
+		if (answer.kvs[i].lease == lease)
+			other = false;
+	codec_answer_free(&answer);
+	pg_free(leader);
+	return !other;
+}

@@ -39,6 +39,13 @@ extern void store_claim_keep(void);
 /* Gives up what is left of the claim: a key written by the leader stays. */
 extern void store_claim_release(void);
 
+/* False when the lease is gone for sure. */
+extern bool store_lease_renew(int64 lease);
+extern void store_lease_revoke(int64 lease);
+
+/* False when the leader key is for sure not, or no longer, on that lease. */
+extern bool store_leads_with(int64 lease);
+
 /* Why the last question got no answer. */
 extern const char *store_reason(void);
 

@@ -23,6 +23,7 @@
 #include "notify.h"
 #include "process.h"
 #include "rejoin.h"
+#include "restart.h"
 #include "store.h"
 
 /* Ends sooner than this after the start count as quick failures. */
@@ -287,6 +288,12 @@ rejoin_was_asked(const ServerEnd *end)
 }
 
 static bool
+restart_was_asked(const ServerEnd *end)
+{
+	return restart_is_due();
+}
+
+static bool
 ended_in_order(const ServerEnd *end)
 {
 	return end->status == 0;
@@ -308,6 +315,7 @@ static const struct
 	{stop_was_asked, NEXT_EXIT, "the server was stopped"},
 	{failed_too_often, NEXT_EXIT, "giving up: the server ended too soon too often"},
 	{rejoin_was_asked, NEXT_START, "the server's data have diverged from the leader's"},
+	{restart_was_asked, NEXT_START, "the server is restarted on request"},
 	{ended_in_order, NEXT_EXIT, "the server was shut down"},
 	{NULL, NEXT_START, "starting the server again"},
 };
@@ -363,7 +371,13 @@ wait_for_server(pid_t server)
 		sig = process_wait_signal(announced ? 60000 : ANNOUNCE_POLL_MS);
 		if (process_stop_signal() != 0)
 			notify_stopping();
-		if (sig != 0 && sig != SIGCHLD)
+		/* The agent's signal for a restart. */
+		if (sig == SIGUSR1 && restart_is_due())
+		{
+			restart_begin();
+			kill(server, SIGINT);
+		}
+		else if (sig != 0 && sig != SIGCHLD && sig != SIGUSR1)
 			kill(server, server_signal(sig));
 	}
 }
@@ -392,9 +406,13 @@ run_server(ServerEnd *end)
 	time_t started = monotonic_seconds();
 	int i = 0;
 
+	restart_served();
 	end->status = wait_for_server(start_server());
 	if (end->status != 0)
+	{
 		pg_log_error("the server %s", process_describe(end->status));
+		restart_give_up();
+	}
 	process_end_orphans();
 
 	if (end->status == 0 || monotonic_seconds() - started >= QUICK_SECONDS)
@@ -433,6 +451,7 @@ run_command_run(void)
 			break;
 	} while (run_server(&end) == NEXT_START);
 
+	restart_give_up();
 	store_claim_release();
 	if (prepared == PROCESS_FAILED)
 		return 1;

@@ -363,7 +363,7 @@ act_rejoin(const HaView *view)
 				  errdetail("This member is at %X/%X of timeline %u, which the leader has not.",
 							LSN_FORMAT_ARGS(view->position.lsn), view->position.timeline),
 				  errhint("They are being rewound, or cloned anew.")));
-	server_rejoin(psprintf("%s dbname=postgres", conninfo));
+	server_rejoin(psprintf("%s dbname=postgres", conninfo), !agent.config.use_pg_rewind);
 }
 
 static void

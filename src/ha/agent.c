@@ -305,8 +305,8 @@ act(const HaView *view)
 	act_on(view, agent.decision);
 }
 
-static void (*const steps[])(const HaView *view) = {act, publish_member, publish_leadership,
-													request_attend, slots_attend};
+static void (*const steps[])(const HaView *view) = {
+	act, publish_member, publish_leadership, request_attend, slots_attend, order_attend};
 StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void

@@ -31,6 +31,15 @@ typedef struct AgentMember
 	AgentKey key; /* its value is not kept */
 } AgentMember;
 
+typedef struct AgentOrder
+{
+	int group_id;
+	char member[HA_NAME_SIZE];
+	HaOrderKind kind;
+	HaOrder said;
+	AgentKey key; /* its value is not kept */
+} AgentOrder;
+
 typedef struct AgentGroup
 {
 	int id;
@@ -81,6 +90,7 @@ typedef struct AgentSwitchover
 typedef struct AgentRequest
 {
 	uint64 id; /* 0: none */
+	TimestampTz asked_at;
 	HaRequest what;
 	bool sent;					  /* the store has what it asks for */
 	char leader[HA_NAME_SIZE];	  /* who led when it was asked for */
@@ -103,6 +113,7 @@ typedef enum AgentOp
 	OP_FAILOVER,
 	OP_HAND_OVER,
 	OP_REQUEST,
+	OP_ORDER,
 	N_AGENT_OPS
 } AgentOp;
 
@@ -113,11 +124,11 @@ typedef struct AgentFlight
 	int64 sent_us;
 	int64 not_before; /* after a failure */
 	int64 lease;	  /* that it is about */
-	uint64 request;	  /* for which it is */
+	uint64 request;	  /* for which it is; an order: of which kind */
 } AgentFlight;
 
 /* Steps of a turn that may fail on their own, see agent.c. */
-#define AGENT_STEPS 5
+#define AGENT_STEPS 6
 
 typedef struct Agent
 {
@@ -137,6 +148,8 @@ typedef struct Agent
 	int ngroups;
 	AgentMember *members;
 	int nmembers;
+	AgentOrder *orders;
+	int norders;
 	int64 vacant_us; /* since when the own group has no leader; 0: it has one */
 	HaConfig config;
 	SlotSettings slots;
@@ -181,6 +194,12 @@ typedef struct Agent
 	bool pending_restart; /* a setting waits for a restart */
 	AgentSwitchover switchover;
 	AgentRequest requests[HA_MAX_REQUESTS];
+	bool lease_kept;				   /* pgcluster_node looks after it while the server restarts */
+	TimestampTz restart_at;			   /* of a restart that is planned; 0: none is */
+	int64 order_begun_us[N_HA_ORDERS]; /* when an order was first seen due; 0: none is */
+	int64 order_acted_us[N_HA_ORDERS]; /* when it was last carried out */
+	XLogRecPtr order_checkpoint;	   /* that a restart waits for */
+	char sent_order[1024];
 	HaDecision decision;
 } Agent;
 
@@ -236,6 +255,17 @@ request_refuse(AgentRequest *request, int sqlstate, const char *message, const c
 extern AgentRequest *request_own_switchover(void);
 /* Gives who asked a moment to pass the outcome on. */
 extern void request_await_reader(uint64 id);
+
+/* order.c */
+extern void order_apply(int group_id, const char *member, HaOrderKind kind, const DcsKeyValue *kv,
+						int64 revision);
+extern void order_forget_all(void);
+extern void order_attend(const HaView *view);
+extern void order_begin(AgentRequest *request);
+extern void order_follow(AgentRequest *request);
+extern void order_cancel(AgentRequest *request);
+/* Nobody waits for it any more. */
+extern void order_withdraw(AgentRequest *request);
 
 /* change.c */
 extern void change_begin(AgentRequest *request);

@@ -154,6 +154,110 @@ cluster_cancel_switchover(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Servers
+ */
+
+/* (member, group_id); a member that is not named is this one. */
+static void
+fill_member_request(FunctionCallInfo fcinfo, HaRequest *request, HaRequestKind kind)
+{
+	memset(request, 0, sizeof(*request));
+	request->kind = kind;
+	request->group_id = group_argument(fcinfo, 1);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the member must not be null"),
+				 errhint("See cluster_status() for the members.")));
+	copy_name(request->member, PG_GETARG_TEXT_PP(0));
+}
+
+static void
+copy_condition(char *to, size_t size, text *from, const char *what)
+{
+	const char *condition = text_to_cstring(from);
+
+	if (strlen(condition) >= size)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid %s: \"%s\"", what, condition)));
+	strlcpy(to, condition, size);
+}
+
+static void
+check_role(const char *role)
+{
+	if (role[0] != '\0' && strcmp(role, "primary") != 0 && strcmp(role, "replica") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid role: \"%s\"", role),
+				 errhint("It is \"primary\" or \"replica\".")));
+}
+
+PGCLUSTER_FUNCTION(cluster_restart);
+
+/* (member, group_id, at, only_pending, only_role, below_version) */
+Datum
+cluster_restart(PG_FUNCTION_ARGS)
+{
+	HaRequest request;
+	HaOutcome outcome;
+
+	fill_member_request(fcinfo, &request, REQUEST_RESTART);
+	request.at = PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2);
+	if (request.at != 0 &&
+		(TIMESTAMP_NOT_FINITE(request.at) || request.at <= GetCurrentTimestamp()))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("the time of the restart is not in the future")));
+	request.only_pending = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	if (!PG_ARGISNULL(4))
+		copy_condition(request.only_role, sizeof(request.only_role), PG_GETARG_TEXT_PP(4), "role");
+	check_role(request.only_role);
+	if (!PG_ARGISNULL(5))
+		copy_condition(request.below_version, sizeof(request.below_version), PG_GETARG_TEXT_PP(5),
+					   "version");
+	carry_out(&request, NULL, &outcome);
+	PG_RETURN_VOID();
+}
+
+PGCLUSTER_FUNCTION(cluster_cancel_restart);
+
+Datum
+cluster_cancel_restart(PG_FUNCTION_ARGS)
+{
+	HaRequest request;
+	HaOutcome outcome;
+
+	fill_member_request(fcinfo, &request, REQUEST_CANCEL_RESTART);
+	carry_out(&request, NULL, &outcome);
+	PG_RETURN_VOID();
+}
+
+PGCLUSTER_FUNCTION(cluster_reload);
+
+Datum
+cluster_reload(PG_FUNCTION_ARGS)
+{
+	HaRequest request;
+	HaOutcome outcome;
+
+	fill_member_request(fcinfo, &request, REQUEST_RELOAD);
+	carry_out(&request, NULL, &outcome);
+	PG_RETURN_VOID();
+}
+
+PGCLUSTER_FUNCTION(cluster_reinitialize);
+
+Datum
+cluster_reinitialize(PG_FUNCTION_ARGS)
+{
+	HaRequest request;
+	HaOutcome outcome;
+
+	fill_member_request(fcinfo, &request, REQUEST_REINITIALIZE);
+	request.force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	carry_out(&request, NULL, &outcome);
+	PG_RETURN_VOID();
+}
+
+/*
  * The settings of a group
  */
 

@@ -26,6 +26,10 @@ static const char *const key_names[N_HA_KEYS] = {
 	"leader", "initialize", "config", "status", "history", "failover", "sync", "epoch", "timeline"};
 
 static const char member_folder[] = "members/";
+static const char order_folder[] = "orders/";
+static const char *const order_names[N_HA_ORDERS] = {"reload", "restart", "planned_restart",
+													 "reinitialize"};
+static const char *const order_states[] = {"asked", "taken", "done", "failed"};
 
 /*
  * Names
@@ -125,6 +129,38 @@ key_parse_name(const char *name, int *group_id, HaKey *key, const char **member)
 	return false;
 }
 
+char *
+key_order_name(int group_id, const char *member, HaOrderKind kind)
+{
+	return psprintf("%s%s%s/%s", key_group_prefix(group_id), order_folder, member,
+					order_names[kind]);
+}
+
+bool
+key_parse_order(const char *name, int *group_id, char member[HA_NAME_SIZE], HaOrderKind *kind)
+{
+	size_t length = strlen(key_scope_prefix());
+
+	if (strncmp(name, key_scope_prefix(), length) != 0)
+		return false;
+	name += length;
+	if (!parse_group(&name, group_id) || strncmp(name, order_folder, sizeof(order_folder) - 1) != 0)
+		return false;
+	name += sizeof(order_folder) - 1;
+	length = strcspn(name, "/");
+	if (length == 0 || length >= HA_NAME_SIZE || name[length] != '/')
+		return false;
+	memcpy(member, name, length);
+	member[length] = '\0';
+	for (int i = 0; i < N_HA_ORDERS; i++)
+		if (strcmp(name + length + 1, order_names[i]) == 0)
+		{
+			*kind = (HaOrderKind) i;
+			return true;
+		}
+	return false;
+}
+
 /*
  * Reading
  */
@@ -187,6 +223,53 @@ copy_text(json_object *object, const char *field, char *to, size_t size)
 	const char *text = get_text(object, field);
 
 	strlcpy(to, text == NULL ? "" : text, size);
+}
+
+/* "2026-01-14T10:09:57.139400+00:00"; false when it is not of that form. */
+static bool
+parse_moment(const char *text, TimestampTz *at)
+{
+	struct tm tm = {0};
+	int offset_hours = 0;
+	int offset_minutes = 0;
+	int used = 0;
+	char sign;
+	double seconds;
+	time_t epoch;
+
+	if (sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%lf%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+			   &tm.tm_hour, &tm.tm_min, &seconds, &used) != 6 ||
+		seconds < 0 || seconds >= 61)
+		return false;
+	text += used;
+	if (*text == '+' || *text == '-')
+	{
+		sign = *text++;
+		if (sscanf(text, "%2d:%2d", &offset_hours, &offset_minutes) < 1)
+			return false;
+		if (sign == '-')
+		{
+			offset_hours = -offset_hours;
+			offset_minutes = -offset_minutes;
+		}
+	}
+	else if (*text != 'Z' && *text != '\0')
+		return false;
+
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	epoch = timegm(&tm) - offset_hours * 3600 - offset_minutes * 60;
+	*at = time_t_to_timestamptz(epoch) + (TimestampTz) (seconds * USECS_PER_SEC);
+	return true;
+}
+
+static TimestampTz
+get_moment(json_object *object, const char *field)
+{
+	const char *text = get_text(object, field);
+	TimestampTz at;
+
+	return text != NULL && parse_moment(text, &at) ? at : 0;
 }
 
 static bool
@@ -264,6 +347,7 @@ key_read_member(const char *value, HaMember *member)
 {
 	json_object *object = parse_json(value, json_type_object);
 	json_object *tags;
+	json_object *plan;
 	SharedMember *shown = &member->shown;
 	const char *url;
 
@@ -287,6 +371,10 @@ key_read_member(const char *value, HaMember *member)
 	shown->pending_restart = get_flag(object, "pending_restart");
 	shown->paused = get_flag(object, "pause");
 	member->unwell = get_flag(object, "unwell");
+	shown->restart_at = 0;
+	if (json_object_object_get_ex(object, "scheduled_restart", &plan) &&
+		json_object_is_type(plan, json_type_object))
+		shown->restart_at = get_moment(plan, "schedule");
 	member->vote = get_number(object, "vote", -1, 0, PG_INT64_MAX);
 	member->voted = member->vote >= 0;
 
@@ -358,44 +446,6 @@ key_read_status(const char *value, HaStatus *status)
 	status->timeline = (uint32) get_number(object, "timeline", 0, 0, PG_UINT32_MAX);
 }
 
-/* "2026-01-14T10:09:57.139400+00:00"; false when it is not of that form. */
-static bool
-parse_moment(const char *text, TimestampTz *at)
-{
-	struct tm tm = {0};
-	int offset_hours = 0;
-	int offset_minutes = 0;
-	int used = 0;
-	char sign;
-	double seconds;
-	time_t epoch;
-
-	if (sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%lf%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-			   &tm.tm_hour, &tm.tm_min, &seconds, &used) != 6 ||
-		seconds < 0 || seconds >= 61)
-		return false;
-	text += used;
-	if (*text == '+' || *text == '-')
-	{
-		sign = *text++;
-		if (sscanf(text, "%2d:%2d", &offset_hours, &offset_minutes) < 1)
-			return false;
-		if (sign == '-')
-		{
-			offset_hours = -offset_hours;
-			offset_minutes = -offset_minutes;
-		}
-	}
-	else if (*text != 'Z' && *text != '\0')
-		return false;
-
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	epoch = timegm(&tm) - offset_hours * 3600 - offset_minutes * 60;
-	*at = time_t_to_timestamptz(epoch) + (TimestampTz) (seconds * USECS_PER_SEC);
-	return true;
-}
-
 bool
 key_read_failover(const char *value, HaFailover *failover)
 {
@@ -411,6 +461,36 @@ key_read_failover(const char *value, HaFailover *failover)
 	if (at != NULL && !parse_moment(at, &failover->at))
 		return false;
 	return failover->leader[0] != '\0' || failover->member[0] != '\0';
+}
+
+bool
+key_read_order(const char *value, HaOrder *order)
+{
+	json_object *object = parse_json(value, json_type_object);
+	const char *state = object == NULL ? NULL : get_text(object, "state");
+	const char *sqlstate;
+
+	memset(order, 0, sizeof(*order));
+	if (state == NULL)
+		return false;
+	while (strcmp(state, order_states[order->state]) != 0)
+		if (++order->state == lengthof(order_states))
+			return false;
+	copy_text(object, "id", order->id, sizeof(order->id));
+	copy_text(object, "role", order->only_role, sizeof(order->only_role));
+	copy_text(object, "version", order->below_version, sizeof(order->below_version));
+	copy_text(object, "start", order->start, sizeof(order->start));
+	copy_text(object, "message", order->message, sizeof(order->message));
+	copy_text(object, "hint", order->hint, sizeof(order->hint));
+	order->at = get_moment(object, "at");
+	order->expires = get_moment(object, "expires");
+	order->only_pending = get_flag(object, "pending");
+	order->timeout = (int) get_number(object, "timeout", 0, 0, INT_MAX);
+	sqlstate = get_text(object, "sqlstate");
+	if (sqlstate != NULL && strlen(sqlstate) == 5)
+		order->sqlstate =
+			MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+	return true;
 }
 
 HaSync
@@ -495,6 +575,20 @@ json_text(json_object *object)
 															  JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
+/* The moment in UTC, in the form that parse_moment reads. */
+static char *
+write_moment(TimestampTz at)
+{
+	time_t epoch = (time_t) timestamptz_to_time_t(at);
+	struct tm tm;
+	char text[64];
+
+	gmtime_r(&epoch, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	return psprintf("%s.%06d+00:00", text,
+					(int) (((at % USECS_PER_SEC) + USECS_PER_SEC) % USECS_PER_SEC));
+}
+
 char *
 key_write_member(const HaMember *member, bool with_lsn)
 {
@@ -519,6 +613,13 @@ key_write_member(const HaMember *member, bool with_lsn)
 		json_object_object_add(object, "pending_restart", json_object_new_boolean(true));
 	if (shown->paused)
 		json_object_object_add(object, "pause", json_object_new_boolean(true));
+	if (shown->restart_at != 0)
+	{
+		json_object *plan = json_object_new_object();
+
+		add_text(plan, "schedule", write_moment(shown->restart_at));
+		json_object_object_add(object, "scheduled_restart", plan);
+	}
 	tags = json_tokener_parse(shown->tags);
 	if (json_object_is_type(tags, json_type_object) && json_object_object_length(tags) > 0)
 		json_object_object_add(object, "tags", tags);
@@ -564,20 +665,6 @@ key_write_status(const HaStatus *status)
 	return json_text(object);
 }
 
-/* The moment in UTC, in the form that parse_moment reads. */
-static char *
-write_moment(TimestampTz at)
-{
-	time_t epoch = (time_t) timestamptz_to_time_t(at);
-	struct tm tm;
-	char text[64];
-
-	gmtime_r(&epoch, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return psprintf("%s.%06d+00:00", text,
-					(int) (((at % USECS_PER_SEC) + USECS_PER_SEC) % USECS_PER_SEC));
-}
-
 char *
 key_write_failover(const HaFailover *failover)
 {
@@ -589,6 +676,38 @@ key_write_failover(const HaFailover *failover)
 		add_text(object, "member", failover->member);
 	if (failover->at != 0)
 		add_text(object, "scheduled_at", write_moment(failover->at));
+	return json_text(object);
+}
+
+static void
+add_if_any(json_object *object, const char *field, const char *text)
+{
+	if (text[0] != '\0')
+		add_text(object, field, text);
+}
+
+char *
+key_write_order(const HaOrder *order)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	add_text(object, "id", order->id);
+	add_text(object, "state", order_states[order->state]);
+	if (order->at != 0)
+		add_text(object, "at", write_moment(order->at));
+	if (order->expires != 0)
+		add_text(object, "expires", write_moment(order->expires));
+	if (order->only_pending)
+		json_object_object_add(object, "pending", json_object_new_boolean(true));
+	add_if_any(object, "role", order->only_role);
+	add_if_any(object, "version", order->below_version);
+	if (order->timeout != 0)
+		add_number(object, "timeout", order->timeout);
+	add_if_any(object, "start", order->start);
+	if (order->sqlstate != 0)
+		add_text(object, "sqlstate", unpack_sql_state(order->sqlstate));
+	add_if_any(object, "message", order->message);
+	add_if_any(object, "hint", order->hint);
 	return json_text(object);
 }
 

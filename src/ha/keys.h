@@ -50,6 +50,43 @@ typedef struct HaMember
 	int64 vote; /* the revision of the epoch key at which it voted */
 } HaMember;
 
+/*
+ * What a member of a group is told to do, through the store: the keys
+ * orders/<member>/<kind>.
+ */
+typedef enum HaOrderKind
+{
+	ORDER_RELOAD,
+	ORDER_RESTART,
+	ORDER_PLANNED_RESTART, /* beside the other: one may be planned and another be made now */
+	ORDER_REINITIALIZE,
+	N_HA_ORDERS
+} HaOrderKind;
+
+typedef enum HaOrderState
+{
+	ORDER_ASKED,
+	ORDER_TAKEN, /* the member has begun, under its server's start "start" */
+	ORDER_DONE,
+	ORDER_FAILED
+} HaOrderState;
+
+typedef struct HaOrder
+{
+	char id[160];		 /* of who asks; never used twice */
+	TimestampTz at;		 /* 0: at once */
+	TimestampTz expires; /* not begun later than this; 0: whenever */
+	bool only_pending;	 /* restart only if a setting waits for it */
+	char only_role[HA_STATE_SIZE];
+	char below_version[HA_STATE_SIZE]; /* restart only an older server */
+	int timeout;					   /* seconds for the restart; 0: primary_start_timeout */
+	HaOrderState state;
+	char start[32];
+	int sqlstate;
+	char message[HA_REASON_SIZE];
+	char hint[HA_REASON_SIZE];
+} HaOrder;
+
 /* "/service/main/" */
 extern const char *key_scope_prefix(void);
 /* "/service/main/0/", or the above without groups */
@@ -64,6 +101,11 @@ extern char *key_member_name(const char *member);
  */
 extern bool key_parse_name(const char *name, int *group_id, HaKey *key, const char **member);
 
+extern char *key_order_name(int group_id, const char *member, HaOrderKind kind);
+/* False: not the name of an order. */
+extern bool
+key_parse_order(const char *name, int *group_id, char member[HA_NAME_SIZE], HaOrderKind *kind);
+
 /*
  * Reading.  Values that are missing, of a wrong type or out of bounds leave
  * the defaults; none of these throws for what it reads.  False: not JSON of
@@ -74,6 +116,7 @@ extern void key_read_config(const char *value, HaConfig *config);
 /* The settings stay as they were when the value is no JSON object. */
 extern void key_read_sections(const char *value, SlotSettings *slots, StandbySettings *standby);
 extern void key_read_status(const char *value, HaStatus *status);
+extern bool key_read_order(const char *value, HaOrder *order);
 extern bool key_read_failover(const char *value, HaFailover *failover);
 /* Is that member synchronous, when "leader" leads? */
 extern HaSync key_read_sync(const char *value, const char *leader, const char *member, bool quorum);
@@ -89,6 +132,7 @@ extern char *key_write_member(const HaMember *member, bool with_lsn);
 extern char *key_write_config(void);
 extern char *key_write_status(const HaStatus *status);
 extern char *key_write_failover(const HaFailover *failover);
+extern char *key_write_order(const HaOrder *order);
 extern char *key_write_epoch(const char *leader);
 
 /*

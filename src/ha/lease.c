@@ -49,7 +49,7 @@ lease_move_fence(void)
 	bool leads = agent.lease != 0 && agent.seen && observe_lease() == LEASE_MINE;
 
 	ha_fence_set(leads && !agent.fence_shut ? lease_deadline() : 0);
-	pg_atomic_write_u64(&ha_shared->lease, (uint64) agent.lease);
+	pg_atomic_write_u64(&ha_shared->lease, agent.lease_kept ? 0 : (uint64) agent.lease);
 }
 
 /* Forgets the lease; what hangs on it in the store goes when it expires. */
@@ -224,6 +224,7 @@ describe_self(HaMember *member)
 	shown->lsn_known = shown->lsn != 0;
 	shown->pending_restart = agent.pending_restart;
 	shown->paused = agent.config.paused;
+	shown->restart_at = agent.restart_at;
 	/* Tags that are no JSON object are told of by cluster_check(). */
 	strlcpy(shown->tags, key_read_tags(config_tags, &may_lead, &priority) ? config_tags : "{}",
 			sizeof(shown->tags));

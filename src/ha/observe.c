@@ -97,6 +97,7 @@ forget_store(void)
 	agent.members = MemoryContextAllocZero(agent.store, sizeof(AgentMember) * HA_MAX_MEMBERS);
 	agent.forks = MemoryContextAllocZero(agent.store, sizeof(HaFork) * MAX_FORKS);
 	agent.nforks = 0;
+	order_forget_all();
 	observe_group(ha_own_group());
 }
 
@@ -200,8 +201,15 @@ observe_apply(const DcsKeyValue *kv, int64 revision)
 	int group_id;
 	HaKey key;
 	const char *member;
+	char named[HA_NAME_SIZE];
+	HaOrderKind order;
 
 	agent.changed = true;
+	if (key_parse_order(kv->key, &group_id, named, &order))
+	{
+		order_apply(group_id, named, order, kv, revision);
+		return;
+	}
 	if (!key_parse_name(kv->key, &group_id, &key, &member))
 		return;
 	if (member != NULL)

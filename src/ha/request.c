@@ -27,6 +27,9 @@
 /* After this time who asked is told to look for themselves. */
 #define REQUEST_WAIT_US (120 * INT64CONST(1000000))
 
+/* How long etcd is waited for. */
+#define STORE_WAIT_US (5 * INT64CONST(1000000))
+
 /* How long the outcome may take from a session to its client. */
 #define READER_WAIT_US 50000
 #define READER_SEND_US 10000
@@ -389,22 +392,30 @@ static const struct
 {
 	void (*begin)(AgentRequest *request);
 	void (*follow)(AgentRequest *request); /* once it is sent */
+	void (*withdraw)(AgentRequest *request);
 } kinds[] = {
-	[REQUEST_SWITCHOVER] = {begin_switchover, follow_switchover},
-	[REQUEST_FAILOVER] = {begin_switchover, follow_switchover},
-	[REQUEST_CANCEL_SWITCHOVER] = {begin_cancel, NULL},
-	[REQUEST_PATCH_CONFIG] = {change_begin, change_follow},
-	[REQUEST_REPLACE_CONFIG] = {change_begin, change_follow},
+	[REQUEST_SWITCHOVER] = {begin_switchover, follow_switchover, NULL},
+	[REQUEST_FAILOVER] = {begin_switchover, follow_switchover, NULL},
+	[REQUEST_CANCEL_SWITCHOVER] = {begin_cancel, NULL, NULL},
+	[REQUEST_PATCH_CONFIG] = {change_begin, change_follow, NULL},
+	[REQUEST_REPLACE_CONFIG] = {change_begin, change_follow, NULL},
+	[REQUEST_RESTART] = {order_begin, order_follow, order_withdraw},
+	[REQUEST_CANCEL_RESTART] = {order_cancel, NULL, NULL},
+	[REQUEST_RELOAD] = {order_begin, order_follow, order_withdraw},
+	[REQUEST_REINITIALIZE] = {order_begin, order_follow, order_withdraw},
 };
 StaticAssertDecl(lengthof(kinds) == N_HA_REQUESTS, "each kind is carried out");
 
-/* False, and refused, when nothing can be asked of the group from here. */
+/* False when nothing can be asked of the group from here, yet or at all: then it is refused. */
 static bool
 check_group(AgentRequest *request)
 {
 	int group_id = request->what.group_id;
 
-	if (!agent.seen || agent.lease == 0)
+	/* An agent that has just started needs a moment. */
+	if (agent.lease == 0 && clock_now_us() - request->since_us < STORE_WAIT_US)
+		return false;
+	if (agent.lease == 0)
 		refuse(request, "this member has no connection to etcd", "See cluster_events().");
 	else if (ha_own_group() != 0 && group_id != ha_own_group())
 		refuse(request, psprintf("this member knows of group %d only", ha_own_group()),
@@ -419,6 +430,13 @@ check_group(AgentRequest *request)
 }
 
 static void
+withdraw(AgentRequest *request)
+{
+	if (kinds[request->what.kind].withdraw != NULL && agent.seen && agent_may_send(OP_REQUEST))
+		kinds[request->what.kind].withdraw(request);
+}
+
+static void
 carry_out(AgentRequest *request)
 {
 	if (request->sent)
@@ -426,13 +444,19 @@ carry_out(AgentRequest *request)
 	else if (agent_may_send(OP_REQUEST) && check_group(request))
 		kinds[request->what.kind].begin(request);
 	if (request->id != 0 && clock_now_us() - request->since_us > REQUEST_WAIT_US)
+	{
+		withdraw(request);
 		refuse(request, "it takes unusually long", "See cluster_status().");
+	}
 }
 
 /* Takes up what is new, and forgets what nobody waits for any more. */
 static void
 look_at_requests(void)
 {
+	AgentRequest abandoned[HA_MAX_REQUESTS];
+	int nabandoned = 0;
+
 	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < HA_MAX_REQUESTS; i++)
 	{
@@ -440,17 +464,23 @@ look_at_requests(void)
 		AgentRequest *r = &agent.requests[i];
 
 		if (r->id != 0 && r->id != shared->id)
+		{
+			abandoned[nabandoned++] = *r;
 			r->id = 0;
+		}
 		if (shared->id == 0 || shared->outcome.state != HA_REQUEST_WAITING)
 			continue;
 		shared->outcome.state = HA_REQUEST_TAKEN;
 		shared->moved_us = clock_now_us();
 		memset(r, 0, sizeof(*r));
 		r->id = shared->id;
+		r->asked_at = shared->asked_at;
 		r->what = shared->what;
 		r->since_us = clock_now_us();
 	}
 	LWLockRelease(ha_shared->lock);
+	for (int i = 0; i < nabandoned; i++)
+		withdraw(&abandoned[i]);
 }
 
 /*

@@ -26,6 +26,10 @@ typedef enum HaRequestKind
 	REQUEST_CANCEL_SWITCHOVER, /* that is planned for a later time */
 	REQUEST_PATCH_CONFIG,	   /* with the request's text, a JSON merge patch */
 	REQUEST_REPLACE_CONFIG,	   /* by the request's text, a JSON object */
+	REQUEST_RESTART,		   /* the server of "member", now or at "at", on conditions */
+	REQUEST_CANCEL_RESTART,	   /* that is planned for a later time */
+	REQUEST_RELOAD,			   /* has the server of "member" read its files anew */
+	REQUEST_REINITIALIZE, /* the data of "member": a new clone of the leader; over once it began */
 	N_HA_REQUESTS
 } HaRequestKind;
 
@@ -34,9 +38,17 @@ typedef struct HaRequest
 	HaRequestKind kind;
 	int group_id;
 	char leader[HA_NAME_SIZE]; /* switchover: who has to lead now; empty: whoever does */
-	char member[HA_NAME_SIZE]; /* the candidate; empty: the best */
-	TimestampTz at;			   /* 0: at once */
-	bool wait;				   /* changed "pause": until the members have noticed */
+	char member
+		[HA_NAME_SIZE]; /* the candidate, empty: the best; else whose server, empty: this one */
+	TimestampTz at;		/* 0: at once */
+	bool wait;			/* changed "pause": until the members have noticed */
+	bool force;			/* reinitialize although it was begun before */
+
+	/* restart: not unless */
+	bool only_pending;		/* a setting waits for it */
+	char only_role[32];		/* "primary" or "replica"; empty: any */
+	char below_version[32]; /* the server is older than this, "15.4"; empty: any */
+	int timeout; /* seconds that a leader has to come back, before it is replaced; 0: primary_start_timeout */
 } HaRequest;
 
 typedef enum HaRequestState

@@ -41,13 +41,15 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/config.h"
 #include "ha/server.h"
 
 #define AUTO_CONF_TEMPORARY PG_AUTOCONF_FILENAME ".pgcluster"
 #define REJOIN_FILE "pgcluster.rejoin"
 /* What the history file of a timeline says that this server did not use. */
 #define SKIPPED_TIMELINE "skipped by pgcluster"
-#define REJOIN_PROGRAM "pgcluster_node"
+#define RESTART_FILE "pgcluster.restart"
+#define NODE_PROGRAM "pgcluster_node"
 
 /* How long sessions have to end by themselves before a demotion ends them. */
 #define SESSIONS_WAIT_US 200000
@@ -518,15 +520,17 @@ server_demote(void)
 }
 
 /*
- * Rejoining
+ * With the help of pgcluster_node: rejoining, restarting
  */
 
-static bool
-is_supervised(void)
+/* The process id of the parent of the postmaster, if that is pgcluster_node; else 0. */
+static pid_t
+supervisor(void)
 {
-	const char *pid = getenv("PGCLUSTER_NODE_PID");
+	const char *text = getenv("PGCLUSTER_NODE_PID");
+	pid_t pid = text == NULL ? 0 : atoi(text);
 
-	return pid != NULL && atoi(pid) > 1 && kill(atoi(pid), 0) == 0;
+	return pid > 1 && kill(pid, 0) == 0 ? pid : 0;
 }
 
 static void
@@ -540,10 +544,8 @@ close_files(void)
 
 /* In the child of the agent: becomes a process that outlives the server. */
 static void
-exec_detached(const char *program)
+exec_detached(char *const *argv)
 {
-	char *const argv[] = {unconstify(char *, program), "rejoin", "-D", DataDir, NULL};
-
 	sigset_t none;
 
 	if (setsid() < 0 || fork() != 0)
@@ -552,12 +554,13 @@ exec_detached(const char *program)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Its messages go where those of the server go. */
-	execv(program, argv);
+	execv(argv[0], argv);
 	_exit(127);
 }
 
+/* Runs pgcluster_node with these arguments, the first of which is left to be filled in. */
 static bool
-start_detached_rejoin(void)
+start_detached(const char **argv)
 {
 	char program[MAXPGPATH];
 	pid_t pid;
@@ -565,37 +568,80 @@ start_detached_rejoin(void)
 
 	strlcpy(program, my_exec_path, sizeof(program));
 	get_parent_directory(program);
-	join_path_components(program, program, REJOIN_PROGRAM);
+	join_path_components(program, program, NODE_PROGRAM);
 	if (access(program, X_OK) != 0)
 	{
-		ereport(LOG, (errcode_for_file_access(),
-					  errmsg("could not find \"%s\" to rejoin the cluster: %m", program),
-					  errhint("Run \"pgcluster_node rejoin -D %s\".", DataDir)));
+		ereport(LOG, (errcode_for_file_access(), errmsg("could not find \"%s\": %m", program),
+					  errhint("Run \"pgcluster_node %s -D %s\".", argv[1], DataDir)));
 		return false;
 	}
 
+	argv[0] = program;
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		exec_detached(program);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return false;
-	return true;
+		exec_detached(unconstify(char **, argv));
+	return pid > 0 && waitpid(pid, &status, 0) == pid;
 }
 
 bool
-server_rejoin(const char *conninfo)
+server_rejoin(const char *conninfo, bool clone)
 {
+	const char *argv[] = {NULL, "rejoin", "-D", DataDir, NULL};
+
 	/*
 	 * Back with the group's history, it must not stream from whom it did
 	 * before: that may be a former leader which does not know yet.
 	 */
 	set_source(&nobody);
-	write_file(REJOIN_FILE, psprintf("%s\n", conninfo));
-	if (is_supervised())
+	write_file(REJOIN_FILE, psprintf("%s\n%s", conninfo, clone ? "clone\n" : ""));
+	if (supervisor() != 0)
 	{
 		kill(PostmasterPid, SIGINT);
 		return true;
 	}
-	return start_detached_rejoin();
+	return start_detached(argv);
+}
+
+/* How pgcluster_node finds the lease that it is to keep. */
+static int
+add_store_arguments(const char **argv, int n)
+{
+	const struct
+	{
+		const char *option;
+		const char *value;
+	} arguments[] = {
+		{"--scope", config_scope},
+		{"--group", psprintf("%d", config_group)},
+		{"--namespace", config_namespace},
+		{"--etcd", config_etcd_endpoints},
+		{"--etcd-protocol", config_etcd_protocol == ETCD_HTTPS ? "https" : "http"},
+		{"--etcd-cacert", config_etcd_cacert},
+		{"--etcd-cert", config_etcd_cert},
+		{"--etcd-key", config_etcd_key},
+		{"--etcd-username", config_etcd_username},
+		{"--etcd-password-file", config_etcd_password_file},
+	};
+
+	for (size_t i = 0; i < lengthof(arguments); i++)
+		if (arguments[i].value != NULL && arguments[i].value[0] != '\0')
+		{
+			argv[n++] = arguments[i].option;
+			argv[n++] = arguments[i].value;
+		}
+	argv[n] = NULL;
+	return n;
+}
+
+bool
+server_restart(int64 lease, int timeout)
+{
+	const char *argv[32] = {NULL, "restart", "-D", DataDir};
+
+	write_file(RESTART_FILE, psprintf("%lld %d\n", (long long) lease, timeout));
+	if (supervisor() != 0)
+		return kill(supervisor(), SIGUSR1) == 0;
+	add_store_arguments(argv, 4);
+	return start_detached(argv);
 }

@@ -65,10 +65,16 @@ extern void server_start_as_standby(bool first);
 extern void server_demote(void) pg_attribute_noreturn();
 
 /*
- * Has the data directory brought in line with the server at "conninfo", which
- * takes a stop of this server.  False: it is on its way already, or cannot
- * be started.
+ * Has the data directory brought in line with the server at "conninfo", or
+ * cloned from there, which takes a stop of this server.  False: it is on its
+ * way already, or cannot be started.
  */
-extern bool server_rejoin(const char *conninfo);
+extern bool server_rejoin(const char *conninfo, bool clone);
+
+/*
+ * Has this server stopped and started again.  Meanwhile "lease", unless 0, is
+ * kept for at most so many seconds.  False: it cannot be.
+ */
+extern bool server_restart(int64 lease, int timeout);
 
 #endif

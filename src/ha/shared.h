@@ -47,7 +47,8 @@ typedef struct HaFailover
 /* A request on its way from who asks to the agent and back. */
 typedef struct SharedRequest
 {
-	uint64 id; /* 0: the place is free */
+	uint64 id;			  /* 0: the place is free */
+	TimestampTz asked_at; /* with the id, never the same twice */
 	int64 moved_us;
 	HaRequest what;
 	HaOutcome outcome; /* its state is that of the request */

@@ -83,6 +83,7 @@ typedef struct SharedMember
 	bool lsn_known;
 	bool pending_restart;
 	bool paused;			 /* it knows that the group is */
+	TimestampTz restart_at;	 /* of its server, planned; 0: none is */
 	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
 } SharedMember;
 

@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/shmem.h"
@@ -99,6 +100,7 @@ place(int i, const HaRequest *request, const char *text)
 
 	memset(shared, 0, sizeof(*shared));
 	shared->id = ++ha_shared->last_request;
+	shared->asked_at = GetCurrentTimestamp();
 	shared->moved_us = clock_now_us();
 	shared->what = *request;
 	shared->outcome.state = HA_REQUEST_WAITING;
@@ -218,6 +220,10 @@ ha_request_failure(HaRequestKind kind)
 		[REQUEST_CANCEL_SWITCHOVER] = "cannot cancel the switchover",
 		[REQUEST_PATCH_CONFIG] = "",
 		[REQUEST_REPLACE_CONFIG] = "",
+		[REQUEST_RESTART] = "cannot restart",
+		[REQUEST_CANCEL_RESTART] = "cannot cancel the restart",
+		[REQUEST_RELOAD] = "cannot reload",
+		[REQUEST_REINITIALIZE] = "cannot reinitialize",
 	};
 
 	StaticAssertStmt(lengthof(failures) == N_HA_REQUESTS, "each kind can fail");

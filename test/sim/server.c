@@ -1099,7 +1099,7 @@ rejoin_main(void *arg)
 }
 
 bool
-server_rejoin(const char *conninfo)
+server_rejoin(const char *conninfo, bool clone)
 {
 	self->upstream = -1;
 	self->rejoin_wanted = true;
@@ -1189,6 +1189,51 @@ server_ask_switchover(Member *m, const char *candidate)
 				candidate[0] ? candidate : "the best");
 	m->process->latch.is_set = true;
 	task_wake(m->process->task);
+}
+
+/* Nobody orders anything here. */
+bool
+key_parse_order(const char *name, int *group_id, char member[HA_NAME_SIZE], HaOrderKind *kind)
+{
+	return false;
+}
+
+void
+order_apply(int group_id, const char *member, HaOrderKind kind, const DcsKeyValue *kv,
+			int64 revision)
+{
+}
+
+void
+order_forget_all(void)
+{
+}
+
+void
+order_attend(const HaView *view)
+{
+}
+
+void
+order_begin(AgentRequest *request)
+{
+	request_refuse(request, 0, "", "");
+}
+
+void
+order_follow(AgentRequest *request)
+{
+}
+
+void
+order_cancel(AgentRequest *request)
+{
+	request_refuse(request, 0, "", "");
+}
+
+void
+order_withdraw(AgentRequest *request)
+{
 }
 
 /* The settings of the group are changed by fault.c here. */
