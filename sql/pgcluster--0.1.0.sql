@@ -298,6 +298,96 @@ GRANT SELECT ON pgcluster.cluster_shards TO pg_monitor;
 ALTER VIEW pgcluster.cluster_shards SET SCHEMA pg_catalog;
 
 ------------------------------------------------------------------------
+-- shard/planner
+------------------------------------------------------------------------
+
+-- What stands in a query for the rows of shards while it is planned.
+CREATE FUNCTION pgcluster.shards(piece integer, VARIADIC parameters "any") RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgcluster_shards' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pgcluster.shards(integer, "any") IS 'for the planner only: the rows that shards give for a piece of a query';
+REVOKE ALL ON FUNCTION pgcluster.shards(integer, "any") FROM PUBLIC;
+
+-- Aggregates in two steps: partial_* is computed by each shard and gives its
+-- state, merge_* makes the result of such states.
+CREATE FUNCTION pgcluster.combine_numeric(state internal, part bytea) RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_combine_numeric' LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION pgcluster.combine_numeric(internal, bytea) IS 'takes the state of a numeric aggregate of a shard in';
+
+CREATE AGGREGATE pgcluster.partial_numeric(value numeric) (
+    SFUNC = numeric_accum, STYPE = internal, FINALFUNC = numeric_serialize,
+    COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.partial_numeric(numeric) IS 'number, sum and sum of squares of values';
+CREATE AGGREGATE pgcluster.partial_float8(value float8) (
+    SFUNC = float8_accum, STYPE = float8[], INITCOND = '{0,0,0}', COMBINEFUNC = float8_combine,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.partial_float8(float8) IS 'number, sum and squared deviations of values';
+CREATE AGGREGATE pgcluster.partial_pair(y float8, x float8) (
+    SFUNC = float8_regr_accum, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}',
+    COMBINEFUNC = float8_regr_combine, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.partial_pair(float8, float8) IS 'number, sums and squared deviations of pairs of values';
+CREATE AGGREGATE pgcluster.merge_numeric_var_pop(part bytea) (
+    SFUNC = pgcluster.combine_numeric, STYPE = internal, FINALFUNC = numeric_var_pop, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_numeric_var_pop(bytea) IS 'var_pop of what shards gave';
+CREATE AGGREGATE pgcluster.merge_numeric_var_samp(part bytea) (
+    SFUNC = pgcluster.combine_numeric, STYPE = internal, FINALFUNC = numeric_var_samp, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_numeric_var_samp(bytea) IS 'var_samp of what shards gave';
+CREATE AGGREGATE pgcluster.merge_numeric_stddev_pop(part bytea) (
+    SFUNC = pgcluster.combine_numeric, STYPE = internal, FINALFUNC = numeric_stddev_pop, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_numeric_stddev_pop(bytea) IS 'stddev_pop of what shards gave';
+CREATE AGGREGATE pgcluster.merge_numeric_stddev_samp(part bytea) (
+    SFUNC = pgcluster.combine_numeric, STYPE = internal, FINALFUNC = numeric_stddev_samp, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_numeric_stddev_samp(bytea) IS 'stddev_samp of what shards gave';
+CREATE AGGREGATE pgcluster.merge_float8_avg(part float8[]) (
+    SFUNC = float8_combine, STYPE = float8[], INITCOND = '{0,0,0}', FINALFUNC = float8_avg, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_float8_avg(float8[]) IS 'avg of what shards gave';
+CREATE AGGREGATE pgcluster.merge_float8_var_pop(part float8[]) (
+    SFUNC = float8_combine, STYPE = float8[], INITCOND = '{0,0,0}', FINALFUNC = float8_var_pop, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_float8_var_pop(float8[]) IS 'var_pop of what shards gave';
+CREATE AGGREGATE pgcluster.merge_float8_var_samp(part float8[]) (
+    SFUNC = float8_combine, STYPE = float8[], INITCOND = '{0,0,0}', FINALFUNC = float8_var_samp, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_float8_var_samp(float8[]) IS 'var_samp of what shards gave';
+CREATE AGGREGATE pgcluster.merge_float8_stddev_pop(part float8[]) (
+    SFUNC = float8_combine, STYPE = float8[], INITCOND = '{0,0,0}', FINALFUNC = float8_stddev_pop, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_float8_stddev_pop(float8[]) IS 'stddev_pop of what shards gave';
+CREATE AGGREGATE pgcluster.merge_float8_stddev_samp(part float8[]) (
+    SFUNC = float8_combine, STYPE = float8[], INITCOND = '{0,0,0}', FINALFUNC = float8_stddev_samp, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_float8_stddev_samp(float8[]) IS 'stddev_samp of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_covar_pop(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_covar_pop, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_covar_pop(float8[]) IS 'covar_pop of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_covar_samp(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_covar_samp, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_covar_samp(float8[]) IS 'covar_samp of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_corr(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_corr, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_corr(float8[]) IS 'corr of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_avgx(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_avgx, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_avgx(float8[]) IS 'regr_avgx of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_avgy(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_avgy, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_avgy(float8[]) IS 'regr_avgy of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_intercept(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_intercept, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_intercept(float8[]) IS 'regr_intercept of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_r2(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_r2, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_r2(float8[]) IS 'regr_r2 of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_slope(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_slope, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_slope(float8[]) IS 'regr_slope of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_sxx(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_sxx, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_sxx(float8[]) IS 'regr_sxx of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_sxy(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_sxy, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_sxy(float8[]) IS 'regr_sxy of what shards gave';
+CREATE AGGREGATE pgcluster.merge_pair_regr_syy(part float8[]) (
+    SFUNC = float8_regr_combine, STYPE = float8[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = float8_regr_syy, PARALLEL = SAFE);
+COMMENT ON AGGREGATE pgcluster.merge_pair_regr_syy(float8[]) IS 'regr_syy of what shards gave';
+
+------------------------------------------------------------------------
 -- shard/remote
 ------------------------------------------------------------------------
 

@@ -134,6 +134,12 @@ compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTbl
 		info->requiredPerms = 0;
 	}
 }
+
+static inline void
+compat_copy_permissions(Query *from, Query *to)
+{
+	to->rteperminfos = copyObject(from->rteperminfos);
+}
 #else
 static inline void
 compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *copy)
@@ -150,6 +156,50 @@ compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTbl
 {
 	from->requiredPerms = 0;
 }
+
+static inline void
+compat_copy_permissions(Query *from, Query *to)
+{
+}
 #endif
+
+/*
+ * Replaces columns of joins by those of the relations joined, at this level
+ * of the query.  The includer has optimizer/optimizer.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_flatten(query, node) flatten_join_alias_vars(NULL, (query), (Node *) (node))
+#else
+#define compat_flatten(query, node) flatten_join_alias_vars((query), (Node *) (node))
+#endif
+#define compat_flatten_join_aliases(query)                                           \
+	do                                                                               \
+	{                                                                                \
+		(query)->targetList = (List *) compat_flatten((query), (query)->targetList); \
+		(query)->jointree = (FromExpr *) compat_flatten((query), (query)->jointree); \
+		(query)->havingQual = compat_flatten((query), (query)->havingQual);          \
+	} while (0)
+
+/*
+ * Since 16 a column knows which outer joins may have made it null: those
+ * among "relations", as it is seen within them ...
+ */
+static inline Var *
+compat_nulled_by(Var *var, Bitmapset *relations)
+{
+#if PG_VERSION_NUM >= 160000
+	var->varnullingrels = bms_intersect(var->varnullingrels, relations);
+#endif
+	return var;
+}
+
+/* ... and the others, as "column" that stands for it outside. */
+static inline void
+compat_nulled_outside(Var *column, Var *var, Bitmapset *relations)
+{
+#if PG_VERSION_NUM >= 160000
+	column->varnullingrels = bms_difference(var->varnullingrels, relations);
+#endif
+}
 
 #endif

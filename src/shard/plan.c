@@ -64,6 +64,14 @@ shard_plan_of(CustomScan *scan)
 	return plan;
 }
 
+List *
+shard_plan_params(CustomScan *scan)
+{
+	ShardPlan *plan = shard_plan_of(scan);
+
+	return plan->params != NIL ? plan->params : scan->custom_exprs;
+}
+
 const char *
 shard_tier_name(ShardTier tier)
 {

@@ -47,7 +47,10 @@ typedef struct ShardPlan
 	List *pieces;  /* String */
 	List *schemas; /* String */
 
-	/* $1, $2, ... of that SQL: expressions without columns, evaluated once per execution. */
+	/*
+	 * $1, $2, ... of that SQL: expressions without columns, evaluated once per
+	 * execution.  A scan that the server planned has them in custom_exprs.
+	 */
 	List *params;
 
 	/*
@@ -61,10 +64,12 @@ typedef struct ShardPlan
 	Oid key_collation;
 
 	/*
-	 * TIER_BY_TABLE: columns (attribute numbers) in the order the SQL returns
-	 * them.  TIER_SELECT_ROWS: in the order "local" does.
+	 * Columns (attribute numbers) of the scan, in the order the SQL returns
+	 * them, if these are not all ("some_columns").  TIER_SELECT_ROWS: of the
+	 * table, in the order "local" returns them.
 	 */
 	List *columns;
+	bool some_columns;
 
 	/*
 	 * TIER_ROWS: the SQL ends where its rows start and goes on, after them,
@@ -91,8 +96,9 @@ typedef struct ShardPlan
 
 extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 
-/* The plan that a CustomScan of ours carries. */
+/* The plan that a CustomScan of ours carries, and the parameters of its SQL. */
 extern ShardPlan *shard_plan_of(CustomScan *scan);
+extern List *shard_plan_params(CustomScan *scan);
 
 /* Under this name the rows of TIER_SELECT_ROWS are known to "insert". */
 #define SHARD_ROWS_NAME "rows"

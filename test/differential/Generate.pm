@@ -47,7 +47,9 @@ my @aggregates = (
 	[ 'int', 'count(*)' ], [ 'int', 'count({text})' ], [ 'int', 'count(DISTINCT {int})' ], [ 'int', 'sum({int})::bigint' ],
 	[ 'num', 'sum({num})' ], [ 'num', 'avg({num})' ], [ 'int', 'min({int})' ], [ 'text', 'max({text})' ], [ 'date', 'max({date})' ],
 	[ 'bool', 'bool_or({bool})' ], [ 'text', "string_agg({text}, ',' ORDER BY {text})" ],
-	[ 'int', 'count(*) FILTER (WHERE {bool})' ], [ 'num', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {num})' ],);
+	[ 'int', 'count(*) FILTER (WHERE {bool})' ], [ 'int', 'count(DISTINCT {text})' ], [ 'num', 'sum(DISTINCT {int})' ],
+	[ 'num', 'round(stddev({int}), 8)' ], [ 'num', 'round(var_pop({num}), 8)' ], [ 'num', 'sum({num}) FILTER (WHERE {bool})' ],
+	[ 'num', 'round(avg({int}), 8)' ], [ 'int', 'bit_xor({int})' ], [ 'num', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {num})' ],);
 # The argument of string_agg has to be what it is ordered by.
 my @windows = (
 	[ 'int', 'count(*) OVER (PARTITION BY {text})' ], [ 'num', 'sum({num}) OVER (PARTITION BY {int})' ],
@@ -171,7 +173,7 @@ sub aggregate_of
 			push @groups, scalar @list;
 		}
 	}
-	my $sets = @groups > 1 && chance(0.2) ? 'ROLLUP' : '';
+	my $sets = @groups > 1 && chance(0.2) ? pick('ROLLUP', 'CUBE') : '';
 	my $by = !@groups ? '' : ' GROUP BY ' . ($sets
 		? "$sets (" . join(', ', map { $list[ $_ - 1 ] } @groups) . ')'
 		: join ', ', @groups);
@@ -204,6 +206,7 @@ sub relation
 	my ($depth) = @_;
 	my $alias = 't' . ++$next_alias;
 
+	return grouped_by_key($alias) if $depth > 0 && chance(0.08);
 	if ($depth > 0 && chance(0.15))
 	{
 		my @types = map { pick(qw(int int text num)) } 1 .. 2 + int(rand(2));
@@ -214,6 +217,25 @@ sub relation
 	}
 	my $name = pick(@names, qw(users orders orders order_items));
 	return ("$name $alias", { alias => $alias, columns => $tables{$name} });
+}
+
+# Something that is one row, or one after the other, for each key of a table; its
+# key keeps its name, so that it is mostly joined on it.
+sub grouped_by_key
+{
+	my ($alias) = @_;
+	my $name = pick(grep { $_ ne 'regions' } @names);
+	my $relation = { alias => 'inner', columns => $tables{$name} };
+	my ($key, $type) = split /:/, $tables{$name}[0];
+	my $value = fill(pick('count(*)', 'sum({num})::numeric', 'count(DISTINCT {text})', 'max({int})'), [ { %$relation, alias => 'g' } ], 1);
+	my $window = fill(pick('count(*)', 'max({int})'), [ { %$relation, alias => 'g' } ], 1);
+	my $where = chance(0.3) ? ' WHERE ' . expression('bool', [ { %$relation, alias => 'g' } ], 1) : '';
+	my $text = pick(
+		"SELECT g.$key, $value FROM $name g$where GROUP BY g.$key",
+		"SELECT DISTINCT g.$key, $window OVER (PARTITION BY g.$key) FROM $name g$where",
+		"SELECT g.$key, 1 FROM $name g$where UNION SELECT g.$key, 2 FROM $name g");
+
+	return ("($text) AS $alias ($key, v)", { alias => $alias, columns => [ "$key:$type", 'v:num' ] });
 }
 
 # An equality of two columns of one type: usually the keys, if they fit.

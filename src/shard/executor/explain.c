@@ -71,7 +71,7 @@ key_is_known(ShardScan *scan)
 	if (plan->key == NULL || scan->started)
 		return true;
 	if (plan->key_param >= 0)
-		return !unknown_walker((Node *) plan->params, scan->css.ss.ps.state->es_param_list_info);
+		return !unknown_walker((Node *) scan->params, scan->css.ss.ps.state->es_param_list_info);
 	return !unknown_walker((Node *) plan->key, scan->css.ss.ps.state->es_param_list_info);
 }
 

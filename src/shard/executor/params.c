@@ -41,17 +41,17 @@ build_cache(ShardScan *scan)
 	int i = 0;
 
 	cache->binary_is_safe = codec_binary_is_safe();
-	cache->nparams = list_length(plan->params);
+	cache->nparams = list_length(scan->params);
 	cache->params = MemoryContextAllocZero(context, Max(cache->nparams, 1) * sizeof(ValueCodec));
 	cache->wire_types = MemoryContextAllocZero(context, Max(cache->nparams, 1) * sizeof(Oid));
-	foreach (cell, plan->params)
+	foreach (cell, scan->params)
 	{
 		codec_init_param(&cache->params[i], exprType(lfirst(cell)), cache->binary_is_safe, context);
 		cache->wire_types[i] = cache->params[i].wire_type;
 		i++;
 	}
-	codec_init_row(&cache->rows, desc, plan->tier != TIER_BY_TABLE, plan->columns,
-				   cache->binary_is_safe, context);
+	codec_init_row(&cache->rows, desc, !plan->some_columns, plan->columns, cache->binary_is_safe,
+				   context);
 	if (OidIsValid(plan->key_hash))
 		fmgr_info_cxt(plan->key_hash, &cache->key_hash, context);
 	plan->cache = cache;
@@ -75,7 +75,7 @@ params_evaluate(ShardScan *scan)
 		scan->wire_lengths = palloc(n * sizeof(int));
 		scan->wire_formats = palloc(n * sizeof(int));
 	}
-	foreach (cell, scan->plan->params)
+	foreach (cell, scan->params)
 	{
 		scan->param_values[i] = params_value(scan, lfirst(cell), &scan->param_nulls[i]);
 		codec_encode(&cache->params[i], scan->param_values[i], scan->param_nulls[i],

@@ -14,14 +14,17 @@
 #include "access/parallel.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
 #include "shard/executor/scan.h"
 
 static Node *scan_create(CustomScan *plan);
 static void scan_begin(CustomScanState *node, EState *estate, int eflags);
+static bool find_exec_params(Node *node, void *context);
 static TupleTableSlot *scan_exec(CustomScanState *node);
 static void scan_end(CustomScanState *node);
+static void scan_stop(ShardScan *scan);
 static void scan_rescan(CustomScanState *node);
 static TupleTableSlot *scan_next(ScanState *node);
 static bool scan_recheck(ScanState *node, TupleTableSlot *slot);
@@ -65,6 +68,7 @@ scan_create(CustomScan *plan)
 	NodeSetTag(scan, T_CustomScanState);
 	scan->css.methods = &exec_methods;
 	scan->plan = shard_plan_of(plan);
+	scan->params = shard_plan_params(plan);
 	return (Node *) scan;
 }
 
@@ -73,8 +77,23 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 {
 	ShardScan *scan = (ShardScan *) node;
 
-	scan->context = estate->es_query_cxt;
+	scan->context =
+		AllocSetContextCreate(estate->es_query_cxt, "pgcluster scan", ALLOCSET_SMALL_SIZES);
 	scan->owner = CurrentResourceOwner;
+	(void) find_exec_params((Node *) scan->params, &scan->exec_params);
+}
+
+/* Values that the plan around the scan sets, and may set anew. */
+static bool
+find_exec_params(Node *node, void *context)
+{
+	Bitmapset **found = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		*found = bms_add_member(*found, ((Param *) node)->paramid);
+	return expression_tree_walker(node, find_exec_params, context);
 }
 
 static TupleTableSlot *
@@ -257,8 +276,13 @@ next_stored(ShardScan *scan)
 static void
 scan_end(CustomScanState *node)
 {
-	ShardScan *scan = (ShardScan *) node;
+	scan_stop((ShardScan *) node);
+}
 
+/* Lets go of all that the execution began. */
+static void
+scan_stop(ShardScan *scan)
+{
 	for (int i = 0; i < scan->ntasks; i++)
 	{
 		if (scan->tasks[i].remote != NULL)
@@ -273,15 +297,31 @@ scan_end(CustomScanState *node)
 	scan->store = NULL;
 }
 
+/*
+ * The same rows again, or those for other values of the parameters that a
+ * plan around it sets.
+ */
 static void
 scan_rescan(CustomScanState *node)
 {
 	ShardScan *scan = (ShardScan *) node;
 
+	ExecScanReScan(&node->ss);
 	if (!scan->started)
 		return;
-	if (scan->streaming || scan->plan->command != CMD_SELECT)
+	if (scan->plan->command == CMD_SELECT && !scan->streaming &&
+		!bms_overlap(node->ss.ps.chgParam, scan->exec_params))
+	{
+		tuplestore_rescan(scan->store);
+		return;
+	}
+	if (scan->plan->command != CMD_SELECT || scan->streaming)
 		elog(ERROR, "a statement on one shard cannot be run again from its start");
-	tuplestore_rescan(scan->store);
-	ExecScanReScan(&node->ss);
+	scan_stop(scan);
+	ExecClearTuple(node->ss.ss_ScanTupleSlot);
+	MemoryContextReset(scan->context);
+	scan->row_context = NULL;
+	scan->ntasks = 0;
+	scan->tasks = NULL;
+	scan->started = false;
 }

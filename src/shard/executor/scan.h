@@ -45,6 +45,8 @@ struct ShardScan
 {
 	CustomScanState css;
 	ShardPlan *plan;
+	List *params;			/* of the SQL: expressions */
+	Bitmapset *exec_params; /* among them */
 	ShardPlanCache *cache;
 	MemoryContext context;	   /* of this execution */
 	MemoryContext row_context; /* of a row that goes into a store */

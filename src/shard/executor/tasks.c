@@ -62,14 +62,14 @@ tasks_new_store(ShardScan *scan)
 
 	CurrentResourceOwner = scan->owner;
 	store = tuplestore_begin_heap(false, false, work_mem);
-	if (scan->row_slot == NULL)
-	{
-		TupleDesc desc = scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
-
+	if (scan->row_context == NULL)
 		scan->row_context =
 			AllocSetContextCreate(scan->context, "pgcluster row", ALLOCSET_SMALL_SIZES);
-		scan->row_slot = ExecInitExtraTupleSlot(scan->css.ss.ps.state, desc, &TTSOpsVirtual);
-	}
+	MemoryContextSwitchTo(scan->css.ss.ps.state->es_query_cxt);
+	if (scan->row_slot == NULL)
+		scan->row_slot = ExecInitExtraTupleSlot(scan->css.ss.ps.state,
+												scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+												&TTSOpsVirtual);
 	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(old);
 	return store;

@@ -14,8 +14,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/stratnum.h"
-#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
@@ -34,7 +32,9 @@
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/by_table.h"
 #include "shard/planner/prune.h"
+#include "shard/planner/ship.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
@@ -61,19 +61,15 @@ static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent
 static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
 static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					   List *clauses, List *custom_plans);
-static void divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses,
-						   ShardPlan *plan, Lift *lift, List **remote, List **local);
 static TableSampleClause *ship_sample(TableSampleClause *sample, Lift *lift);
-static Node *ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift);
-static bool foreign_walker(Node *node, void *context);
-static List *needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc);
+static List *live_columns(List *columns, TupleDesc desc);
 static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
-static bool point_at_table(Node *node, void *context);
 static bool refused_walker(Node *node, void *context);
 static char *refused_query(Query *query);
 static bool wrap_walker(Node *node, void *context);
 static void wrap_table(Query *query, RangeTblEntry *rte);
 static bool is_hash_table(RangeTblEntry *rte);
+static bool is_split(RangeTblEntry *rte);
 
 static const CustomPathMethods path_methods = {
 	.CustomName = "pgcluster scan",
@@ -92,23 +88,32 @@ by_table_init(void)
 PlannedStmt *
 plan_by_table(const PlanRequest *request, char **why)
 {
+	PieceSet set = {.refusals = request->refusals};
+
+	piece_cut(request->query, &set);
+	return by_table_plan(request, request->query, &set, why);
+}
+
+PlannedStmt *
+by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **why)
+{
 	List *outer_refusals = planning_refusals;
 	bool outer_planning = planning;
 	char *refused = NULL;
 	PlannedStmt *statement = NULL;
 
-	(void) refused_walker((Node *) request->query, &refused);
+	(void) refused_walker((Node *) query, &refused);
 	if (refused != NULL)
 	{
 		*why = refused;
 		return NULL;
 	}
-	(void) wrap_walker((Node *) request->query, NULL);
+	(void) wrap_walker((Node *) query, NULL);
 	planning = true;
-	planning_refusals = request->refusals;
+	planning_refusals = set->refusals;
 	PG_TRY();
 	{
-		statement = planner_server(request, request->query);
+		statement = piece_plan(request, query, set);
 	}
 	PG_FINALLY();
 	{
@@ -119,12 +124,38 @@ plan_by_table(const PlanRequest *request, char **why)
 	return statement;
 }
 
+double
+by_table_estimate(const PlanRequest *request)
+{
+	bool outer_planning = planning;
+	volatile double rows = 0;
+
+	planning = true;
+	PG_TRY();
+	{
+		rows = planner_here(request, request->query)->planTree->plan_rows;
+	}
+	PG_FINALLY();
+	{
+		planning = outer_planning;
+	}
+	PG_END_TRY();
+	return clamp_row_est(rows);
+}
+
 static bool
 is_hash_table(RangeTblEntry *rte)
 {
+	return !planner_local_reads() && is_split(rte);
+}
+
+/* The same, also when the query is planned as if its rows were here. */
+static bool
+is_split(RangeTblEntry *rte)
+{
 	const DistributedTable *table;
 
-	if (rte->rtekind != RTE_RELATION || planner_local_reads() || !metadata_any_table())
+	if (rte->rtekind != RTE_RELATION || !metadata_any_table())
 		return false;
 	table = metadata_table(rte->relid);
 	return table != NULL && table->kind == TABLE_HASH;
@@ -248,7 +279,7 @@ wrap_table(Query *query, RangeTblEntry *rte)
 static void
 pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 {
-	if (planning && is_hash_table(root->simple_rte_array[rel->relid]))
+	if (planning && is_split(root->simple_rte_array[rel->relid]))
 	{
 		HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 		double rows = -1;
@@ -316,55 +347,50 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	const DistributedTable *table = metadata_table(rte->relid);
 	ShardPlan *plan = shard_plan_create(TIER_BY_TABLE, CMD_SELECT, rte->relid);
 	CustomScan *scan = makeNode(CustomScan);
+	Ship ship = {.root = root, .rel = rel};
 	Lift lift = {0};
-	List *remote = NIL;
-	List *local = NIL;
 	Relation relation;
+	ListCell *cell;
 
-	divide_clauses(rel, table, clauses, plan, &lift, &remote, &local);
 	rte = copyObject(rte);
 	rte->tablesample = ship_sample(rte->tablesample, &lift);
+	ship.params = lift.params;
+	ship_clauses(&ship, clauses);
+	foreach (cell, ship.shipped)
+		prune_by_clause(plan, table, rel->relid, table->key, lfirst(cell));
 	relation = RelationIdGetRelation(rte->relid);
-	plan->columns = needed_columns(path, tlist, local, RelationGetDescr(relation));
+	plan->some_columns = true;
+	plan->columns =
+		live_columns(ship_columns(path, tlist, ship.local, RelationGetDescr(relation)->natts),
+					 RelationGetDescr(relation));
 	RelationClose(relation);
-	plan->params = statement_params(&lift);
 	plan->returning = true;
 	plan->refusals = copyObject(planning_refusals);
-	template_make(scan_query(rte, plan->columns, remote), &plan->pieces, &plan->schemas);
+	template_make(scan_query(rte, plan->columns, ship.remote), &plan->pieces, &plan->schemas);
 
 	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = local;
+	scan->scan.plan.qual = ship.local;
 	scan->scan.scanrelid = rel->relid;
 	scan->flags = path->flags;
 	scan->custom_private = list_make1(plan);
+	scan->custom_exprs = ship.params;
 	scan->methods = &shard_scan_methods;
 	return &scan->scan.plan;
 }
 
-/* What shards filter, and what is left to be filtered here. */
-static void
-divide_clauses(RelOptInfo *rel, const DistributedTable *table, List *clauses, ShardPlan *plan,
-			   Lift *lift, List **remote, List **local)
+/* Those that were not dropped. */
+static List *
+live_columns(List *columns, TupleDesc desc)
 {
+	List *live = NIL;
 	ListCell *cell;
 
-	foreach (cell, clauses)
+	foreach (cell, columns)
 	{
-		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
-		Node *shipped;
-
-		/* Conditions without columns are checked once, above the scan. */
-		if (info->pseudoconstant)
-			continue;
-		shipped = ship_clause(rel, info, lift);
-		if (shipped == NULL)
-			*local = lappend(*local, info->clause);
-		else
-		{
-			*remote = lappend(*remote, shipped);
-			prune_by_clause(plan, table, rel->relid, info->clause);
-		}
+		if (!TupleDescAttr(desc, lfirst_int(cell) - 1)->attisdropped)
+			live = lappend_int(live, lfirst_int(cell));
 	}
+	return live;
 }
 
 /* Each shard gives a sample of its own. */
@@ -382,95 +408,6 @@ ship_sample(TableSampleClause *sample, Lift *lift)
 	return sample;
 }
 
-/* The clause as it can be sent, or NULL. */
-static Node *
-ship_clause(RelOptInfo *rel, RestrictInfo *info, Lift *lift)
-{
-	Lift attempt = {.params = list_copy(lift->params)};
-	Node *shipped;
-
-	/* A condition of the user's must not see rows that a policy hides. */
-	if (info->security_level > rel->baserestrict_min_security && !info->leakproof)
-		return NULL;
-	shipped = lift_expr(copyObject((Node *) info->clause), &attempt);
-	if (shipped == NULL || contain_mutable_functions(shipped) || foreign_walker(shipped, NULL))
-		return NULL;
-	lift->params = attempt.params;
-	return shipped;
-}
-
-/* Anything that another node may not know, or know differently. */
-static bool
-foreign_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
-		return true;
-	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar) ||
-		IsA(node, ConvertRowtypeExpr))
-		return true;
-	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
-		return true;
-	if (!lift_builtin(exprInputCollation(node)))
-		return true;
-	return expression_tree_walker(node, foreign_walker, context);
-}
-
-/*
- * The target list is not yet the one of the plan when a projection is put
- * into the scan later; the path knows all columns it may use.
- */
-static List *
-needed_columns(CustomPath *path, List *tlist, List *local, TupleDesc desc)
-{
-	Bitmapset *used = NULL;
-	List *columns = NIL;
-	int offset = FirstLowInvalidHeapAttributeNumber;
-
-	Index rti = path->path.parent->relid;
-
-	pull_varattnos((Node *) path->path.pathtarget->exprs, rti, &used);
-	pull_varattnos((Node *) tlist, rti, &used);
-	pull_varattnos((Node *) local, rti, &used);
-	for (AttrNumber system = offset + 1; system < 0; system++)
-	{
-		if (system != TableOidAttributeNumber && bms_is_member(system - offset, used))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("system columns of distributed tables are not supported here"),
-							errdetail("The rows of the table live on other nodes."),
-							errhint("Use the columns of the primary key.")));
-	}
-	for (AttrNumber column = 1; column <= desc->natts; column++)
-	{
-		if (TupleDescAttr(desc, column - 1)->attisdropped)
-			continue;
-		if (bms_is_member(0 - offset, used) || bms_is_member(column - offset, used))
-			columns = lappend_int(columns, column);
-	}
-	return columns;
-}
-
-/*
- * Makes all columns those of the first and only relation, also for the
- * deparser, which goes by how the user wrote them.
- */
-static bool
-point_at_table(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var *var = (Var *) node;
-
-		var->varno = var->varnosyn = 1;
-		var->varattnosyn = var->varattno;
-		return false;
-	}
-	return expression_tree_walker(node, point_at_table, context);
-}
-
 /* SELECT columns FROM table WHERE quals */
 static Query *
 scan_query(RangeTblEntry *rte, List *columns, List *quals)
@@ -486,7 +423,6 @@ scan_query(RangeTblEntry *rte, List *columns, List *quals)
 	table->securityQuals = NIL;
 	compat_forget_permissions(table);
 	ref->rtindex = 1;
-	(void) point_at_table((Node *) quals, NULL);
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
 	query->rtable = list_make1(table);

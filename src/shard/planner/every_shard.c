@@ -38,7 +38,7 @@ plan_every_shard(const PlanRequest *request, char **why)
 		return NULL;
 	}
 	plan = shard_plan_create(TIER_EVERY_SHARD, query->commandType, pin.table->relid);
-	prune_by_quals(plan, pin.table, query->resultRelation, query->jointree->quals);
+	prune_by_quals(plan, pin.table, query->resultRelation, pin.table->key, query->jointree->quals);
 	if (!lift_query(query, LIFT_EVERY_SHARD, &lift))
 	{
 		*why = lift.why;

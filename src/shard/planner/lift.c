@@ -32,6 +32,7 @@
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/aggregates.h"
 #include "shard/planner/lift.h"
 
 typedef struct LiftState
@@ -284,6 +285,8 @@ lift_param(Param *param, LiftState *state)
 {
 	if (param->paramkind != PARAM_EXTERN)
 	{
+		if (param->paramkind == PARAM_EXEC && state->lift->keeps_exec_params)
+			return as_param((Expr *) param, true, state);
 		if (param->paramkind == PARAM_EXEC)
 			refuse(state, "It depends on a value that is known only while a plan runs.");
 		return (Node *) param;
@@ -480,7 +483,7 @@ travels_function(Oid function, void *context)
 {
 	LiftState *state = context;
 
-	if (!lift_builtin(function))
+	if (!lift_builtin(function) && !aggregate_is_part(function))
 	{
 		refuse(state, psprintf("Function %s is not built in, and may not exist on other nodes.",
 							   get_func_name(function)));

@@ -21,7 +21,8 @@ typedef struct Lift
 {
 	List *params;	/* $1, $2, ... of the lifted statement: expressions without columns */
 	bool constants; /* make constants parameters, so that the text stays the same for others */
-	char *why;		/* set when the statement may not travel */
+	bool keeps_exec_params; /* parameters of the running plan become some of the statement */
+	char *why;				/* set when the statement may not travel */
 } Lift;
 
 /* Constants that become parameters: enough for any statement of a user's, not for a script's. */

@@ -88,7 +88,13 @@ static void item_relations(Node *item, Bitmapset **relids);
 static int node_for(Node *expr, PinState *state);
 static int node_at(Query *query, int rti, AttrNumber column, PinState *state);
 static void link_output(int node, Query *child, int column, bool down, PinState *state);
-static bool passes_conditions(Query *child);
+static void link_members(int node, Query *child, Node *member, int column, PinState *state);
+static bool passes_conditions(Query *child, TargetEntry *tle);
+static bool is_among(TargetEntry *tle, List *clauses);
+static bool is_joined(int rti, Node *item);
+static bool gives_key(Query *query, int rti, AttrNumber column);
+static bool query_gives_key(Query *query, AttrNumber column);
+static bool members_give_key(Query *query, Node *member, AttrNumber column);
 static void add_edge(int from, int to, PinState *state);
 static bool all_reached(PinState *state, List *seeds);
 static bool prepare(Query *query, Pin *pin, PinState *state);
@@ -149,31 +155,123 @@ bool
 pin_to_join(Query *query, Pin *pin)
 {
 	PinState state = {0};
-	int nnodes;
 
 	if (!prepare(query, pin, &state))
 		return false;
-	nnodes = state.nnodes;
-	for (int i = 0; i < nnodes; i++)
+	for (int rti = 1; rti <= list_length(query->rtable); rti++)
 	{
-		PinNode *node = &state.nodes[i];
+		RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+		int ncolumns = list_length(rte->eref->colnames);
 
-		/* Each row comes from one row of a table that no outer join makes null. */
-		if (node->query == query && node->required &&
-			!lift_is_nullable(node->rti, query->jointree) && all_reached(&state, list_make1_int(i)))
+		/* Each row comes from one row of a relation that no outer join makes null. */
+		if (rte->rtekind == RTE_JOIN || !is_joined(rti, (Node *) query->jointree) ||
+			lift_is_nullable(rti, query->jointree))
+			continue;
+		for (AttrNumber column = 1; column <= ncolumns; column++)
 		{
-			RangeTblEntry *rte = rt_fetch(node->rti, query->rtable);
-
-			if (pin->key_columns == NIL)
-				pin->table = metadata_table(rte->relid);
-			pin->key_columns =
-				lappend(pin->key_columns, makeVar(node->rti, node->column, pin->table->key_type, -1,
-												  pin->table->key_collation, 0));
+			if (gives_key(query, rti, column) &&
+				all_reached(&state, list_make1_int(node_at(query, rti, column, &state))))
+			{
+				if (pin->key_columns == NIL && rte->rtekind == RTE_RELATION)
+					pin->table = metadata_table(rte->relid);
+				pin->key_columns =
+					lappend(pin->key_columns, makeVar(rti, column, pin->table->key_type, -1,
+													  pin->table->key_collation, 0));
+			}
 		}
 	}
 	if (pin->key_columns == NIL)
 		pin->why = "Not all distributed tables are joined on their distribution columns.";
 	return pin->why == NULL;
+}
+
+/* Does the relation stand in FROM? */
+static bool
+is_joined(int rti, Node *item)
+{
+	ListCell *cell;
+
+	if (item == NULL)
+		return false;
+	if (IsA(item, RangeTblRef))
+		return ((RangeTblRef *) item)->rtindex == rti;
+	if (IsA(item, JoinExpr))
+		return is_joined(rti, ((JoinExpr *) item)->larg) ||
+			   is_joined(rti, ((JoinExpr *) item)->rarg);
+	foreach (cell, castNode(FromExpr, item)->fromlist)
+	{
+		if (is_joined(rti, lfirst(cell)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is the column a distribution column, or one that a subquery shows, so that
+ * a shard has the rows with the values that are its own and no others?
+ */
+static bool
+gives_key(Query *query, int rti, AttrNumber column)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	const DistributedTable *table;
+	ListCell *cell;
+
+	switch (rte->rtekind)
+	{
+		case RTE_RELATION:
+			table = metadata_table(rte->relid);
+			return table != NULL && table->kind == TABLE_HASH && table->key == column;
+		case RTE_SUBQUERY:
+			return query_gives_key(rte->subquery, column);
+		case RTE_CTE:
+			foreach (cell, rte->ctelevelsup == 0 ? query->cteList : NIL)
+			{
+				CommonTableExpr *cte = lfirst(cell);
+
+				if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
+					return query_gives_key((Query *) cte->ctequery, column);
+			}
+			return false;
+		default:
+			return false;
+	}
+}
+
+static bool
+query_gives_key(Query *query, AttrNumber column)
+{
+	Node *expr;
+
+	if (query->commandType != CMD_SELECT || query->groupingSets != NIL ||
+		column > list_length(query->targetList))
+		return false;
+	if (query->setOperations != NULL)
+		return members_give_key(query, query->setOperations, column);
+	expr = strip_relabel((Node *) list_nth_node(TargetEntry, query->targetList, column - 1)->expr);
+	for (;;)
+	{
+		Var *var = (Var *) expr;
+		RangeTblEntry *rte;
+
+		if (expr == NULL || !IsA(expr, Var) || var->varlevelsup != 0 || var->varattno <= 0)
+			return false;
+		rte = rt_fetch(var->varno, query->rtable);
+		if (rte->rtekind != RTE_JOIN)
+			return !lift_is_nullable(var->varno, query->jointree) &&
+				   gives_key(query, var->varno, var->varattno);
+		expr = strip_relabel(list_nth(rte->joinaliasvars, var->varattno - 1));
+	}
+}
+
+/* All members of a UNION and the like. */
+static bool
+members_give_key(Query *query, Node *member, AttrNumber column)
+{
+	if (IsA(member, RangeTblRef))
+		return gives_key(query, ((RangeTblRef *) member)->rtindex, column);
+	return members_give_key(query, castNode(SetOperationStmt, member)->larg, column) &&
+		   members_give_key(query, castNode(SetOperationStmt, member)->rarg, column);
 }
 
 bool
@@ -570,7 +668,7 @@ node_at(Query *query, int rti, AttrNumber column, PinState *state)
 			CommonTableExpr *cte = lfirst(cell);
 
 			if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
-				link_output(number, (Query *) cte->ctequery, column, false, state);
+				link_output(number, (Query *) cte->ctequery, column, cte->cterefcount == 1, state);
 		}
 	}
 	return number;
@@ -589,10 +687,15 @@ link_output(int node, Query *child, int column, bool down, PinState *state)
 	List *levels = state->levels;
 	int inner;
 
-	if (child->commandType != CMD_SELECT || child->setOperations != NULL ||
-		column > list_length(child->targetList))
+	if (child->commandType != CMD_SELECT || column > list_length(child->targetList))
 		return;
 	tle = list_nth(child->targetList, column - 1);
+	if (child->setOperations != NULL)
+	{
+		if (down && passes_conditions(child, tle))
+			link_members(node, child, child->setOperations, column, state);
+		return;
+	}
 	expr = strip_relabel((Node *) tle->expr);
 	if (!IsA(expr, Var) || ((Var *) expr)->varlevelsup != 0)
 		return;
@@ -602,17 +705,56 @@ link_output(int node, Query *child, int column, bool down, PinState *state)
 	if (inner < 0)
 		return;
 	add_edge(inner, node, state);
-	if (down && passes_conditions(child))
+	if (down && passes_conditions(child, tle))
 		add_edge(node, inner, state);
 }
 
-static bool
-passes_conditions(Query *child)
+/* Rows of a UNION and the like are compared as a whole, so also by this column. */
+static void
+link_members(int node, Query *child, Node *member, int column, PinState *state)
 {
-	return !child->hasAggs && !child->hasWindowFuncs && !child->hasTargetSRFs &&
-		   !child->hasForUpdate && child->groupClause == NIL && child->groupingSets == NIL &&
-		   child->havingQual == NULL && child->distinctClause == NIL && child->limitCount == NULL &&
-		   child->limitOffset == NULL;
+	if (IsA(member, RangeTblRef))
+		add_edge(node, node_at(child, ((RangeTblRef *) member)->rtindex, column, state), state);
+	else
+	{
+		link_members(node, child, castNode(SetOperationStmt, member)->larg, column, state);
+		link_members(node, child, castNode(SetOperationStmt, member)->rarg, column, state);
+	}
+}
+
+/* Do rows with other values of this column have no effect on those with one? */
+static bool
+passes_conditions(Query *child, TargetEntry *tle)
+{
+	ListCell *cell;
+
+	if (child->hasTargetSRFs || child->hasForUpdate || child->groupingSets != NIL ||
+		child->limitCount != NULL || child->limitOffset != NULL)
+		return false;
+	foreach (cell, child->windowClause)
+	{
+		if (!is_among(tle, ((WindowClause *) lfirst(cell))->partitionClause))
+			return false;
+	}
+	if (child->distinctClause != NIL && !is_among(tle, child->distinctClause))
+		return false;
+	if (child->hasAggs || child->groupClause != NIL || child->havingQual != NULL)
+		return is_among(tle, child->groupClause);
+	return true;
+}
+
+static bool
+is_among(TargetEntry *tle, List *clauses)
+{
+	ListCell *cell;
+
+	foreach (cell, clauses)
+	{
+		if (tle->ressortgroupref != 0 &&
+			((SortGroupClause *) lfirst(cell))->tleSortGroupRef == tle->ressortgroupref)
+			return true;
+	}
+	return false;
 }
 
 static void

@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "shard/metadata/metadata.h"
-#include "shard/planner/planner.h"
+#include "shard/planner/piece.h"
 
 static planner_hook_type prev_planner = NULL;
 static bool read_local = false;
@@ -76,7 +76,7 @@ planner_init(void)
 	prev_planner = planner_hook;
 	planner_hook = pgcluster_planner;
 	by_table_init();
-	pushdown_init();
+	piece_init();
 }
 
 bool

@@ -44,9 +44,6 @@ extern PlannedStmt *planner_here(const PlanRequest *request, Query *query);
 /* Installs the hooks of by_table.c. */
 extern void by_table_init(void);
 
-/* Installs the hook of pushdown.c. */
-extern void pushdown_init(void);
-
 /*
  * While on, distributed tables are planned as the local tables they also
  * are: for those who mean the shell, or the local copy, itself.  Returns the

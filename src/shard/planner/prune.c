@@ -14,22 +14,25 @@
 #include "shard/planner/prune.h"
 #include "shard/planner/statement.h"
 
-static bool value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin);
-static bool array_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin);
-static bool is_key(Node *node, const DistributedTable *table, Index rti);
+static bool value_in_equality(Expr *clause, const DistributedTable *table, Index rti,
+							  AttrNumber column, Pin *pin);
+static bool array_in_equality(Expr *clause, const DistributedTable *table, Index rti,
+							  AttrNumber column, Pin *pin);
+static bool is_key(Node *node, Index rti, AttrNumber column);
 static bool is_constant(Node *node);
 
 void
-prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause)
+prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, AttrNumber column,
+				Expr *clause)
 {
 	Pin pin = {.table = table};
 	bool is_array = false;
 
 	if (plan->key != NULL && !plan->key_is_array)
 		return;
-	if (!value_in_equality(clause, table, rti, &pin))
+	if (!value_in_equality(clause, table, rti, column, &pin))
 	{
-		if (plan->key != NULL || !array_in_equality(clause, table, rti, &pin))
+		if (plan->key != NULL || !array_in_equality(clause, table, rti, column, &pin))
 			return;
 		is_array = true;
 	}
@@ -40,7 +43,8 @@ prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, Expr 
 }
 
 void
-prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti, Node *quals)
+prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti, AttrNumber column,
+			   Node *quals)
 {
 	ListCell *cell;
 
@@ -49,14 +53,15 @@ prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti, Node *
 	if (is_andclause(quals))
 	{
 		foreach (cell, ((BoolExpr *) quals)->args)
-			prune_by_quals(plan, table, rti, lfirst(cell));
+			prune_by_quals(plan, table, rti, column, lfirst(cell));
 	}
 	else
-		prune_by_clause(plan, table, rti, (Expr *) quals);
+		prune_by_clause(plan, table, rti, column, (Expr *) quals);
 }
 
 static bool
-value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin)
+value_in_equality(Expr *clause, const DistributedTable *table, Index rti, AttrNumber column,
+				  Pin *pin)
 {
 	Node *left;
 	Node *right;
@@ -66,7 +71,7 @@ value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *p
 	if (!pin_is_equality(clause, pin_hash_family(table->key_type), table->key_collation, &left,
 						 &right, &left_type, &right_type))
 		return false;
-	if (is_key(left, table, rti))
+	if (is_key(left, rti, column))
 	{
 		pin->key = (Expr *) right;
 		pin->key_type = right_type;
@@ -74,11 +79,12 @@ value_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *p
 	}
 	pin->key = (Expr *) left;
 	pin->key_type = left_type;
-	return is_key(right, table, rti);
+	return is_key(right, rti, column);
 }
 
 static bool
-array_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *pin)
+array_in_equality(Expr *clause, const DistributedTable *table, Index rti, AttrNumber column,
+				  Pin *pin)
 {
 	ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) clause;
 	OpExpr *op;
@@ -98,14 +104,14 @@ array_in_equality(Expr *clause, const DistributedTable *table, Index rti, Pin *p
 						 &right, &left_type, &pin->key_type))
 		return false;
 	pin->key = (Expr *) right;
-	return is_key(left, table, rti);
+	return is_key(left, rti, column);
 }
 
 static bool
-is_key(Node *node, const DistributedTable *table, Index rti)
+is_key(Node *node, Index rti, AttrNumber column)
 {
 	return IsA(node, Var) && ((Var *) node)->varno == (int) rti &&
-		   ((Var *) node)->varattno == table->key && ((Var *) node)->varlevelsup == 0;
+		   ((Var *) node)->varattno == column && ((Var *) node)->varlevelsup == 0;
 }
 
 /* One value during an execution. */

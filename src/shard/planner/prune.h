@@ -11,13 +11,14 @@
 
 /*
  * Gives "plan" a key if "clause", one that every row must fulfil, compares
- * the distribution column of "table" (relation "rti") with one value or with
- * any of an array.  One value is better, and stays.
+ * column "column" of relation "rti", which holds distribution keys of "table",
+ * with one value or with any of an array.  One value is better, and stays.
  */
-extern void
-prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, Expr *clause);
+extern void prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti,
+							AttrNumber column, Expr *clause);
 
 /* The same for all conditions joined by AND in "quals". */
-extern void prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti, Node *quals);
+extern void prune_by_quals(ShardPlan *plan, const DistributedTable *table, Index rti,
+						   AttrNumber column, Node *quals);
 
 #endif

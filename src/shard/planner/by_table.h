@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * by_table.h
+ *	  Plans of the server over scans of ours.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLANNER_BY_TABLE_H
+#define PGCLUSTER_SHARD_PLANNER_BY_TABLE_H
+
+#include "shard/planner/piece.h"
+
+/*
+ * Has the server plan "query", from which the pieces in "set" were cut.
+ * NULL, with "why", when what is left cannot be carried out.
+ */
+extern PlannedStmt *
+by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **why);
+
+/* How many rows the request's query gives, as far as statistics tell. */
+extern double by_table_estimate(const PlanRequest *request);
+
+#endif
