@@ -521,7 +521,8 @@ view_history(HaView *view)
 	view->leader_behind =
 		theirs.timeline < view->position.timeline ||
 		(!settled && theirs.timeline == view->position.timeline && theirs.lsn < view->position.lsn);
-	if (!settled)
+	/* Patroni takes the timeline out of the key when its server stops. */
+	if (!settled || theirs.timeline == 0)
 		return;
 	/*
 	 * Timelines are allotted in ascending order, so one above the leader's was
