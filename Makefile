@@ -25,8 +25,8 @@ endif
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DPGCLUSTER_VERSION='"$(EXTVERSION)"' \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
-	$(shell pkg-config --cflags libcurl json-c libmicrohttpd) -I$(shell $(PG_CONFIG) --includedir)
-SHLIB_LINK = $(shell pkg-config --libs libcurl json-c libmicrohttpd) -lpq
+	$(shell pkg-config --cflags libcurl json-c libmicrohttpd gnutls) -I$(shell $(PG_CONFIG) --includedir)
+SHLIB_LINK = $(shell pkg-config --libs libcurl json-c libmicrohttpd gnutls) -lpq
 
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(filter-out sql/pgcluster--%,$(wildcard sql/*.sql))))
 ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))

@@ -27,8 +27,17 @@ int config_etcd_protocol;
 char *config_etcd_username;
 int config_fence_wait;
 int config_group;
+char *config_http_allowlist;
+bool config_http_allowlist_include_members;
+char *config_http_auth_password_file;
+char *config_http_auth_username;
+char *config_http_ca_file;
+char *config_http_cert_file;
+char *config_http_ciphers;
+char *config_http_key_file;
 char *config_http_listen;
 int config_http_port;
+int config_http_verify_client;
 char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
@@ -59,6 +68,16 @@ typedef struct IntSetting
 	const char *purpose;
 } IntSetting;
 
+typedef struct BoolSetting
+{
+	const char *name;
+	bool *variable;
+	bool boot;
+	GucContext context;
+	int flags;
+	const char *purpose;
+} BoolSetting;
+
 typedef struct EnumSetting
 {
 	const char *name;
@@ -72,6 +91,11 @@ typedef struct EnumSetting
 
 static const struct config_enum_entry etcd_protocols[] = {
 	{"http", ETCD_HTTP, false}, {"https", ETCD_HTTPS, false}, {NULL, 0, false}};
+
+static const struct config_enum_entry verify_client[] = {{"none", HTTP_VERIFY_NONE, false},
+														 {"optional", HTTP_VERIFY_OPTIONAL, false},
+														 {"required", HTTP_VERIFY_REQUIRED, false},
+														 {NULL, 0, false}};
 
 /* clang-format off */
 static const StringSetting string_settings[] = {
@@ -89,6 +113,20 @@ static const StringSetting string_settings[] = {
 	 "File whose first line is the password of etcd_username."},
 	{"pgcluster.etcd_username", &config_etcd_username, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 	 "User name for etcd; empty: no authentication."},
+	{"pgcluster.http_allowlist", &config_http_allowlist, "", PGC_SIGHUP, GUC_LIST_INPUT,
+	 "Addresses and networks from which the cluster may be changed over HTTP, separated by commas; empty: all, if clients are authenticated."},
+	{"pgcluster.http_auth_password_file", &config_http_auth_password_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File whose first line is the password of http_auth_username."},
+	{"pgcluster.http_auth_username", &config_http_auth_username, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "User name that requests which change the cluster must give; empty: none."},
+	{"pgcluster.http_ca_file", &config_http_ca_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the certificates of the authorities that clients' certificates are checked against."},
+	{"pgcluster.http_cert_file", &config_http_cert_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the certificate of the HTTP server; empty: no TLS."},
+	{"pgcluster.http_ciphers", &config_http_ciphers, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "Versions and ciphers of TLS for the HTTP server, as a priority string of GnuTLS; empty: the defaults, TLS 1.2 at least."},
+	{"pgcluster.http_key_file", &config_http_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	 "File with the private key of that certificate; empty: it is in the same file."},
 	{"pgcluster.http_listen", &config_http_listen, "127.0.0.1", PGC_SIGHUP, GUC_LIST_INPUT,
 	 "IP addresses that the HTTP server listens on, separated by commas; * is all."},
 	{"pgcluster.namespace", &config_namespace, "/service/", PGC_POSTMASTER, 0,
@@ -118,9 +156,16 @@ static const IntSetting int_settings[] = {
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
 };
 
+static const BoolSetting bool_settings[] = {
+	{"pgcluster.http_allowlist_include_members", &config_http_allowlist_include_members, false, PGC_SIGHUP, 0,
+	 "Adds the addresses of all members of the cluster to http_allowlist."},
+};
+
 static const EnumSetting enum_settings[] = {
 	{"pgcluster.etcd_protocol", &config_etcd_protocol, ETCD_HTTP, etcd_protocols, PGC_SIGHUP, 0,
 	 "Protocol spoken with etcd."},
+	{"pgcluster.http_verify_client", &config_http_verify_client, HTTP_VERIFY_NONE, verify_client, PGC_SIGHUP, 0,
+	 "Which requests over TLS need a certificate of the client: none, those that change the cluster (optional), or all (required)."},
 };
 /* clang-format on */
 
@@ -151,6 +196,13 @@ config_init(void)
 
 		DefineCustomIntVariable(s->name, s->purpose, NULL, s->variable, s->boot, s->min, s->max,
 								s->context, s->flags, NULL, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(bool_settings); i++)
+	{
+		const BoolSetting *s = &bool_settings[i];
+
+		DefineCustomBoolVariable(s->name, s->purpose, NULL, s->variable, s->boot, s->context,
+								 s->flags, NULL, NULL, NULL);
 	}
 	for (size_t i = 0; i < lengthof(enum_settings); i++)
 	{

@@ -20,8 +20,17 @@ extern int config_etcd_protocol; /* EtcdProtocol */
 extern char *config_etcd_username;
 extern int config_fence_wait; /* milliseconds */
 extern int config_group;
+extern char *config_http_allowlist;
+extern bool config_http_allowlist_include_members;
+extern char *config_http_auth_password_file;
+extern char *config_http_auth_username;
+extern char *config_http_ca_file;
+extern char *config_http_cert_file;
+extern char *config_http_ciphers;
+extern char *config_http_key_file;
 extern char *config_http_listen;
 extern int config_http_port;
+extern int config_http_verify_client; /* HttpVerifyClient */
 extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;
@@ -35,6 +44,14 @@ typedef enum EtcdProtocol
 	ETCD_HTTP,
 	ETCD_HTTPS
 } EtcdProtocol;
+
+/* When a request over TLS needs a certificate of the client. */
+typedef enum HttpVerifyClient
+{
+	HTTP_VERIFY_NONE,
+	HTTP_VERIFY_OPTIONAL, /* if it would change something */
+	HTTP_VERIFY_REQUIRED  /* always */
+} HttpVerifyClient;
 
 /* Defines the settings; to be called from _PG_init. */
 extern void config_init(void);

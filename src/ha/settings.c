@@ -106,7 +106,8 @@ ha_own_api_url(char *url, size_t size)
 
 	url[0] = '\0';
 	if (config_http_port > 0)
-		snprintf(url, size, "http://%s%s%s:%d/patroni", bracket ? "[" : "", host,
+		snprintf(url, size, "http%s://%s%s%s:%d/patroni",
+				 config_http_cert_file[0] != '\0' ? "s" : "", bracket ? "[" : "", host,
 				 bracket ? "]" : "", config_http_port);
 }
 

@@ -120,9 +120,6 @@ extern char *ha_request_text(int place);
 /* To be called by the agent; "value" is NULL when there is none. */
 extern void ha_document_publish(HaDocument which, const char *value, int64 revision);
 
-/* The group this server belongs to (0 when there are no groups). */
-extern int ha_own_group(void);
-
 /* Asks for the shared memory and has the lease given back at exit; from ha_init. */
 extern void ha_state_init(void);
 

@@ -299,6 +299,23 @@ ha_read_picture(HaPicture *picture)
 	return locked;
 }
 
+char **
+ha_member_hosts(int *n)
+{
+	char **hosts = palloc(sizeof(char *) * HA_MAX_MEMBERS);
+	char(*copy)[sizeof(ha_shared->members[0].host)] = palloc(sizeof(*copy) * HA_MAX_MEMBERS);
+
+	*n = 0;
+	if (!lock_soon(ha_shared->lock))
+		return hosts;
+	for (; *n < ha_shared->nmembers; (*n)++)
+		strlcpy(copy[*n], ha_shared->members[*n].host, sizeof(copy[*n]));
+	LWLockRelease(ha_shared->lock);
+	for (int i = 0; i < *n; i++)
+		hosts[i] = copy[i];
+	return hosts;
+}
+
 void
 ha_document_publish(HaDocument which, const char *value, int64 revision)
 {

@@ -31,6 +31,9 @@ typedef struct GroupLeader
 /* True when this server takes part in high availability (etcd_endpoints is set). */
 extern bool ha_enabled(void);
 
+/* The group this server belongs to (0 when there are no groups). */
+extern int ha_own_group(void);
+
 /*
  * Grows whenever the leader of any group changed, so that a reader who kept
  * a copy looks again only then.  One atomic read.
@@ -117,6 +120,12 @@ typedef struct HaPicture
  * moments of the agent are new and the result is false.
  */
 extern bool ha_read_picture(HaPicture *picture);
+
+/*
+ * Where all known members are, of other groups too: an array of names or
+ * addresses, palloc'd.  Empty when the agent was stopped in the wrong moment.
+ */
+extern char **ha_member_hosts(int *n);
 
 /* Keys of the own group that are passed on as they are: JSON, or so it should be. */
 typedef enum HaDocument

@@ -100,6 +100,16 @@ http_answer_error(HttpAnswer *answer, HttpStatus status, const char *message)
 	put_json(answer, object);
 }
 
+void
+http_answer_text(HttpAnswer *answer, HttpStatus status, const char *message)
+{
+	memset(answer, 0, sizeof(*answer));
+	initStringInfo(&answer->body);
+	answer->status = status;
+	answer->content_type = "text/plain; charset=utf-8";
+	appendStringInfoString(&answer->body, message);
+}
+
 /*
  * The server
  */

@@ -4,8 +4,7 @@
  *
  * A health check is a question with the answer 200 (yes) or 503 (no), which
  * load balancers and orchestrators ask; other paths give a document.  The
- * paths are those of Patroni.  Its actions, which change the cluster, are
- * known here as well, but refused.
+ * paths are those of Patroni.  What changes the cluster is in actions.c.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -13,6 +12,7 @@
 #include <math.h>
 
 #include "http/documents.h"
+#include "http/parse.h"
 #include "http/routes.h"
 
 /* How long the agent may be silent, in ttl; a standby's does less that matters. */
@@ -167,38 +167,6 @@ find_argument(const HttpRequest *request, const char *name)
 	return NULL;
 }
 
-typedef struct Unit
-{
-	const char *name;
-	double bytes;
-} Unit;
-
-static const Unit units[] = {{"", 1},
-							 {"B", 1},
-							 {"kB", 1024},
-							 {"MB", 1024.0 * 1024},
-							 {"GB", 1024.0 * 1024 * 1024},
-							 {"TB", 1024.0 * 1024 * 1024 * 1024}};
-
-/* "1048576", "16kB", "1.5 GB" */
-static bool
-parse_bytes(const char *text, double *bytes)
-{
-	char *end;
-
-	*bytes = strtod(text, &end);
-	if (end == text || isnan(*bytes))
-		return false;
-	end += strspn(end, " ");
-	for (size_t i = 0; i < lengthof(units); i++)
-		if (pg_strcasecmp(end, units[i].name) == 0)
-		{
-			*bytes *= units[i].bytes;
-			return true;
-		}
-	return false;
-}
-
 static bool
 is_text_of(json_object *value, const char *text)
 {
@@ -229,15 +197,21 @@ has_tags_asked(const HttpFacts *facts, const HttpRequest *request)
  * Answers
  */
 
-static const Route *
-find_route(const char *path)
+bool
+http_is_path(const char *path, const char *known)
 {
 	size_t length = strlen(path);
 
 	while (length > 1 && path[length - 1] == '/')
 		length--;
+	return strlen(known) == length && strncmp(known, path, length) == 0;
+}
+
+static const Route *
+find_route(const char *path)
+{
 	for (size_t i = 0; i < lengthof(routes); i++)
-		if (strlen(routes[i].path) == length && strncmp(routes[i].path, path, length) == 0)
+		if (http_is_path(path, routes[i].path))
 			return &routes[i];
 	return NULL;
 }
@@ -264,20 +238,18 @@ can_be_read(const Route *route)
 	return route->check != NULL || route->write != NULL;
 }
 
+/* Its actions do not come here. */
 static void
 refuse_method(const HttpRequest *request, const Route *route, HttpAnswer *answer)
 {
-	if (!can_be_read(route) || is_one_of(request->method, route->actions))
-	{
-		http_answer_error(answer, HTTP_NOT_IMPLEMENTED,
-						  psprintf("%s %s is not supported", request->method, route->path));
-		return;
-	}
-	answer->allow = reading_methods;
-	http_answer_error(answer,
-					  is_one_of(request->method, other_methods) ? HTTP_METHOD_NOT_ALLOWED
-																: HTTP_NOT_IMPLEMENTED,
-					  psprintf("%s knows only %s", route->path, reading_methods));
+	bool known =
+		is_one_of(request->method, reading_methods) || is_one_of(request->method, other_methods);
+
+	answer->allow = route->actions == NULL ? reading_methods : route->actions;
+	if (route->actions != NULL && can_be_read(route))
+		answer->allow = psprintf("%s, %s", reading_methods, route->actions);
+	http_answer_error(answer, known ? HTTP_METHOD_NOT_ALLOWED : HTTP_NOT_IMPLEMENTED,
+					  psprintf("%s knows only %s", route->path, answer->allow));
 }
 
 /* A standby that is too far behind is as good as none; a leader never is. */
@@ -294,7 +266,7 @@ answer_read(const HttpRequest *request, const Route *route, HttpAnswer *answer)
 	double limit = HUGE_VAL;
 	HttpFacts facts;
 
-	if (route->of_tags && lag != NULL && !parse_bytes(lag, &limit))
+	if (route->of_tags && lag != NULL && !http_parse_bytes(lag, &limit))
 	{
 		http_answer_error(answer, HTTP_BAD_REQUEST,
 						  "lag is a number of bytes, or one with a unit such as 16MB");

@@ -13,10 +13,16 @@
 typedef enum HttpStatus
 {
 	HTTP_OK = 200,
+	HTTP_ACCEPTED = 202,
 	HTTP_BAD_REQUEST = 400,
+	HTTP_UNAUTHORIZED = 401,
+	HTTP_FORBIDDEN = 403,
 	HTTP_NOT_FOUND = 404,
 	HTTP_METHOD_NOT_ALLOWED = 405,
+	HTTP_CONFLICT = 409,
+	HTTP_PRECONDITION_FAILED = 412,
 	HTTP_TOO_LARGE = 413,
+	HTTP_UNPROCESSABLE = 422,
 	HTTP_INTERNAL_ERROR = 500,
 	HTTP_NOT_IMPLEMENTED = 501,
 	HTTP_BAD_GATEWAY = 502,
@@ -36,6 +42,7 @@ typedef struct HttpRequest
 	const char *path; /* decoded, without the query string */
 	int narguments;
 	HttpArgument arguments[HTTP_MAX_ARGUMENTS];
+	bool is_cut; /* there were more */
 } HttpRequest;
 
 typedef struct HttpAnswer
@@ -43,13 +50,20 @@ typedef struct HttpAnswer
 	HttpStatus status;
 	const char *content_type; /* NULL: there is no body */
 	const char *allow;		  /* methods, NULL: not said */
+	const char *authenticate; /* how to; NULL: not said */
 	StringInfoData body;
 } HttpAnswer;
 
 /* Fills the answer, in the current memory context.  Errors are for the caller to catch. */
 extern void http_answer(const HttpRequest *request, HttpAnswer *answer);
 
+/* Whether the path ends with "/" makes no difference. */
+extern bool http_is_path(const char *path, const char *known);
+
 /* Makes it {"error": message}. */
 extern void http_answer_error(HttpAnswer *answer, HttpStatus status, const char *message);
+
+/* Makes it plain text, as actions are answered. */
+extern void http_answer_text(HttpAnswer *answer, HttpStatus status, const char *message);
 
 #endif

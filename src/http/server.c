@@ -37,26 +37,18 @@
 #include "base/compat.h"
 #include "base/config.h"
 #include "ha/state.h"
+#include "http/access.h"
+#include "http/exchange.h"
 #include "http/http.h"
 #include "http/listen.h"
-#include "http/routes.h"
+#include "http/tls.h"
 
-#define MAX_CONNECTIONS 128
 #define CONNECTION_MEMORY (32 * 1024) /* bounds the head of a request */
-#define MAX_BODY (64 * 1024)
 #define REQUEST_US (INT64CONST(10) * 1000000)
 #define ACCEPTED_AT_ONCE 32
 #define LISTEN_RETRY_MS 2000
 #define SWEEP_MS 500
-
-typedef struct Connection
-{
-	bool used;
-	int socket;
-	int64 since_us; /* of opening, or of the last answer */
-	size_t body;	/* bytes of the request's body so far */
-	bool answering; /* an answer is on its way */
-} Connection;
+#define WAITING_MS 5
 
 typedef struct Server
 {
@@ -66,200 +58,14 @@ typedef struct Server
 	int nsockets;
 	char *hosts; /* the settings in force */
 	int port;
-	bool failed; /* the last attempt to listen did */
-	Connection connections[MAX_CONNECTIONS];
-	int nconnections;
-	int64 swept_us;		   /* when connections were last looked at */
-	MemoryContext request; /* emptied after each */
+	HttpTls tls;
+	bool reload;	/* settings and files may be others by now */
+	bool safe;		/* TLS is as the settings want it, or as they last could be followed */
+	bool failed;	/* the last attempt to listen did */
+	int64 swept_us; /* when connections were last looked at */
 } Server;
 
-static Server server;
-
-/*
- * Requests.  All of these are called by libmicrohttpd.
- */
-
-static enum MHD_Result
-add_argument(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	HttpRequest *request = arg;
-
-	if (request->narguments == HTTP_MAX_ARGUMENTS)
-		return MHD_NO;
-	request->arguments[request->narguments++] = (HttpArgument){name, value == NULL ? "" : value};
-	return MHD_YES;
-}
-
-static enum MHD_Result
-queue_answer(struct MHD_Connection *connection, const HttpAnswer *answer)
-{
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(answer->content_type == NULL ? 0 : answer->body.len,
-										answer->body.data, MHD_RESPMEM_MUST_COPY);
-	enum MHD_Result result;
-
-	if (response == NULL)
-		return MHD_NO;
-	if (answer->content_type != NULL)
-		(void) MHD_add_response_header(response, "Content-Type", answer->content_type);
-	if (answer->allow != NULL)
-		(void) MHD_add_response_header(response, "Allow", answer->allow);
-	(void) MHD_add_response_header(response, "Cache-Control", "no-store");
-	result = MHD_queue_response(connection, answer->status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static void
-recover_from_error(HttpAnswer *answer)
-{
-	static char sorry[] = "{\"error\":\"the request failed, see the server's log\"}";
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(server.request);
-	EmitErrorReport();
-	FlushErrorState();
-	LWLockReleaseAll();
-	RESUME_INTERRUPTS();
-	memset(answer, 0, sizeof(*answer));
-	answer->status = HTTP_INTERNAL_ERROR;
-	answer->content_type = "application/json";
-	answer->body.data = sorry;
-	answer->body.len = sizeof(sorry) - 1;
-}
-
-static void
-make_answer(const HttpRequest *request, bool complete, HttpAnswer *answer)
-{
-	PG_TRY();
-	{
-		http_answer(request, answer);
-		if (!complete)
-			http_answer_error(answer, HTTP_BAD_REQUEST, "there are too many arguments");
-	}
-	PG_CATCH();
-	{
-		recover_from_error(answer);
-	}
-	PG_END_TRY();
-}
-
-static enum MHD_Result
-answer_request(struct MHD_Connection *connection, const char *method, const char *path)
-{
-	MemoryContext former = MemoryContextSwitchTo(server.request);
-	HttpRequest request = {.method = method, .path = path};
-	HttpAnswer answer;
-	enum MHD_Result result;
-	int given =
-		MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_argument, &request);
-
-	make_answer(&request, given == request.narguments, &answer);
-	result = queue_answer(connection, &answer);
-	MemoryContextSwitchTo(former);
-	MemoryContextReset(server.request);
-	return result;
-}
-
-static Connection *
-connection_of(struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info == NULL ? NULL : info->socket_context;
-}
-
-/* Longer than anything that is read to be thrown away? */
-static bool
-is_body_too_long(struct MHD_Connection *connection)
-{
-	const char *length =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-
-	return length != NULL && strtoull(length, NULL, 10) > MAX_BODY;
-}
-
-static enum MHD_Result
-refuse_body(struct MHD_Connection *connection)
-{
-	static char text[] = "{\"error\":\"the request's body is too long\"}";
-	HttpAnswer answer = {.status = HTTP_TOO_LARGE,
-						 .content_type = "application/json",
-						 .body = {.data = text, .len = sizeof(text) - 1}};
-
-	return queue_answer(connection, &answer);
-}
-
-/* Called at the head of a request, for each piece of its body, and at its end. */
-static enum MHD_Result
-on_request(void *arg, struct MHD_Connection *connection, const char *path, const char *method,
-		   const char *version, const char *data, size_t *size, void **state)
-{
-	Connection *c = connection_of(connection);
-
-	if (c == NULL)
-		return MHD_NO;
-	if (*state == NULL)
-	{
-		*state = c;
-		c->body = 0;
-		return is_body_too_long(connection) ? refuse_body(connection) : MHD_YES;
-	}
-	if (*size > 0)
-	{
-		/* No request needs its body, but the client may be unable to see an answer before. */
-		c->body += *size;
-		*size = 0;
-		return c->body > MAX_BODY ? MHD_NO : MHD_YES;
-	}
-	c->answering = true;
-	return answer_request(connection, method, path);
-}
-
-static void
-on_completed(void *arg, struct MHD_Connection *connection, void **state,
-			 enum MHD_RequestTerminationCode code)
-{
-	Connection *c = connection_of(connection);
-
-	if (c == NULL)
-		return;
-	c->since_us = clock_now_us();
-	c->answering = false;
-}
-
-static void
-on_connection(void *arg, struct MHD_Connection *connection, void **context,
-			  enum MHD_ConnectionNotificationCode code)
-{
-	Connection *c = *context;
-
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED)
-	{
-		if (c != NULL)
-		{
-			c->used = false;
-			server.nconnections--;
-		}
-		*context = NULL;
-		return;
-	}
-	for (int i = 0; i < MAX_CONNECTIONS; i++)
-	{
-		c = &server.connections[i];
-		if (c->used)
-			continue;
-		*c = (Connection){
-			.used = true,
-			.socket =
-				MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-			.since_us = clock_now_us()};
-		server.nconnections++;
-		*context = c;
-		return;
-	}
-}
+static Server server = {.reload = true};
 
 static void
 on_message(void *arg, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
@@ -289,14 +95,14 @@ on_panic(void *arg, const char *file, unsigned int line, const char *reason)
 
 /* libmicrohttpd sees the end of the stream and closes. */
 static void
-cut_connection(const Connection *c)
+cut_connection(const HttpExchange *c)
 {
 	shutdown(c->socket, SHUT_RDWR);
 }
 
 /* A client that closes right after its last bytes may go unnoticed by libmicrohttpd. */
 static bool
-is_left(const Connection *c)
+is_left(const HttpExchange *c)
 {
 	char byte;
 
@@ -311,11 +117,11 @@ sweep(void)
 	if (now - server.swept_us < SWEEP_MS * INT64CONST(1000))
 		return;
 	server.swept_us = now;
-	for (int i = 0; i < MAX_CONNECTIONS; i++)
+	for (int i = 0; i < HTTP_MAX_CONNECTIONS; i++)
 	{
-		const Connection *c = &server.connections[i];
+		const HttpExchange *c = &http_exchanges()[i];
 
-		if (c->used && (now - c->since_us > REQUEST_US || is_left(c)))
+		if (c->used && !c->waiting && (now - c->since_us > REQUEST_US || is_left(c)))
 			cut_connection(c);
 	}
 }
@@ -323,13 +129,13 @@ sweep(void)
 static void
 cut_longest(void)
 {
-	const Connection *longest = NULL;
+	const HttpExchange *longest = NULL;
 
-	for (int i = 0; i < MAX_CONNECTIONS; i++)
+	for (int i = 0; i < HTTP_MAX_CONNECTIONS; i++)
 	{
-		const Connection *c = &server.connections[i];
+		const HttpExchange *c = &http_exchanges()[i];
 
-		if (c->used && (longest == NULL || c->since_us < longest->since_us))
+		if (c->used && !c->waiting && (longest == NULL || c->since_us < longest->since_us))
 			longest = c;
 	}
 	if (longest != NULL)
@@ -340,11 +146,11 @@ cut_longest(void)
 static bool
 make_room(void)
 {
-	if (server.nconnections < MAX_CONNECTIONS)
+	if (http_exchanges_used() < HTTP_MAX_CONNECTIONS)
 		return true;
 	cut_longest();
 	(void) MHD_run(server.daemon);
-	return server.nconnections < MAX_CONNECTIONS;
+	return http_exchanges_used() < HTTP_MAX_CONNECTIONS;
 }
 
 static void
@@ -375,7 +181,11 @@ stop_listening(void)
 		close(server.sockets[i]);
 	server.nsockets = 0;
 	if (server.daemon != NULL)
+	{
+		http_exchanges_attend(true);
+		(void) MHD_run(server.daemon);
 		MHD_stop_daemon(server.daemon);
+	}
 	server.daemon = NULL;
 	if (server.events != NULL)
 		FreeWaitEventSet(server.events);
@@ -405,21 +215,26 @@ watch_sockets(void)
 static struct MHD_Daemon *
 start_daemon(void)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL,
-							NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
-							MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
-							MHD_OPTION_CONNECTION_LIMIT, (unsigned int) MAX_CONNECTIONS,
-							MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-							MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
-}
+	unsigned int flags =
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
+	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, server.tls.certificate},
+								   {MHD_OPTION_HTTPS_MEM_KEY, 0, server.tls.key},
+								   {MHD_OPTION_HTTPS_PRIORITIES, 0, server.tls.priorities},
+								   {MHD_OPTION_HTTPS_MEM_TRUST, 0, server.tls.authorities},
+								   {MHD_OPTION_END, 0, NULL}};
 
-static void
-remember_settings(void)
-{
-	if (server.hosts != NULL)
-		pfree(server.hosts);
-	server.hosts = MemoryContextStrdup(TopMemoryContext, config_http_listen);
-	server.port = config_http_port;
+	if (server.tls.authorities == NULL)
+		tls[3].option = MHD_OPTION_END;
+	if (server.tls.certificate == NULL)
+		tls[0].option = MHD_OPTION_END;
+	else
+		flags |= MHD_USE_TLS;
+	return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER,
+							on_message, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+							(size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+							(unsigned int) HTTP_MAX_CONNECTIONS, MHD_OPTION_NOTIFY_COMPLETED,
+							http_on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+							http_on_connection, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 /* A failure is logged once, however often it is tried again. */
@@ -428,32 +243,76 @@ start_listening(void)
 {
 	int elevel = server.failed ? DEBUG1 : LOG;
 
-	server.nsockets = http_listen_open(server.hosts, server.port, server.sockets, elevel);
-	server.failed = server.nsockets == 0;
-	if (server.failed)
+	if (server.safe)
+		server.nsockets = http_listen_open(server.hosts, server.port, server.sockets, elevel);
+	if (server.nsockets > 0)
+		server.daemon = start_daemon();
+	server.failed = server.daemon == NULL;
+	if (!server.failed)
 	{
-		ereport(elevel, (errmsg("the HTTP server listens nowhere and will try again")));
+		ereport(LOG, (errmsg("the HTTP server listens on \"%s\", port %d%s", server.hosts,
+							 server.port, server.tls.certificate != NULL ? ", with TLS" : "")));
 		return;
 	}
-	server.daemon = start_daemon();
-	if (server.daemon == NULL)
-		elog(ERROR, "could not start libmicrohttpd");
-	ereport(LOG, (errmsg("the HTTP server listens on \"%s\", port %d", server.hosts, server.port)));
+	for (int i = 0; i < server.nsockets; i++)
+		close(server.sockets[i]);
+	server.nsockets = 0;
+	ereport(elevel, (errmsg("the HTTP server listens nowhere and will try again")));
 }
 
-/* Listens where the settings say now, and nowhere else. */
+/* False: the settings and files cannot be followed, or are those in force. */
+static bool
+read_tls(void)
+{
+	HttpTls tls;
+
+	if (!http_tls_load(&tls, server.failed ? DEBUG1 : LOG))
+		return false;
+	if (server.safe && http_tls_is_same(&tls, &server.tls))
+	{
+		http_tls_free(&tls);
+		return false;
+	}
+	http_tls_free(&server.tls);
+	server.tls = tls;
+	server.safe = true;
+	return true;
+}
+
+static bool
+read_address(void)
+{
+	if (server.hosts != NULL && server.port == config_http_port &&
+		strcmp(server.hosts, config_http_listen) == 0)
+		return false;
+	if (server.hosts != NULL)
+		pfree(server.hosts);
+	server.hosts = MemoryContextStrdup(TopMemoryContext, config_http_listen);
+	server.port = config_http_port;
+	return true;
+}
+
+/* Listens where and how the settings say now, and nowhere else. */
 static void
 follow_settings(void)
 {
-	bool same = server.events != NULL && server.port == config_http_port &&
-				strcmp(server.hosts, config_http_listen) == 0;
+	bool idle = server.daemon == NULL && server.port != 0;
+	bool changed = false;
 
-	if (same && (server.daemon != NULL || server.port == 0))
+	if (server.reload)
+	{
+		http_access_load();
+		changed = read_address();
+		if (changed)
+			server.failed = false;
+	}
+	/* As long as it listens nowhere, it may be for the files. */
+	if (server.reload || idle)
+		changed |= read_tls();
+	server.reload = false;
+	if (!changed && !idle && server.events != NULL)
 		return;
-	if (!same)
-		server.failed = false;
 	stop_listening();
-	remember_settings();
 	if (server.port != 0)
 		start_listening();
 	watch_sockets();
@@ -471,8 +330,8 @@ nap_ms(void)
 
 	if (server.daemon == NULL)
 		return server.port == 0 ? -1 : LISTEN_RETRY_MS;
-	if (server.nconnections > 0)
-		nap = SWEEP_MS;
+	if (http_exchanges_used() > 0)
+		nap = http_exchanges_wait() ? WAITING_MS : SWEEP_MS;
 	if (MHD_get_timeout(server.daemon, &wanted) == MHD_YES && (nap < 0 || wanted < (uint64) nap))
 		nap = (long) wanted;
 	return nap;
@@ -487,6 +346,7 @@ serve(const WaitEvent *events, int nevents)
 		if (events[i].user_data != NULL)
 			accept_connections(*(int *) events[i].user_data);
 	sweep();
+	http_exchanges_attend(false);
 	if (MHD_run(server.daemon) != MHD_YES)
 		elog(ERROR, "libmicrohttpd could not run");
 }
@@ -501,6 +361,7 @@ attend_signals(void)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+		server.reload = true;
 	}
 	CHECK_FOR_INTERRUPTS();
 }
@@ -518,8 +379,6 @@ pgcluster_http_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 
 	MHD_set_panic_func(on_panic, NULL);
-	server.request =
-		AllocSetContextCreate(TopMemoryContext, "pgcluster HTTP request", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
 		int nevents;
