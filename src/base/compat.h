@@ -70,6 +70,19 @@
 #endif
 
 /*
+ * Do commits wait for standbys?  The flag got company in minor releases.  The
+ * includer has replication/walsender_private.h.
+ */
+#if PG_VERSION_NUM >= 170005 || (PG_VERSION_NUM >= 160009 && PG_VERSION_NUM < 170000) || \
+	(PG_VERSION_NUM >= 150013 && PG_VERSION_NUM < 160000)
+#define compat_sync_standbys_defined() \
+	((((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0)
+#else
+#define compat_sync_standbys_defined() \
+	(((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_defined)
+#endif
+
+/*
  * An SQL entry point: visible although the library hides its symbols.
  */
 #define PGCLUSTER_FUNCTION(name)                     \

@@ -44,6 +44,7 @@ char *config_node_name;
 int config_probe_timeout;
 char *config_replication_user;
 char *config_scope;
+int config_sync_serial;
 char *config_tags;
 
 typedef struct StringSetting
@@ -179,6 +180,26 @@ host_name(void)
 	return name;
 }
 
+void (*config_on_sync_serial)(int serial) = NULL;
+
+static void
+assign_sync_serial(int newval, void *extra)
+{
+	if (config_on_sync_serial)
+		config_on_sync_serial(newval);
+}
+
+/* Others have to know at once which value a process has come to. */
+static void
+define_sync_serial(void)
+{
+	DefineCustomIntVariable(
+		"pgcluster.sync_serial",
+		"Set by the agent with each synchronous_standby_names that it sets; not for anybody else.",
+		NULL, &config_sync_serial, 0, 0, INT_MAX, PGC_SIGHUP, GUC_NOT_IN_SAMPLE, NULL,
+		assign_sync_serial, NULL);
+}
+
 void
 config_init(void)
 {
@@ -211,5 +232,6 @@ config_init(void)
 		DefineCustomEnumVariable(s->name, s->purpose, NULL, s->variable, s->boot, s->options,
 								 s->context, s->flags, NULL, NULL, NULL);
 	}
+	define_sync_serial();
 	MarkGUCPrefixReserved("pgcluster");
 }

@@ -37,6 +37,7 @@ extern char *config_node_name;
 extern int config_probe_timeout;
 extern char *config_replication_user;
 extern char *config_scope;
+extern int config_sync_serial;
 extern char *config_tags;
 
 typedef enum EtcdProtocol
@@ -52,6 +53,9 @@ typedef enum HttpVerifyClient
 	HTTP_VERIFY_OPTIONAL, /* if it would change something */
 	HTTP_VERIFY_REQUIRED  /* always */
 } HttpVerifyClient;
+
+/* Told each value of sync_serial that this process reads; may be NULL. */
+extern void (*config_on_sync_serial)(int serial);
 
 /* Defines the settings; to be called from _PG_init. */
 extern void config_init(void);

@@ -114,7 +114,7 @@ acquire_done(void *arg, const DcsResult *result)
 	agent_landed(flight, result);
 	if (result->status != DCS_OK)
 	{
-		const char *const keys[] = {key_name(KEY_LEADER), key_name(KEY_EPOCH),
+		const char *const keys[] = {key_name(KEY_LEADER), key_name(KEY_EPOCH), key_name(KEY_SYNC),
 									key_member_name(config_node_name)};
 
 		observe_failure(keys, lengthof(keys), result);
@@ -157,6 +157,8 @@ act_acquire(const HaView *view)
 
 	compares[nc++] = (DcsCompare){DCS_CREATE_REVISION_IS, key_name(KEY_LEADER), 0};
 	compares[nc++] = unchanged(KEY_EPOCH);
+	/* It says who may lead, and the votes were counted by it. */
+	compares[nc++] = unchanged(KEY_SYNC);
 	compares[nc++] = (DcsCompare){DCS_CREATE_REVISION_IS, key_member_name(config_node_name),
 								  own->key.create_revision};
 	writes[nw++] = (DcsWrite){key_name(KEY_LEADER), config_node_name, agent.lease};
@@ -424,10 +426,11 @@ act_step_down(const HaView *view)
 static const char *const *
 switchover_keys(void)
 {
-	static const char *keys[2];
+	static const char *keys[3];
 
 	keys[0] = key_name(KEY_LEADER);
 	keys[1] = key_name(KEY_FAILOVER);
+	keys[2] = key_name(KEY_SYNC);
 	return keys;
 }
 
@@ -438,7 +441,7 @@ hand_over_done(void *arg, const DcsResult *result)
 	if (result->status == DCS_OK)
 		apply_own_write(KEY_LEADER, NULL, 0, result->revision);
 	else
-		observe_failure(switchover_keys(), 2, result);
+		observe_failure(switchover_keys(), 3, result);
 	lease_move_fence();
 }
 
@@ -459,15 +462,25 @@ compare_switchover(DcsCompare compares[2])
 static void
 act_hand_over(const HaView *view)
 {
-	DcsCompare compares[2];
-	DcsWrite write = {key_name(KEY_LEADER), NULL, 0};
+	DcsCompare compares[3];
+	DcsWrite writes[2] = {{key_name(KEY_LEADER), NULL, 0}};
+	HaSyncKey heir = {.present = true, .nvoters = 1};
+	int n = 1;
 
 	if (!agent_may_send(OP_HAND_OVER))
 		return;
 	agent.fence_shut = true;
 	lease_move_fence();
 	compare_switchover(compares);
-	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, hand_over_done,
+	compares[2] = unchanged(KEY_SYNC);
+	/* The candidate has all that was acknowledged, and needs nobody's vote. */
+	if (view->sync.required)
+	{
+		strlcpy(heir.leader, config_node_name, HA_NAME_SIZE);
+		strlcpy(heir.voters[0], view->switchover.candidate, HA_NAME_SIZE);
+		writes[n++] = (DcsWrite){key_name(KEY_SYNC), key_write_sync(&heir), 0};
+	}
+	agent.dcs->ops->txn(agent.dcs, compares, 3, writes, n, hand_over_done,
 						agent_take_off(OP_HAND_OVER));
 }
 

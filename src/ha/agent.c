@@ -239,7 +239,7 @@ report_decision(HaDecision decision)
 static bool
 is_change_near(const HaView *view)
 {
-	return view->role == HA_STARTING || !view->position_known ||
+	return view->role == HA_STARTING || !view->position_known || sync_is_changing() ||
 		   (view->role == HA_REPLICA && view->lease == LEASE_MINE) ||
 		   (view->role == HA_PRIMARY &&
 			(view->switchover.asked || agent.decision.action == HA_DEMOTE)) ||
@@ -306,7 +306,7 @@ act(const HaView *view)
 }
 
 static void (*const steps[])(const HaView *view) = {
-	act, publish_member, publish_leadership, request_attend, slots_attend, order_attend};
+	act, publish_member, publish_leadership, request_attend, slots_attend, order_attend, sync_attend};
 StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void

@@ -14,6 +14,7 @@
 #include "ha/keys.h"
 #include "ha/server.h"
 #include "ha/shared.h"
+#include "ha/sync_names.h"
 
 /* A key of the store as the watch last told of it. */
 typedef struct AgentKey
@@ -86,6 +87,30 @@ typedef struct AgentSwitchover
 	bool checkpointed;
 } AgentSwitchover;
 
+/* How far the synchronous standbys of this leadership are known, see sync.c. */
+typedef struct AgentSync
+{
+	HaSyncKey key;	   /* what the store has */
+	int64 epoch;	   /* the leadership that the rest is about; 0: none */
+	int64 since_us;	   /* when this process first saw it */
+	bool settled;	   /* the key is this leader's, and what commits wait for fits it */
+	bool names_sure;   /* the file says what is in force */
+	bool key_unsure;   /* a write of the key may still arrive */
+	bool names_wanted; /* wanted holds what was written last */
+	SyncNames wanted;
+	int64 changing_us;	  /* since when names are not in force everywhere; 0: they are */
+	XLogRecPtr caught_up; /* flushed up to there when they came into force; 0: not known */
+	int nseen;
+	struct
+	{
+		char name[HA_NAME_SIZE];
+		int64 at_us;
+	} seen[HA_SYNC_MAX]; /* when standbys streamed last */
+	HaSyncKey sent;		 /* the key that was written last */
+	HaSyncStep step;	 /* that is to be taken */
+	int64 step_us;		 /* since when */
+} AgentSync;
+
 /* A request of this server as far as it was carried out. */
 typedef struct AgentRequest
 {
@@ -114,6 +139,7 @@ typedef enum AgentOp
 	OP_HAND_OVER,
 	OP_REQUEST,
 	OP_ORDER,
+	OP_SYNC,
 	N_AGENT_OPS
 } AgentOp;
 
@@ -128,7 +154,7 @@ typedef struct AgentFlight
 } AgentFlight;
 
 /* Steps of a turn that may fail on their own, see agent.c. */
-#define AGENT_STEPS 6
+#define AGENT_STEPS 7
 
 typedef struct Agent
 {
@@ -193,6 +219,7 @@ typedef struct Agent
 	int64 steps_rest_until[AGENT_STEPS];
 	bool pending_restart; /* a setting waits for a restart */
 	AgentSwitchover switchover;
+	AgentSync sync;
 	AgentRequest requests[HA_MAX_REQUESTS];
 	bool lease_kept;				   /* pgcluster_node looks after it while the server restarts */
 	TimestampTz restart_at;			   /* of a restart that is planned; 0: none is */
@@ -233,6 +260,17 @@ extern void lease_drop(void);
 extern void lease_publish_member(void);
 extern void lease_publish_leadership(void);
 extern int64 lease_next_moment(void);
+
+extern bool lease_is_proven(void);
+
+/* sync.c */
+extern void sync_attend(const HaView *view);
+/* May this server acknowledge commits, as far as the sync key goes? */
+extern bool sync_is_settled(void);
+/* Is something about to change, so that a long nap would cost time? */
+extern bool sync_is_changing(void);
+/* True when the sync key says who may lead. */
+extern bool sync_is_required(void);
 
 /* act.c */
 extern void act_on(const HaView *view, HaDecision decision);

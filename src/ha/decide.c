@@ -40,6 +40,13 @@ peer_is_better(const HaView *view, const HaPeer *peer)
 	return strcmp(peer->name, view->name) < 0;
 }
 
+/* Does the sync key allow, as far as is known here, that it leads? */
+static bool
+peer_is_eligible(const HaView *view, const HaPeer *peer)
+{
+	return peer->may_lead && (!view->sync.required || peer->synchronous || peer->led_synchronous);
+}
+
 /* How many members that voted should rather lead. */
 static int
 count_better_peers(const HaView *view)
@@ -50,7 +57,7 @@ count_better_peers(const HaView *view)
 	{
 		const HaPeer *peer = &view->peers[i];
 
-		if (peer->may_lead && peer->voted && peer_is_better(view, peer))
+		if (peer_is_eligible(view, peer) && peer->voted && peer_is_better(view, peer))
 			n++;
 	}
 	return n;
@@ -237,6 +244,48 @@ is_peer_better(const HaView *view, int64_t now_us)
 	return better > 0 && vacant_for(view, now_us) < (int64_t) better * 2 * HA_VOTE_WAIT_US;
 }
 
+/* Others may need its vote, whether or not it may lead itself. */
+static bool
+is_vote_due(const HaView *view, int64_t now_us)
+{
+	return view->sync.required && view->sync.listed && view->position_known && !view->voted;
+}
+
+static bool
+is_forced(const HaView *view)
+{
+	return view->switchover.asked && view->switchover.candidate_is_self && view->switchover.by_hand;
+}
+
+static bool
+is_asynchronous(const HaView *view, int64_t now_us)
+{
+	return view->sync.required && !view->sync.led && !view->sync.listed && !is_forced(view);
+}
+
+/*
+ * Every acknowledged commit is on one of any quorum + 1 members that the sync
+ * key lists.  So this member, one of them, has all when so many others have no
+ * more than it has.
+ */
+static bool
+are_voters_missing(const HaView *view, int64_t now_us)
+{
+	int votes = 0;
+
+	if (!view->sync.required || view->sync.led || is_forced(view))
+		return false;
+	for (int i = 0; i < view->npeers; i++)
+	{
+		const HaPeer *peer = &view->peers[i];
+
+		if (peer->synchronous && peer->voted &&
+			compare_positions(peer->position, view->position) <= 0)
+			votes++;
+	}
+	return votes < view->sync.quorum;
+}
+
 static bool
 is_candidate(const HaView *view, int64_t now_us)
 {
@@ -269,6 +318,16 @@ is_switchover_void(const HaView *view, int64_t now_us)
 	return s->candidate_is_self || !s->candidate_live || !s->candidate_may_lead ||
 		   (!s->candidate_streams && s->closed_us == 0) ||
 		   (!s->candidate_near && s->closed_us == 0);
+}
+
+/* It may lack commits that were acknowledged, and what it lacks may never come. */
+static bool
+is_candidate_async(const HaView *view, int64_t now_us)
+{
+	const HaSwitchover *s = &view->switchover;
+
+	return s->asked && s->closed_us == 0 && view->sync.required && !s->candidate_synchronous &&
+		   !s->by_hand;
 }
 
 static bool
@@ -336,6 +395,7 @@ static const HaRule rules[] = {
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_unproven), HA_WAIT, "leading is not proven, the fence holds commits"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_replaceable), HA_RELEASE, "this server cannot write or take connections, another member can"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_switchover_void), HA_CANCEL, "the candidate of the switchover cannot take over"},
+	{HA_PRIMARY, LEASE_MINE, WHEN(is_candidate_async), HA_CANCEL, "the candidate of the switchover is not synchronous"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_switchover_late), HA_CANCEL, "the candidate of the switchover did not catch up"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_checkpoint_due), HA_CHECKPOINT, "a switchover is asked for"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_candidate_behind), HA_CLOSE, "the candidate of the switchover is to get all WAL"},
@@ -364,6 +424,7 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_OTHER, ALWAYS, HA_FOLLOW, "another member leads"},
 
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lead_kept), HA_WAIT, "the cluster is paused"},
+	{HA_REPLICA, LEASE_FREE, WHEN(is_vote_due), HA_VOTE, "nobody leads, and the vote counts by the sync key"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_not_lead), HA_WAIT, "the tags of this member forbid that it leads"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_unwell), HA_WAIT, "this server cannot write"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_position_unknown), HA_WAIT, "local WAL is still being read"},
@@ -371,6 +432,8 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
 	{HA_REPLICA, LEASE_FREE, WHEN(has_not_voted), HA_VOTE, "nobody leads"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_leader_return), HA_WAIT, "the last leader may come back"},
+	{HA_REPLICA, LEASE_FREE, WHEN(is_asynchronous), HA_WAIT, "this member may lack acknowledged commits"},
+	{HA_REPLICA, LEASE_FREE, WHEN(are_voters_missing), HA_WAIT, "too few synchronous members are known to be behind"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate), HA_ACQUIRE, "leadership is handed to this member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_candidate_other), HA_WAIT, "leadership is handed to another member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(are_votes_missing), HA_WAIT, "other members have not voted yet"},

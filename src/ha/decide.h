@@ -69,7 +69,18 @@ typedef struct HaPeer
 	bool near;	/* streams from this server, within the permitted lag */
 	bool voted; /* for the successor of the last epoch */
 	HaPosition position;
+	bool synchronous;	  /* the sync key lists it */
+	bool led_synchronous; /* the sync key is of its leadership */
 } HaPeer;
+
+/* What the sync key says of who may lead. */
+typedef struct HaSyncView
+{
+	bool required; /* the mode is on, and there is the key */
+	bool led;	   /* it is of this member's leadership */
+	bool listed;   /* it lists this member */
+	int quorum;	   /* with the votes of so many others that it lists */
+} HaSyncView;
 
 /* A switchover that the failover key asks for, as far as it got. */
 typedef struct HaSwitchover
@@ -79,12 +90,14 @@ typedef struct HaSwitchover
 	bool candidate_is_self;
 	bool candidate_live;
 	bool candidate_may_lead;
-	bool candidate_streams; /* from this server */
-	bool candidate_near;	/* within the permitted lag */
-	bool candidate_has_all; /* all WAL that this server has */
-	bool checkpointed;		/* since it was asked for */
-	int64_t since_us;		/* when this process first saw it due */
-	int64_t closed_us;		/* when the fence was closed for it, 0: not yet */
+	bool candidate_streams;		/* from this server */
+	bool candidate_near;		/* within the permitted lag */
+	bool candidate_has_all;		/* all WAL that this server has */
+	bool candidate_synchronous; /* the sync key lists it */
+	bool by_hand;				/* a failover, which may lose commits */
+	bool checkpointed;			/* since it was asked for */
+	int64_t since_us;			/* when this process first saw it due */
+	int64_t closed_us;			/* when the fence was closed for it, 0: not yet */
 } HaSwitchover;
 
 typedef struct HaView
@@ -118,6 +131,7 @@ typedef struct HaView
 	int64_t vacant_us;	/* since when there is no leader, 0: there is one */
 	int64_t trouble_us; /* when the store last failed this member, 0: never */
 	HaSwitchover switchover;
+	HaSyncView sync;
 	int npeers;
 	const HaPeer *peers;
 } HaView;

@@ -27,7 +27,7 @@ typedef struct HaConfig
 	int loop_wait;				/* seconds */
 	int retry_timeout;			/* seconds */
 	int64_t maximum_lag;		/* bytes */
-	int64_t maximum_lag_synced; /* bytes, maximum_lag_on_syncnode; -1: the above */
+	int64_t maximum_lag_synced; /* bytes, maximum_lag_on_syncnode; 0 and less: any */
 	int primary_start_timeout;	/* seconds */
 	int member_slots_ttl;		/* seconds */
 	int sync_count;				/* synchronous_node_count */

@@ -95,6 +95,23 @@ put_standalone(ReturnSetInfo *result)
 	put_member(result, &self, RecoveryInProgress() ? "replica" : "leader", 0, false);
 }
 
+static const char *
+role_of(const SharedMember *m, bool leads)
+{
+	if (leads)
+		return "leader";
+	switch (m->sync)
+	{
+		case HA_SYNC_STANDBY:
+			return "sync_standby";
+		case HA_SYNC_QUORUM:
+			return "quorum_standby";
+		case HA_SYNC_NONE:
+			break;
+	}
+	return "replica";
+}
+
 static int
 compare_members(const void *a, const void *b)
 {
@@ -130,7 +147,7 @@ cluster_status(PG_FUNCTION_ARGS)
 		bool leads = group != NULL && strcmp(group->holder, m->name) == 0;
 		int64 lag = group == NULL ? 0 : (int64) group->optime - (int64) m->lsn;
 
-		put_member(result, m, leads ? "leader" : "replica", Max(lag, 0),
+		put_member(result, m, role_of(m, leads), Max(lag, 0),
 				   !leads && group != NULL && m->lsn_known);
 	}
 	return (Datum) 0;

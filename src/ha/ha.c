@@ -16,6 +16,7 @@
 #include "ha/settings.h"
 #include "ha/shared.h"
 #include "ha/slots.h"
+#include "ha/sync_names.h"
 
 /* pgcluster_node sets the mark before pg_rewind writes into the data. */
 #define REWINDING_MARK "pgcluster.rewinding"
@@ -43,6 +44,7 @@ ha_init(void)
 	if (!ha_enabled())
 		return;
 	ha_check_settings();
+	sync_names_init();
 	agent_register();
 	slots_init();
 	probe_init();

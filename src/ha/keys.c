@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "access/timeline.h"
+#include "lib/stringinfo.h"
 #include "utils/timestamp.h"
 
 #include "base/config.h"
@@ -353,6 +354,7 @@ key_read_member(const char *value, HaMember *member)
 
 	member->may_lead = true;
 	member->priority = 1;
+	member->sync_priority = 1;
 	if (object == NULL)
 		return false;
 
@@ -389,6 +391,8 @@ key_read_member(const char *value, HaMember *member)
 			shown->tags[0] = '\0';
 		read_tags(tags, &member->may_lead, &member->priority);
 		copy_text(tags, "replicatefrom", member->upstream, sizeof(member->upstream));
+		member->sync_priority =
+			get_flag(tags, "nosync") ? 0 : (int) get_number(tags, "sync_priority", 1, 0, INT_MAX);
 	}
 	return true;
 }
@@ -513,6 +517,44 @@ key_read_sync(const char *value, const char *leader, const char *member, bool qu
 		if (*names == '\0')
 			return HA_SYNC_NONE;
 	}
+}
+
+/* Voters that are left out, for a name too long or too many names, only make an election harder. */
+void
+key_read_sync_set(const char *value, HaSyncKey *sync)
+{
+	json_object *object = parse_json(value, json_type_object);
+	const char *leader = object == NULL ? NULL : get_text(object, "leader");
+	const char *names = object == NULL ? NULL : get_text(object, "sync_standby");
+
+	memset(sync, 0, sizeof(*sync));
+	if (leader == NULL || leader[0] == '\0' || strlen(leader) >= HA_NAME_SIZE)
+		return;
+	sync->present = true;
+	strlcpy(sync->leader, leader, HA_NAME_SIZE);
+	while (names != NULL && *names != '\0')
+	{
+		size_t length;
+
+		names += strspn(names, " ,");
+		length = strcspn(names, " ,");
+		if (length > 0 && length < HA_NAME_SIZE && sync->nvoters < HA_SYNC_MAX)
+			strlcpy(sync->voters[sync->nvoters++], names, length + 1);
+		names += length;
+	}
+	sync->quorum = (int) get_number(object, "quorum", 0, 0, INT_MAX);
+	/* All is the most that can be asked for. */
+	if (sync->quorum >= sync->nvoters)
+		sync->quorum = Max(sync->nvoters - 1, 0);
+}
+
+bool
+key_sync_lists(const HaSyncKey *sync, const char *member)
+{
+	for (int i = 0; i < sync->nvoters; i++)
+		if (strcmp(sync->voters[i], member) == 0)
+			return true;
+	return false;
 }
 
 int
@@ -708,6 +750,24 @@ key_write_order(const HaOrder *order)
 		add_text(object, "sqlstate", unpack_sql_state(order->sqlstate));
 	add_if_any(object, "message", order->message);
 	add_if_any(object, "hint", order->hint);
+	return json_text(object);
+}
+
+char *
+key_write_sync(const HaSyncKey *sync)
+{
+	json_object *object = new_json(json_object_new_object());
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < sync->nvoters; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? "," : "", sync->voters[i]);
+	add_text(object, "leader", sync->leader);
+	if (sync->nvoters > 0)
+		add_text(object, "sync_standby", names.data);
+	else
+		json_object_object_add(object, "sync_standby", NULL);
+	add_number(object, "quorum", sync->quorum);
 	return json_text(object);
 }
 

@@ -13,6 +13,7 @@
 #include "ha/sections.h"
 #include "ha/shared.h"
 #include "ha/slot_plan.h"
+#include "ha/sync_plan.h"
 
 /* The keys of a group, apart from those of its members. */
 typedef enum HaKey
@@ -46,6 +47,7 @@ typedef struct HaMember
 	int priority;
 	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
 	bool unwell;				 /* it says so itself */
+	int sync_priority;			 /* 0: never a synchronous standby */
 	bool voted;
 	int64 vote; /* the revision of the epoch key at which it voted */
 } HaMember;
@@ -87,6 +89,16 @@ typedef struct HaOrder
 	char hint[HA_REASON_SIZE];
 } HaOrder;
 
+/* Who may lead beside whoever wrote it, see sync_plan.h. */
+typedef struct HaSyncKey
+{
+	bool present;
+	char leader[HA_NAME_SIZE];
+	int quorum; /* votes of other voters that a candidate needs */
+	int nvoters;
+	char voters[HA_SYNC_MAX][HA_NAME_SIZE];
+} HaSyncKey;
+
 /* "/service/main/" */
 extern const char *key_scope_prefix(void);
 /* "/service/main/0/", or the above without groups */
@@ -120,6 +132,8 @@ extern bool key_read_order(const char *value, HaOrder *order);
 extern bool key_read_failover(const char *value, HaFailover *failover);
 /* Is that member synchronous, when "leader" leads? */
 extern HaSync key_read_sync(const char *value, const char *leader, const char *member, bool quorum);
+extern void key_read_sync_set(const char *value, HaSyncKey *sync);
+extern bool key_sync_lists(const HaSyncKey *sync, const char *member);
 extern int key_read_history(const char *value, HaFork *forks, int max);
 
 /* True when "value" is a JSON object; sets what it says of failover. */
@@ -133,6 +147,7 @@ extern char *key_write_config(void);
 extern char *key_write_status(const HaStatus *status);
 extern char *key_write_failover(const HaFailover *failover);
 extern char *key_write_order(const HaOrder *order);
+extern char *key_write_sync(const HaSyncKey *sync);
 extern char *key_write_epoch(const char *leader);
 
 /*

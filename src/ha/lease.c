@@ -43,12 +43,19 @@ lease_deadline(void)
 	return agent.lease_sent_us + ttl - Max(ttl / MARGIN_SHARE, MARGIN_MIN_US);
 }
 
+bool
+lease_is_proven(void)
+{
+	return agent.lease != 0 && agent.seen && observe_lease() == LEASE_MINE &&
+		   clock_now_us() < lease_deadline();
+}
+
 void
 lease_move_fence(void)
 {
 	bool leads = agent.lease != 0 && agent.seen && observe_lease() == LEASE_MINE;
 
-	ha_fence_set(leads && !agent.fence_shut ? lease_deadline() : 0);
+	ha_fence_set(leads && !agent.fence_shut && sync_is_settled() ? lease_deadline() : 0);
 	pg_atomic_write_u64(&ha_shared->lease, agent.lease_kept ? 0 : (uint64) agent.lease);
 }
 

@@ -163,6 +163,9 @@ digest_key(HaKey key, const AgentKey *stored)
 		case KEY_HISTORY:
 			agent.nforks = key_read_history(stored->value, agent.forks, MAX_FORKS);
 			break;
+		case KEY_SYNC:
+			key_read_sync_set(stored->value, &agent.sync.key);
+			break;
 		default:
 			break;
 	}
@@ -473,6 +476,8 @@ view_peers(HaPeer *peers)
 		peer->voted = m->said.voted && m->said.vote == election;
 		peer->position.timeline = m->said.shown.timeline;
 		peer->position.lsn = m->said.shown.lsn;
+		peer->synchronous = key_sync_lists(&agent.sync.key, peer->name);
+		peer->led_synchronous = strcmp(agent.sync.key.leader, peer->name) == 0;
 		n++;
 	}
 	return n;
@@ -584,6 +589,7 @@ view_candidate(HaView *view, const char *name)
 			continue;
 		s->candidate_live = true;
 		s->candidate_may_lead = peer->may_lead;
+		s->candidate_synchronous = peer->synchronous;
 		if (peer->position.timeline == view->position.timeline)
 			has = peer->position.lsn;
 	}
@@ -620,10 +626,23 @@ view_switchover(HaView *view)
 	s->since_us = agent.switchover.since_us;
 	s->closed_us = agent.switchover.closed_us;
 	s->checkpointed = agent.switchover.checkpointed;
+	s->by_hand = asked.leader[0] == '\0';
 	view_candidate(view, asked.member);
 	/* A failover, which names no leader, accepts the loss. */
 	if (s->candidate_is_self && asked.leader[0] == '\0')
 		view->lagging = false;
+}
+
+/* What the sync key says of who may lead. */
+static void
+view_sync(HaView *view)
+{
+	const HaSyncKey *key = &agent.sync.key;
+
+	view->sync.required = sync_is_required();
+	view->sync.led = strcmp(key->leader, config_node_name) == 0;
+	view->sync.listed = key_sync_lists(key, config_node_name);
+	view->sync.quorum = key->quorum;
 }
 
 /* The view as of now, in the cycle's context. */
@@ -661,7 +680,8 @@ observe_view(HaView *view)
 	view->start_overdue =
 		self->starting_since != 0 && clock_now_us() - self->starting_since >
 										 agent.config.primary_start_timeout * INT64CONST(1000000);
-	view->proven = ha_fence_is_open() || (agent.fence_shut && agent.lease != 0);
+	view->proven = ha_fence_is_open() || (agent.fence_shut && agent.lease != 0) ||
+				   (!sync_is_settled() && lease_is_proven());
 	view->led_last = has_led_last();
 	view->never_led = observe_key(KEY_EPOCH)->value == NULL;
 	view->lagging = self->position.lsn + agent.config.maximum_lag < agent.status.optime;
@@ -671,6 +691,7 @@ observe_view(HaView *view)
 	upstream_choose();
 	view->following = is_following();
 	view_history(view);
+	view_sync(view);
 	view_switchover(view);
 }
 

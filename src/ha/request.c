@@ -70,6 +70,20 @@ is_fit(const AgentMember *m, const char **why)
 	return *why == NULL;
 }
 
+/* In a synchronous mode only who is listed has all acknowledged commits for certain. */
+static bool
+is_synchronous(const AgentMember *m)
+{
+	const AgentGroup *group = observe_group(m->said.shown.group_id);
+	HaConfig config;
+	HaSyncKey sync;
+
+	key_read_config(group->keys[KEY_CONFIG].value, &config);
+	key_read_sync_set(group->keys[KEY_SYNC].value, &sync);
+	return config.sync_mode == SYNC_MODE_OFF || !sync.present ||
+		   key_sync_lists(&sync, m->said.shown.name);
+}
+
 static bool
 is_more(const AgentMember *a, const AgentMember *b)
 {
@@ -90,7 +104,7 @@ best_candidate(int group_id)
 	{
 		const AgentMember *m = &agent.members[i];
 
-		if (m->said.shown.group_id == group_id && is_fit(m, &why) &&
+		if (m->said.shown.group_id == group_id && is_fit(m, &why) && is_synchronous(m) &&
 			(best == NULL || is_more(m, best)))
 			best = m;
 	}
@@ -281,7 +295,8 @@ choose_candidate(AgentRequest *request)
 			strlcpy(what->member, m->said.shown.name, HA_NAME_SIZE);
 		else
 			refuse(request, psprintf("group %d has no member that could take over", what->group_id),
-				   "A member can when it streams from the leader and its tags allow it.");
+				   "A member can when it streams from the leader, synchronously if that is the "
+				   "mode, and its tags allow it.");
 		return m != NULL;
 	}
 	m = observe_member(what->group_id, what->member);
@@ -292,7 +307,16 @@ choose_candidate(AgentRequest *request)
 					   "See cluster_status() for the members.");
 		return false;
 	}
-	if (!is_fit(m, &why))
+	if (is_fit(m, &why) && !is_synchronous(m))
+	{
+		why = "it is not a synchronous standby";
+		if (what->kind == REQUEST_FAILOVER)
+			snprintf(
+				request->notice, sizeof(request->notice),
+				"member \"%s\" was not a synchronous standby, acknowledged commits may be lost",
+				what->member);
+	}
+	if (why != NULL && request->notice[0] == '\0')
 	{
 		refuse(request, psprintf("member \"%s\" cannot take over: %s", what->member, why),
 			   "See cluster_status() for the state of the members.");

@@ -264,6 +264,36 @@ set_source(const ServerSource *source)
 	LWLockRelease(AutoFileLock);
 }
 
+static char *
+read_whole_file(const char *path)
+{
+	StringInfoData text;
+	FILE *file = AllocateFile(path, "r");
+	char piece[4096];
+	size_t n;
+
+	initStringInfo(&text);
+	if (file == NULL && errno != ENOENT)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
+	if (file == NULL)
+		return text.data;
+	while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
+		appendBinaryStringInfo(&text, piece, (int) n);
+	if (ferror(file))
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not read file \"%s\": %m", path)));
+	FreeFile(file);
+	return text.data;
+}
+
+void
+server_edit_auto_conf(char *(*edit)(char *text, void *arg), void *arg)
+{
+	LWLockAcquire(AutoFileLock, LW_EXCLUSIVE);
+	write_file(AUTO_CONF_TEMPORARY, edit(read_whole_file(PG_AUTOCONF_FILENAME), arg));
+	durable_rename(AUTO_CONF_TEMPORARY, PG_AUTOCONF_FILENAME, ERROR);
+	LWLockRelease(AutoFileLock);
+}
+
 void
 server_follow(const ServerSource *source)
 {

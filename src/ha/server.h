@@ -44,6 +44,12 @@ extern bool server_follows(const ServerSource *source);
 extern void server_follow(const ServerSource *source);
 
 /*
+ * Replaces postgresql.auto.conf by what "edit" makes of its text.  Takes
+ * effect with the next reload.
+ */
+extern void server_edit_auto_conf(char *(*edit)(char *text, void *arg), void *arg);
+
+/*
  * Makes the startup process end recovery, on "timeline" unless that or a
  * later one is known to have been used.
  */

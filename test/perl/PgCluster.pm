@@ -414,7 +414,6 @@ sub start_member
 	my %settings = (
 		unix_socket_directories => $self->{socket_dir},
 		fsync => 'off',
-		$self->{sync} eq 'off' ? () : (synchronous_standby_names => 'ANY 1 (*)'),
 		%{ $self->{settings} // {} },
 		%{ $node->{settings} // {} });
 
@@ -551,7 +550,32 @@ sub wait_ready
 			return !grep { $_ ne $leader && !$self->is_streaming($_) } $self->members($group);
 		},
 		$timeout) or croak "not all members of group $group stream, see $self->{dir}:\n" . $self->tails;
+	$self->wait_synchronous($group, $leader, $timeout) if $self->{sync} ne 'off';
 	return $leader;
+}
+
+# The standbys that the sync key lists, if it is of that leader.
+sub synchronous
+{
+	my ($self, $group, $leader) = @_;
+	my $value = $self->{store}->get($self->key($group, 'sync')) // return;
+	my $sync = JSON::PP::decode_json($value);
+
+	return () if defined $leader && $sync->{leader} ne $leader;
+	return sort split /,/, $sync->{sync_standby} // '';
+}
+
+# Waits until as many standbys as there can be are synchronous.
+sub wait_synchronous
+{
+	my ($self, $group, $leader, $timeout) = @_;
+	my $others = $self->members($group) - 1;
+	my $wanted = $self->{sync} eq 'quorum' ? $others : $self->{dcs}{synchronous_node_count} // 1;
+
+	$wanted = $others if $wanted > $others;
+	wait_until(sub { my @names = $self->synchronous($group, $leader); @names >= $wanted }, $timeout)
+	  or croak "too few standbys of $leader are synchronous:\n" . $self->tails;
+	return;
 }
 
 sub tails

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ sim_strlcpy(char *to, const char *from, size_t size)
 	return length;
 }
 #define strlcpy sim_strlcpy
+#define pg_strcasecmp strcasecmp
 
 /* Of short words. */
 static inline int
