@@ -668,16 +668,20 @@ sub kill_postmaster
 	return;
 }
 
-# Stops all processes of a node at one moment.  Returns them.
+# Stops all processes of a node at one moment, some left out.  Returns them.
 sub freeze
 {
-	my ($self, $name) = @_;
+	my ($self, $name, @but) = @_;
 	my $pid = $self->node($name)->{pid};
+	my %left_out = map { $_ => 1 } @but;
+	my @processes;
 
 	# Those that were started meanwhile are caught by the second look.
-	kill 'STOP', process_tree($pid // ());
-	my @processes = process_tree($pid // ());
-	kill 'STOP', @processes;
+	foreach (1 .. 2)
+	{
+		@processes = grep { !$left_out{$_} } process_tree($pid // ());
+		kill 'STOP', @processes;
+	}
 	return @processes;
 }
 

@@ -182,6 +182,33 @@ my @scenarios = (
 		gap => 12
 	},
 	{
+		name => 'postmaster_stop',
+		about => 'SIGSTOP for the postmaster of the leader, for a time',
+		lasts => 1,
+		strike => sub {
+			$_[0]{postmaster} = $_[0]{c}->postmaster_pid($_[0]{old});
+			kill 'STOP', $_[0]{postmaster};
+		},
+		mend => sub { kill 'CONT', $_[0]{postmaster} },
+		gap => 20
+	},
+	{
+		name => 'all_but_agent_stop',
+		about => 'SIGSTOP for all processes of the leader but its agent, for a time',
+		lasts => 1,
+		strike => sub { $_[0]{c}->freeze($_[0]{old}, $_[0]{c}->agent_pid($_[0]{old})) },
+		mend => sub { $_[0]{c}->thaw($_[0]{old}) },
+		gap => 20
+	},
+	{
+		name => 'disk_full',
+		about => 'the disk of the leader is full, until another one leads',
+		needs => 'disk',
+		strike => sub { $_[0]{c}->fill_disk($_[0]{old}) },
+		mend => sub { $_[0]{c}->free_disk($_[0]{old}) },
+		gap => 20
+	},
+	{
 		name => 'promotion_kill',
 		about => 'the leader is killed, and the next one while it is promoted',
 		any => 1,
