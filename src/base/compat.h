@@ -61,6 +61,17 @@
 #else
 #define compat_slot_acquire(name) ReplicationSlotAcquire((name), true)
 #endif
+/* A connection to a database for queries.  The includer has replication/walreceiver.h. */
+#if PG_VERSION_NUM >= 170000
+#define compat_walrcv_connect(conninfo, name, reason) \
+	walrcv_connect((conninfo), true, true, false, (name), (reason))
+#elif PG_VERSION_NUM >= 160000
+#define compat_walrcv_connect(conninfo, name, reason) \
+	walrcv_connect((conninfo), true, false, (name), (reason))
+#else
+#define compat_walrcv_connect(conninfo, name, reason) \
+	walrcv_connect((conninfo), true, (name), (reason))
+#endif
 #if PG_VERSION_NUM >= 160000
 #define compat_slot_is_invalid(slot) ((slot)->data.invalidated != RS_INVAL_NONE)
 #else

@@ -55,7 +55,7 @@ act_wait(const HaView *view)
 static void
 forget_upstream(void)
 {
-	static const ServerSource nobody = {"", ""};
+	static const ServerSource nobody = {.conninfo = "", .slot = ""};
 
 	if (server_follows(&nobody) || !once_in_a_while(&agent.followed_us))
 		return;

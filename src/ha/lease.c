@@ -347,7 +347,7 @@ put_status(int64 epoch)
 	const char *known = observe_key(KEY_HISTORY)->value;
 	int n = 1;
 
-	status.nslots = slots_positions(status.slots, SLOT_MAX);
+	status.nslots = slots_positions(&agent.status, status.slots, SLOT_MAX);
 	writes[0] = (DcsWrite){key_name(KEY_STATUS), key_write_status(&status), 0};
 	if (agent.status_epoch != epoch || agent.status_timeline != status.timeline)
 	{
@@ -374,7 +374,8 @@ lease_publish_leadership(void)
 		return;
 	due = clock_now_us() - agent.status_us >= agent.config.loop_wait * US_PER_S &&
 		  agent.status_lsn != agent.self.position.lsn;
-	if (due || agent.status_epoch != epoch || agent.status_timeline != agent.self.position.timeline)
+	if (due || slots_have_changed() || agent.status_epoch != epoch ||
+		agent.status_timeline != agent.self.position.timeline)
 		put_status(epoch);
 }
 

@@ -169,7 +169,8 @@ is_set_to(const char *setting, const char *value)
 bool
 server_follows(const ServerSource *source)
 {
-	return is_set_to(PrimaryConnInfo, source->conninfo) && is_set_to(PrimarySlotName, source->slot);
+	return is_set_to(PrimaryConnInfo, source->conninfo) &&
+		   is_set_to(PrimarySlotName, source->slot) && (hot_standby_feedback || !source->feedback);
 }
 
 /* Is this line of a configuration file about that setting? */
@@ -211,7 +212,8 @@ rewrite_auto_conf(const ServerSource *source)
 						errmsg("could not open file \"%s\": %m", PG_AUTOCONF_FILENAME)));
 	while (file != NULL && getline(&line, &size, file) > 0)
 	{
-		if (is_line_of(line, "primary_conninfo") || is_line_of(line, "primary_slot_name"))
+		if (is_line_of(line, "primary_conninfo") || is_line_of(line, "primary_slot_name") ||
+			(source->feedback && is_line_of(line, "hot_standby_feedback")))
 			continue;
 		appendStringInfoString(&out, line);
 		if (out.data[out.len - 1] != '\n')
@@ -223,6 +225,8 @@ rewrite_auto_conf(const ServerSource *source)
 
 	append_setting(&out, "primary_conninfo", source->conninfo);
 	append_setting(&out, "primary_slot_name", source->slot);
+	if (source->feedback)
+		append_setting(&out, "hot_standby_feedback", "on");
 	return out.data;
 }
 
@@ -253,7 +257,7 @@ write_file(const char *path, const char *contents)
 	fsync_fname(".", true);
 }
 
-static const ServerSource nobody = {"", ""};
+static const ServerSource nobody = {.conninfo = "", .slot = ""};
 
 static void
 set_source(const ServerSource *source)

@@ -37,6 +37,7 @@ typedef struct ServerSource
 {
 	const char *conninfo; /* empty: nobody */
 	const char *slot;	  /* empty: without one */
+	bool feedback;		  /* hot_standby_feedback must be on */
 } ServerSource;
 
 /* Is this the source?  Makes it so, without a restart. */

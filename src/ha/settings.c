@@ -182,6 +182,12 @@ free_options(void *options)
 char *
 ha_primary_conninfo(const char *host, int port)
 {
+	return ha_database_conninfo(host, port, NULL);
+}
+
+char *
+ha_database_conninfo(const char *host, int port, const char *dbname)
+{
 	StringInfoData buf;
 	char number[16];
 	char *reason = NULL;
@@ -191,6 +197,8 @@ ha_primary_conninfo(const char *host, int port)
 	snprintf(number, sizeof(number), "%d", port);
 	append_parameter(&buf, "host", host);
 	append_parameter(&buf, "port", number);
+	if (dbname != NULL)
+		append_parameter(&buf, "dbname", dbname);
 	append_parameter(&buf, "user", config_replication_user);
 	append_parameter(&buf, "application_name", config_node_name);
 

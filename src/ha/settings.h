@@ -39,5 +39,7 @@ extern const char *ha_instance(void);
  * pgcluster.node_conninfo, less those that are given here and the password.
  */
 extern char *ha_primary_conninfo(const char *host, int port);
+/* The same, for a connection to a database. */
+extern char *ha_database_conninfo(const char *host, int port, const char *dbname);
 
 #endif

@@ -91,6 +91,7 @@ wish_permanent(const SlotSituation *s, const SlotSettings *settings, SlotWish *w
 		strcpy(wish->plugin, slot->plugin);
 		wish->origin = SLOT_PERMANENT;
 		wish->kind = slot->kind;
+		wish->existed = leaders_position(s, slot->name) != 0;
 		/* On a primary its user alone moves it. */
 		wish->position = s->primary ? 0 : leaders_position(s, slot->name);
 		n++;

@@ -64,6 +64,7 @@ typedef struct SlotWish
 	char database[SLOT_NAME_SIZE];
 	char plugin[SLOT_NAME_SIZE];
 	bool awaited;	   /* its member may lead */
+	bool existed;	   /* a leader had it, be it on another server */
 	uint64_t position; /* nobody needs WAL before it; 0: not known */
 } SlotWish;
 

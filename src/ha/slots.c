@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -25,6 +27,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/procsignal.h"
+#include "storage/standby.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -34,16 +37,32 @@
 #include "ha/agent.h"
 #include "ha/slots.h"
 
+#define MAX_DATABASES 16
 #define NAP_MS 1000
+/* How long a question to the leader may take. */
+#define CALL_US (10 * INT64CONST(1000000))
 #define SCAN_US (5 * INT64CONST(1000000))
+/* How long, and how often, a standby is helped to begin. */
+#define HELP_US (15 * INT64CONST(1000000))
+#define HELP_EVERY_US (2 * INT64CONST(1000000))
 /* A step that failed is not tried again sooner. */
 #define REST_US (30 * INT64CONST(1000000))
+
+/* A database whose logical slots have a worker. */
+typedef struct SlotDatabase
+{
+	pid_t pid; /* 0: none */
+	char name[SLOT_NAME_SIZE];
+	int64 calling_us; /* since when it waits for the leader; 0: it does not */
+} SlotDatabase;
 
 typedef struct SharedSlots
 {
 	pg_atomic_uint64 oldest_wal; /* by the worker; 0: not known */
+	pg_atomic_uint64 changes;	 /* grows when slots are made or dropped */
 	LWLock *lock;				 /* guards all below */
 	Latch *worker;
+	SlotDatabase databases[MAX_DATABASES];
 	SlotOrders orders; /* by the agent */
 } SharedSlots;
 
@@ -55,6 +74,8 @@ typedef struct SlotNote
 	char name[SLOT_NAME_SIZE];
 	int64 unwanted_since;
 	int64 rest_until;
+	uint32 catalog_xmin;
+	int64 moved_us; /* when that changed */
 } SlotNote;
 
 static SlotNote notes[SLOT_MAX];
@@ -163,17 +184,51 @@ slots_attend(const HaView *view)
 	LWLockRelease(shared->lock);
 }
 
+static uint64 changes_told = 0;
+
+bool
+slots_have_changed(void)
+{
+	return changes_told != pg_atomic_read_u64(&shared->changes);
+}
+
+/*
+ * A logical slot that a former leader had and this one has no good copy of
+ * must not be made anew: its subscriber would miss what came in between.  So
+ * it stays among the positions.
+ */
+static int
+keep_lost_slots(const HaStatus *former, SlotPosition *positions, int n, int max)
+{
+	int present = n;
+
+	for (int i = 0; i < former->nslots && n < max; i++)
+	{
+		const SlotWish *wish =
+			slot_find_wish(shared->orders.wishes, shared->orders.nwishes, former->slots[i].name);
+		bool there = false;
+
+		for (int k = 0; k < present && !there; k++)
+			there = strcmp(positions[k].name, former->slots[i].name) == 0;
+		if (!there && wish != NULL && wish->kind == SLOT_LOGICAL)
+			positions[n++] = former->slots[i];
+	}
+	return n;
+}
+
 /*
  * In shared memory, without waiting for the disk.  A slot that somebody else
  * made is nobody's business.
  */
 int
-slots_positions(SlotPosition *positions, int max)
+slots_positions(const HaStatus *former, SlotPosition *positions, int max)
 {
 	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
-	int nfacts = slot_ops_list(facts, SLOT_MAX);
+	int nfacts;
 	int n = 0;
 
+	changes_told = pg_atomic_read_u64(&shared->changes);
+	nfacts = slot_ops_list(facts, SLOT_MAX);
 	for (int i = 0; i < nfacts && n < max; i++)
 	{
 		const SlotFact *fact = &facts[i];
@@ -186,7 +241,7 @@ slots_positions(SlotPosition *positions, int max)
 		strlcpy(positions[n].name, fact->name, SLOT_NAME_SIZE);
 		positions[n++].lsn = lsn;
 	}
-	return n;
+	return keep_lost_slots(former, positions, n, max);
 }
 
 XLogRecPtr
@@ -201,6 +256,127 @@ slots_read_orders(SlotOrders *orders)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	*orders = shared->orders;
 	LWLockRelease(shared->lock);
+}
+
+void
+slots_note_change(void)
+{
+	pg_atomic_fetch_add_u64(&shared->changes, 1);
+}
+
+/*
+ * For walsenders
+ */
+
+static bool
+is_awaited(const SlotFact *fact)
+{
+	const SlotWish *wish =
+		slot_find_wish(shared->orders.wishes, shared->orders.nwishes, fact->name);
+
+	return wish != NULL && wish->awaited && fact->active && fact->kind == SLOT_PHYSICAL &&
+		   fact->origin == SLOT_OF_MEMBER;
+}
+
+bool
+slots_least_awaited(const char *name, XLogRecPtr *least)
+{
+	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
+	int nfacts = slot_ops_list(facts, SLOT_MAX);
+	const SlotWish *wish;
+
+	*least = InvalidXLogRecPtr;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	wish = slot_find_wish(shared->orders.wishes, shared->orders.nwishes, name);
+	if (wish != NULL && wish->kind == SLOT_LOGICAL)
+		for (int i = 0; i < nfacts; i++)
+			if (is_awaited(&facts[i]) &&
+				(*least == InvalidXLogRecPtr || facts[i].restart_lsn < *least))
+				*least = facts[i].restart_lsn;
+	LWLockRelease(shared->lock);
+	pfree(facts);
+	return *least != InvalidXLogRecPtr;
+}
+
+/*
+ * The workers of databases
+ */
+
+static bool
+is_alive(const SlotDatabase *entry)
+{
+	return entry->pid != 0 && (kill(entry->pid, 0) == 0 || errno != ESRCH);
+}
+
+bool
+slots_worker_runs(const char *database)
+{
+	bool runs = false;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < MAX_DATABASES && !runs; i++)
+		runs = is_alive(&shared->databases[i]) && strcmp(shared->databases[i].name, database) == 0;
+	LWLockRelease(shared->lock);
+	return runs;
+}
+
+static void
+leave_worker(int code, Datum arg)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES; i++)
+		if (shared->databases[i].pid == MyProcPid)
+			shared->databases[i].pid = 0;
+	LWLockRelease(shared->lock);
+}
+
+void
+slots_note_call(bool calling)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES; i++)
+		if (shared->databases[i].pid == MyProcPid)
+			shared->databases[i].calling_us = calling ? clock_now_us() : 0;
+	LWLockRelease(shared->lock);
+}
+
+/* One whose leader does not answer any more, and whose connection would wait for hours. */
+static void
+end_hung_workers(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		SlotDatabase *entry = &shared->databases[i];
+
+		if (entry->calling_us == 0 || clock_now_us() - entry->calling_us < CALL_US)
+			continue;
+		entry->calling_us = 0;
+		if (is_alive(entry))
+			kill(entry->pid, SIGTERM);
+	}
+	LWLockRelease(shared->lock);
+}
+
+bool
+slots_enter_worker(const char *database)
+{
+	SlotDatabase *entry = NULL;
+	bool runs = slots_worker_runs(database);
+
+	before_shmem_exit(leave_worker, 0);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES && !runs && entry == NULL; i++)
+		if (!is_alive(&shared->databases[i]))
+			entry = &shared->databases[i];
+	if (entry != NULL)
+	{
+		entry->pid = MyProcPid;
+		entry->calling_us = 0;
+		strlcpy(entry->name, database, SLOT_NAME_SIZE);
+	}
+	LWLockRelease(shared->lock);
+	return entry != NULL;
 }
 
 /*
@@ -242,6 +418,7 @@ report_step(const SlotStep *step, const char *name)
 {
 	if (step->verb == SLOT_ADVANCE)
 		return;
+	slots_note_change();
 	ereport(LOG, (errmsg(step->verb == SLOT_CREATE ? "made replication slot \"%s\""
 												   : "dropped replication slot \"%s\"",
 						 name),
@@ -288,6 +465,34 @@ try_step(const SlotStep *step)
 	PG_END_TRY();
 }
 
+/*
+ * A standby that begins to carry logical slots needs running transactions to
+ * be logged; the server does so only while there are writes, and seldom.
+ */
+static void
+help_standbys(const SlotOrders *orders, const SlotFact *facts, int nfacts)
+{
+	static int64 logged_us = 0;
+	int64 now = clock_now_us();
+	bool asked = false;
+
+	for (int i = 0; i < nfacts; i++)
+	{
+		SlotNote *note = find_note(facts[i].name);
+
+		if (facts[i].origin != SLOT_OF_MEMBER || facts[i].catalog_xmin == 0)
+			continue;
+		if (note->catalog_xmin != facts[i].catalog_xmin)
+			note->moved_us = now;
+		note->catalog_xmin = facts[i].catalog_xmin;
+		asked |= facts[i].active && now - note->moved_us < HELP_US;
+	}
+	if (!asked || !orders->leads || RecoveryInProgress() || now - logged_us < HELP_EVERY_US)
+		return;
+	logged_us = now;
+	LogStandbySnapshot();
+}
+
 static void
 keep_slots(const SlotOrders *orders)
 {
@@ -305,6 +510,8 @@ keep_slots(const SlotOrders *orders)
 		find_note(facts[i].name)->unwanted_since = facts[i].unwanted_since;
 	for (int i = 0; i < nsteps; i++)
 		try_step(&steps[i]);
+	help_standbys(orders, facts, nfacts);
+	slot_logical_attend(orders);
 }
 
 static void
@@ -346,6 +553,7 @@ turn(MemoryContext cycle)
 	orders = palloc(sizeof(SlotOrders));
 	slots_read_orders(orders);
 	scan_wal();
+	end_hung_workers();
 	if (orders->known)
 		keep_slots(orders);
 	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, NAP_MS, PG_WAIT_EXTENSION);
@@ -398,6 +606,7 @@ slots_attach(void *area, LWLockPadded *locks, bool found)
 		return;
 	memset(shared, 0, sizeof(SharedSlots));
 	pg_atomic_init_u64(&shared->oldest_wal, 0);
+	pg_atomic_init_u64(&shared->changes, 0);
 	shared->lock = &locks[0].lock;
 }
 
@@ -409,6 +618,7 @@ slots_init(void)
 	BackgroundWorker worker = {0};
 
 	shmem_register(&slots_area);
+	slot_wait_init();
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
 	worker.bgw_start_time = BgWorkerStart_ConsistentState;
 	worker.bgw_restart_time = 1;

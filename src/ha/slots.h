@@ -10,6 +10,7 @@
 #include "access/xlogdefs.h"
 
 #include "ha/decide.h"
+#include "ha/keys.h"
 #include "ha/slot_plan.h"
 
 /* For the files that deal with slots, a copy of what the agent said. */
@@ -35,7 +36,7 @@ extern void slots_init(void);
  * slots_positions tells where this server's slots stand that others go by.
  */
 extern void slots_attend(const HaView *view);
-extern int slots_positions(SlotPosition *positions, int max);
+extern int slots_positions(const HaStatus *former, SlotPosition *positions, int max);
 
 /* Before this position pg_wal has nothing; 0: not known. */
 extern XLogRecPtr slots_oldest_wal(void);
@@ -44,11 +45,14 @@ extern XLogRecPtr slots_oldest_wal(void);
 extern void slots_read_orders(SlotOrders *orders);
 
 /*
- * Is the slot one that is carried over to standbys?  Fills "awaited" with the
- * names of the slots whose members may lead next.
+ * If the slot is carried over to standbys, and one that may lead next streams
+ * from here: up to where all of those have WAL.  False: nobody is to be
+ * waited for.
  */
-extern bool slots_is_carried(const char *name);
-extern int slots_awaited(char (*names)[SLOT_NAME_SIZE], int max);
+extern bool slots_least_awaited(const char *name, XLogRecPtr *least);
+
+/* slot_wait.c */
+extern void slot_wait_init(void);
 
 /*
  * slot_ops.c: the slots of this server.  Those that change something may throw, and
@@ -62,6 +66,18 @@ extern void slot_ops_mark(SlotOrigin origin); /* of the slot that is acquired */
 extern bool slot_ops_has_wal(XLogRecPtr lsn);
 extern XLogRecPtr slot_ops_oldest_wal(void);
 extern void slot_ops_clean_up(void);
+
+/*
+ * One worker for each database.  False: there is one already.  It is told of
+ * in shared memory as long as the process lives.
+ */
+extern bool slots_enter_worker(const char *database);
+extern bool slots_worker_runs(const char *database);
+/* The worker waits for the leader, or does not any more. */
+extern void slots_note_call(bool calling);
+/* For the agent: slots were made or dropped since it last asked for their positions. */
+extern bool slots_have_changed(void);
+extern void slots_note_change(void);
 
 /* slot_logical.c: has the logical slots of these databases seen to. */
 extern void slot_logical_attend(const SlotOrders *orders);

@@ -139,5 +139,8 @@ upstream_source(ServerSource *source)
 		return false;
 	source->conninfo = ha_primary_conninfo(upstream->host, upstream->port);
 	source->slot = upstream->slot;
+	for (int i = 0; i < agent.slots.npermanent; i++)
+		if (agent.slots.permanent[i].kind == SLOT_LOGICAL)
+			source->feedback = !agent.standby.enabled;
 	return true;
 }

@@ -462,9 +462,15 @@ slots_attend(const HaView *view)
 }
 
 int
-slots_positions(SlotPosition *positions, int max)
+slots_positions(const HaStatus *former, SlotPosition *positions, int max)
 {
 	return 0;
+}
+
+bool
+slots_have_changed(void)
+{
+	return false;
 }
 
 void
