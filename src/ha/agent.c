@@ -306,7 +306,8 @@ act(const HaView *view)
 }
 
 static void (*const steps[])(const HaView *view) = {
-	act, publish_member, publish_leadership, request_attend, slots_attend, order_attend, sync_attend};
+	act,		  publish_member, publish_leadership, request_attend,
+	slots_attend, order_attend,	  sync_attend};
 StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void

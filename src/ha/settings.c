@@ -200,7 +200,9 @@ ha_database_conninfo(const char *host, int port, const char *dbname)
 	if (dbname != NULL)
 		append_parameter(&buf, "dbname", dbname);
 	append_parameter(&buf, "user", config_replication_user);
-	append_parameter(&buf, "application_name", config_node_name);
+	/* By this name the walsender of a member is found. */
+	if (dbname == NULL)
+		append_parameter(&buf, "application_name", config_node_name);
 
 	options = PQconninfoParse(config_node_conninfo, &reason);
 	if (options == NULL)
