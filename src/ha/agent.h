@@ -54,8 +54,6 @@ typedef struct AgentSelf
 	HaPosition position;
 	bool position_known;
 	HaPosition applied; /* what of the position was replayed */
-	XLogRecPtr replayed;
-	int64 replayed_us; /* since when it stands there */
 	bool streaming;
 	bool promoting;
 	int64 unstreamed_us; /* since when not; 0: it is, or need not */

@@ -27,9 +27,6 @@
 
 #define MAX_FORKS 1024
 
-/* Recovery that replays nothing for so long has nothing to replay. */
-#define STANDSTILL_US 50000
-
 /* A checkpoint before a switchover is not waited for longer than this. */
 #define CHECKPOINT_WAIT_US (30 * INT64CONST(1000000))
 
@@ -182,6 +179,12 @@ apply_key(int group_id, HaKey key, const DcsKeyValue *kv, int64 revision)
 	stored = &group->keys[key];
 	if (stored->seen_revision >= revision)
 		return;
+	/*
+	 * No change of leaders removes this key: the keys were deleted by hand.  As
+	 * after an outage, who led has the first say.
+	 */
+	if (group_id == ha_own_group() && key == KEY_EPOCH && stored->value != NULL && kv->deleted)
+		agent.trouble_us = clock_now_us();
 	if (stored->value != NULL)
 		pfree(stored->value);
 	memset(stored, 0, sizeof(*stored));
@@ -310,24 +313,16 @@ present_role(void)
 
 /*
  * Has recovery read all WAL that is here?  A primary that crashed, or was
- * demoted, is consistent only then.  With others consistency comes first;
- * recovery turns to streaming when there
- * is nothing left; without anybody to stream from it just stands still.
+ * demoted, is consistent only then.  With others consistency comes first:
+ * when nothing is left, recovery asks for more or waits for it to appear.
  */
 static bool
-is_local_wal_read(AgentSelf *self, XLogRecPtr replayed)
+is_local_wal_read(const AgentSelf *self)
 {
-	int64 now = clock_now_us();
-
-	if (replayed != self->replayed)
-	{
-		self->replayed = replayed;
-		self->replayed_us = now;
-	}
 	if (!HotStandbyActive() && EnableHotStandby)
 		return false;
 	return self->position_known || server_was_primary() || server_asked_for_wal() ||
-		   now - self->replayed_us >= STANDSTILL_US;
+		   server_waits_for_wal();
 }
 
 static void
@@ -348,7 +343,7 @@ observe_position(AgentSelf *self)
 		XLogRecPtr received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
 
 		lsn = GetXLogReplayRecPtr(&timeline);
-		self->position_known = self->role == HA_REPLICA && lsn != 0 && is_local_wal_read(self, lsn);
+		self->position_known = self->role == HA_REPLICA && lsn != 0 && is_local_wal_read(self);
 		self->applied = (HaPosition){timeline, lsn};
 		if (received > lsn)
 		{

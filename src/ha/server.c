@@ -35,9 +35,11 @@
 #include "replication/walsender_private.h"
 #include "storage/fd.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/spin.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
+#include "utils/wait_event.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
@@ -81,9 +83,9 @@ server_asked_for_wal(void)
 	return start != InvalidXLogRecPtr;
 }
 
-/* The process id of the walsender whose client goes by "name", or 0. */
+/* The id of a process of that type, and with that application_name unless it is NULL; or 0. */
 static pid_t
-find_walsender(const char *name)
+find_process(BackendType type, const char *name)
 {
 	pid_t pid = 0;
 	int n = pgstat_fetch_stat_numbackends();
@@ -92,17 +94,31 @@ find_walsender(const char *name)
 	{
 		PgBackendStatus *status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
 
-		if (status->st_backendType == B_WAL_SENDER && strcmp(status->st_appname, name) == 0)
+		if (status->st_backendType == type &&
+			(name == NULL || strcmp(status->st_appname, name) == 0))
 			pid = status->st_procpid;
 	}
 	pgstat_clear_backend_activity_snapshot();
 	return pid;
 }
 
+/*
+ * A record may take recovery any time to replay, so that standing still says
+ * nothing; but it waits like this only when there was nothing to be had.
+ */
+bool
+server_waits_for_wal(void)
+{
+	pid_t pid = find_process(B_STARTUP, NULL);
+	PGPROC *proc = pid == 0 ? NULL : AuxiliaryPidGetProc(pid);
+
+	return proc != NULL && proc->wait_event_info == WAIT_EVENT_RECOVERY_RETRIEVE_RETRY_INTERVAL;
+}
+
 bool
 server_standby_has(const char *name, XLogRecPtr *has)
 {
-	pid_t pid = find_walsender(name);
+	pid_t pid = find_process(B_WAL_SENDER, name);
 	bool found = false;
 
 	if (pid == 0)

@@ -19,6 +19,9 @@ extern bool server_is_streaming(void);
 /* True when recovery has asked for WAL from elsewhere since it began. */
 extern bool server_asked_for_wal(void);
 
+/* True when recovery has read all WAL that is here, and looks for more now and then. */
+extern bool server_waits_for_wal(void);
+
 /*
  * True when a standby of that name streams from this server; moves "has" up
  * to what it confirmed to have on disk.

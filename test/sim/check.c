@@ -55,7 +55,8 @@ is_loss_forbidden(void)
 
 	for (int i = 0; i < nmembers; i++)
 		all_may_lead &= members[i].may_lead;
-	return sync_standbys == nmembers - 1 || (fault_is_single && sync_standbys > 0 && all_may_lead);
+	return sync_standbys == nmembers - 1 ||
+		   (fault_is_single && !fault_may_lose && sync_standbys > 0 && all_may_lead);
 }
 
 /* Every acknowledged commit is part of what the leader has. */
@@ -104,6 +105,21 @@ check_acknowledged(Member *m, int record)
 	acknowledged[nacknowledged++] = record;
 }
 
+bool
+check_acknowledged_since(int64 when, int member)
+{
+	return last_acknowledged >= when && last_writer == member;
+}
+
+bool
+check_switchover_over(void)
+{
+	const char *value = store_value(KEY_FAILOVER);
+	HaFailover failover;
+
+	return value == NULL || (key_read_failover(value, &failover) && failover.at > world_now);
+}
+
 void
 check_handed_over(int member)
 {
@@ -144,7 +160,8 @@ check_acquired(int member, int former, bool handed_over)
 	if (fault_no_election && member != former)
 		world_fail("%s leads although the cluster is paused", m->name);
 	key_read_status(store_value(KEY_STATUS), &status);
-	if (records[m->head].lsn + MAXIMUM_LAG < status.optime && !is_forced(member))
+	if (records[m->head].lsn + (uint64) group_config.maximum_lag < status.optime &&
+		!is_forced(member))
 		world_fail("%s leads although it lags", m->name);
 	candidate_acquired = handed_over && handed_by >= 0 && member == candidate;
 	if (!candidate_acquired)
@@ -235,7 +252,7 @@ check_single(void)
 void
 check_step(void)
 {
-	for (int i = 0; i < nmembers; i++)
+	for (int i = 0; i < nservers; i++)
 	{
 		if (!member_may_commit(&members[i]))
 			continue;

@@ -13,18 +13,12 @@
 
 bool fault_over;
 int64 fault_healed;
-bool fault_is_single;
-bool fault_single_only = false;
-int64 fault_gap;
-int fault_next_leader;
-bool fault_no_election;
-int fault_unwell;
 HaConfig group_config;
 int fault_count;
 uint64 fault_dropped = 0;
 
-static void
-put_config(void)
+void
+fault_put_config(void)
 {
 	store_put(KEY_CONFIG, key_write_group(&group_config));
 }
@@ -127,9 +121,15 @@ mend(void *a, int64 b)
 	memset(net_cut, 0, sizeof(net_cut));
 }
 
+void
+fault_mend_after(int64 us)
+{
+	world_at(world_now + us, mend, NULL, 0);
+}
+
 /* "way": 0 both, 1 from "a" to "b" only, 2 the other */
-static void
-cut(int a, int b, int way)
+void
+fault_cut(int a, int b, int way)
 {
 	if (way != 2)
 		net_cut[a][b] = true;
@@ -153,13 +153,13 @@ cut_network(void)
 				: way == 1 ? "outwards"
 						   : "inwards");
 	if (kind == 0 || kind == 2)
-		cut(m->id, STORE, way);
+		fault_cut(m->id, STORE, way);
 	for (int i = 0; i < nmembers; i++)
 		if (i != m->id && (kind == 1 || kind == 2 || (kind == 3 && chance_of(500))))
-			cut(m->id, i, way);
+			fault_cut(m->id, i, way);
 	if (kind == 3 && chance_of(500))
-		cut((int) chance_between(0, nmembers - 1), STORE, 0);
-	world_at(world_now + choose_while(), mend, NULL, 0);
+		fault_cut((int) chance_between(0, nmembers - 1), STORE, 0);
+	fault_mend_after(choose_while());
 }
 
 static void
@@ -191,18 +191,23 @@ store_returns(void *a, int64 b)
 	store_set_state(STORE_UP);
 }
 
+void
+fault_stop_store(StoreState how, int64 us)
+{
+	world_trace("store: %s", how == STORE_REFUSES  ? "down"
+							 : how == STORE_FROZEN ? "frozen"
+												   : "silent");
+	store_set_state(how);
+	world_at(world_now + us, store_returns, NULL, 0);
+}
+
 static void
 stop_store(void)
 {
 	StoreState how = (StoreState) chance_between(STORE_REFUSES, STORE_SILENT);
 
-	if (store_state() != STORE_UP)
-		return;
-	world_trace("store: %s", how == STORE_REFUSES  ? "down"
-							 : how == STORE_FROZEN ? "frozen"
-												   : "silent");
-	store_set_state(how);
-	world_at(world_now + choose_while(), store_returns, NULL, 0);
+	if (store_state() == STORE_UP)
+		fault_stop_store(how, choose_while());
 }
 
 static void
@@ -242,14 +247,14 @@ static void
 change_ttl(void)
 {
 	group_config.ttl = (int) chance_between(2, 8);
-	put_config();
+	fault_put_config();
 }
 
 static void
 pause_cluster(void)
 {
 	group_config.paused = chance_of(500);
-	put_config();
+	fault_put_config();
 }
 
 static void
@@ -327,14 +332,14 @@ plan_fault(int64 when)
 	world_at(when, fault_happens, planned, 0);
 }
 
-static void
-heal(void *a, int64 b)
+void
+fault_heal(void *a, int64 b)
 {
 	fault_over = true;
 	net_begin();
 	store_set_state(STORE_UP);
 	group_config.paused = false;
-	put_config();
+	fault_put_config();
 	fault_healed = world_now;
 	fault_no_election = false;
 	for (int i = 0; i < nmembers; i++)
@@ -345,6 +350,7 @@ heal(void *a, int64 b)
 		m->backend_pause_in = 0;
 		m->disk_delay = 0;
 		m->unwell_until = 0;
+		m->recovery_extra = 0;
 		fault_healed = Max(fault_healed, member_paused_until(m, m->process));
 		if (m->process != NULL)
 		{
@@ -353,251 +359,6 @@ heal(void *a, int64 b)
 		}
 	}
 	world_trace("all is healed as of %.3f", fault_healed / 1e6);
-}
-
-/*
- * A single fault, of which is known how long nobody may lead, and who leads
- * afterwards.
- */
-
-#define AT_ONCE (300 * MS)
-#define A_RESTART (2 * SECOND)
-
-static int64 single_lasts; /* at least */
-
-static Member *
-leader(void)
-{
-	return &members[store_last_leader];
-}
-
-/* After the lease of a leader that cannot give it back has expired. */
-static int64
-expiry(void)
-{
-	return group_config.ttl * SECOND * 102 / 100 + SECOND;
-}
-
-static void
-expect(int64 gap, int next_leader)
-{
-	fault_gap = gap;
-	fault_next_leader = next_leader;
-	single_lasts = group_config.ttl * SECOND + 2 * SECOND;
-}
-
-static void
-single_ttl(void)
-{
-	expect(AT_ONCE, store_last_leader);
-	change_ttl();
-}
-
-static void
-single_compaction(void)
-{
-	expect(AT_ONCE, store_last_leader);
-	compact_store();
-}
-
-static void
-single_error(void)
-{
-	expect(AT_ONCE, store_last_leader);
-	leader()->process->throw_in = (int) chance_between(1, 60);
-}
-
-static void
-single_short_outage(void)
-{
-	expect(AT_ONCE, store_last_leader);
-	store_set_state((StoreState) chance_between(STORE_REFUSES, STORE_SILENT));
-	world_at(world_now + group_config.ttl * SECOND / 4, store_returns, NULL, 0);
-}
-
-/* Everyone loses the lease; who led goes on. */
-static void
-single_outage(void)
-{
-	int64 lasts = chance_between(2, 4) * group_config.ttl * SECOND;
-
-	expect(lasts + A_RESTART, store_last_leader);
-	store_set_state(chance_of(800) ? STORE_FROZEN : STORE_SILENT);
-	single_lasts += lasts;
-	world_at(world_now + lasts, store_returns, NULL, 0);
-}
-
-static void
-single_agent(void)
-{
-	expect(A_RESTART, store_last_leader);
-	server_crash(leader());
-}
-
-static void
-single_postmaster(void)
-{
-	expect(A_RESTART, -1);
-	server_kill(leader());
-}
-
-static void
-single_stop(void)
-{
-	expect(A_RESTART, -1);
-	server_stop(leader());
-}
-
-/* Another member leads, if there is one that may; else things stay as they are. */
-static void
-single_unwell(void)
-{
-	bool replaceable = false;
-
-	for (int i = 0; i < nmembers; i++)
-		replaceable |= i != store_last_leader && members[i].may_lead;
-	expect(replaceable ? A_RESTART : AT_ONCE, replaceable ? -1 : store_last_leader);
-	single_lasts = chance_between(3, 6) * SECOND;
-	leader()->unwell_until = world_now + single_lasts;
-	fault_unwell = replaceable ? store_last_leader : -1;
-}
-
-static void
-single_power(void)
-{
-	expect(expiry() + A_RESTART, -1);
-	server_power_off(leader());
-}
-
-static void
-single_cut(void)
-{
-	int64 lasts = chance_between(1, 4) * group_config.ttl * SECOND;
-
-	expect(expiry() + A_RESTART, -1);
-	cut(leader()->id, STORE, (int) chance_between(0, 2));
-	single_lasts += lasts;
-	world_at(world_now + lasts, mend, NULL, 0);
-}
-
-static void
-single_frozen_agent(void)
-{
-	int64 lasts = chance_between(1, 4) * group_config.ttl * SECOND;
-
-	expect(expiry() + A_RESTART, -1);
-	single_lasts += lasts;
-	leader()->process->pause_in = 1;
-	leader()->process->pause_for = lasts;
-}
-
-/* A standby that streams and may lead is to take over, whoever asks. */
-static void
-single_switchover(void)
-{
-	int candidate = -1;
-	char text[64];
-
-	for (int i = 0; i < nmembers; i++)
-		if (i != store_last_leader && members[i].may_lead && (candidate < 0 || chance_of(400)))
-			candidate = i;
-	if (candidate < 0)
-		return;
-	expect(A_RESTART, candidate);
-	if (chance_of(500))
-	{
-		snprintf(text, sizeof(text), "%s,%s,0", leader()->name, members[candidate].name);
-		store_put(KEY_FAILOVER, text);
-		return;
-	}
-	server_ask_switchover(leader(), members[candidate].name);
-}
-
-/* To a member whose tags forbid it, or that is not there. */
-static void
-single_refused_switchover(void)
-{
-	char text[64];
-	int candidate = -1;
-
-	for (int i = 0; i < nmembers; i++)
-		if (!members[i].may_lead)
-			candidate = i;
-	expect(AT_ONCE, store_last_leader);
-	snprintf(text, sizeof(text), "%s,%s,0", leader()->name,
-			 candidate < 0 ? "m9" : members[candidate].name);
-	store_put(KEY_FAILOVER, text);
-}
-
-static void
-end_paused_leader(void *a, int64 b)
-{
-	fault_no_election = true;
-	server_kill(leader());
-}
-
-static void
-single_paused(void)
-{
-	expect(600 * SECOND, -1);
-	group_config.paused = true;
-	put_config();
-	world_at(world_now + SECOND, end_paused_leader, NULL, 0);
-}
-
-static void (*const singles[])(void) = {
-	single_ttl,		   single_compaction,
-	single_error,	   single_short_outage,
-	single_outage,	   single_agent,
-	single_postmaster, single_stop,
-	single_power,	   single_cut,
-	single_switchover, single_switchover,
-	single_switchover, single_refused_switchover,
-	single_paused,	   single_frozen_agent,
-	single_unwell,
-};
-
-/* When the group is whole again, or does not become so. */
-static void
-end_single(void *a, int64 until)
-{
-	if ((check_settled() && store_value(KEY_FAILOVER) == NULL) || world_now >= until)
-		heal(NULL, 0);
-	else
-		world_at(world_now + 200 * MS, end_single, NULL, until);
-}
-
-static void
-begin_single(void)
-{
-	void (*happen)(void) = singles[chance_between(0, lengthof(singles) - 1)];
-
-	single_lasts = 0;
-	happen();
-	world_trace("a single fault: nobody leads for %.3f s at most", fault_gap / 1e6);
-	if (happen == single_paused)
-		world_at(world_now + 9 * SECOND, heal, NULL, 0);
-	else
-		world_at(world_now + single_lasts + chance_between(0, SECOND), end_single, NULL,
-				 world_now + single_lasts + 20 * SECOND);
-}
-
-/* Standbys that lag make a difference who is chosen. */
-static void
-make_laggards(void)
-{
-	for (int i = 0; i < nmembers; i++)
-		if (chance_of(400))
-			members[i].disk_delay = chance_between(MS, 300 * MS);
-}
-
-static void
-single_happens(void *a, int64 b)
-{
-	if (check_settled())
-		begin_single();
-	else
-		world_at(world_now + 50 * MS, single_happens, NULL, 0);
 }
 
 /* When the group has come up. */
@@ -614,11 +375,10 @@ begin_faults(void *a, int64 b)
 		world_at(world_now + 50 * MS, begin_faults, NULL, 0);
 		return;
 	}
-	put_config();
+	fault_put_config();
 	if (fault_is_single)
 	{
-		make_laggards();
-		world_at(world_now + chance_between(1, 3) * SECOND, single_happens, NULL, 0);
+		single_begin();
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -629,7 +389,7 @@ begin_faults(void *a, int64 b)
 		plan_fault(world_now + when);
 	}
 	world_at(world_now + last + chance_between(100 * MS, chance_of(700) ? 2 * SECOND : 8 * SECOND),
-			 heal, NULL, 0);
+			 fault_heal, NULL, 0);
 }
 
 void
@@ -637,12 +397,8 @@ fault_begin(void)
 {
 	fault_over = false;
 	fault_healed = 0;
-	fault_is_single = chance_of(350) || fault_single_only;
-	fault_gap = NEVER;
-	fault_next_leader = -1;
-	fault_no_election = false;
 	fault_count = 0;
-	fault_unwell = -1;
+	single_choose();
 	group_config.ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
 	world_at(SECOND, begin_faults, NULL, 0);
 }

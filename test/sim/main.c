@@ -2,7 +2,7 @@
  * main.c
  *	  Runs schedules.
  *
- * sim [-n runs] [-T seconds] [-s seed] [-j processes] [-t] [-1] [-x faults]
+ * sim [-n runs] [-T seconds] [-s seed] [-j processes] [-t] [-1] [-f story] [-x faults]
  *	   [-r] [-l] [-m row -k way]
  *
  *	  -n	how many, from the seed on
@@ -10,10 +10,11 @@
  *	  -s	the first seed
  *	  -j	how many at a time
  *	  -t	print the schedule
- *	  -1	schedules with a single fault only
+ *	  -1	schedules with a story only, of which more is known
+ *	  -f	schedules with this one only
  *	  -x	leave out the faults of these numbers: 0,3
  *	  -r	run each schedule twice, forwards and backwards: it has to be the same
- *	  -l	print the rules of decide, and end
+ *	  -l	print the rules of decide, and the stories, and end
  *	  -m	break this row of the rules (from 0 on), as -k says: "drop" it,
  *			"negate" its condition, make it "always" hold, or give it another
  *			action
@@ -86,6 +87,8 @@ __wrap_ha_decide(const HaView *view, int64_t now_us)
 	const HaRule *rules;
 	int n;
 
+	self->process->decided_lease = view->lease;
+	self->process->decided_proven = view->proven;
 	if (breakage == BREAK_NOTHING)
 		return __real_ha_decide(view, now_us);
 	rules = ha_rules(&n);
@@ -175,7 +178,7 @@ run_schedule(uint64 seed)
 	while (world_step())
 	{
 		check_step();
-		if (fault_over && world_now > fault_healed && check_settled())
+		if (fault_over && world_now > fault_healed && check_settled() && check_switchover_over())
 			break;
 		if (world_now > SCHEDULE_BOUND_US)
 			world_fail("the schedule does not end");
@@ -394,7 +397,7 @@ main(int argc, char **argv)
 	bool twice = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "n:T:s:j:t1x:rlm:k:")) != -1)
+	while ((option = getopt(argc, argv, "n:T:s:j:t1f:x:rlm:k:")) != -1)
 		switch (option)
 		{
 			case 'n':
@@ -414,7 +417,10 @@ main(int argc, char **argv)
 				processes = 1;
 				break;
 			case '1':
-				fault_single_only = true;
+				single_only = "any";
+				break;
+			case 'f':
+				single_only = optarg;
 				break;
 			case 'x':
 				fault_dropped = parse_faults(optarg);
@@ -424,6 +430,7 @@ main(int argc, char **argv)
 				break;
 			case 'l':
 				list_rules();
+				single_list();
 				return 0;
 			case 'm':
 				broken_row = atoi(optarg);

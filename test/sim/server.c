@@ -26,6 +26,7 @@ Record *records = NULL;
 static int nrecords;
 Member members[MAX_MEMBERS];
 int nmembers;
+int nservers;
 int sync_standbys;
 HaShared *ha_shared;
 char *config_node_name;
@@ -193,8 +194,8 @@ try_to_stream(Member *m)
 		return;
 	m->asked_for_wal = true;
 	u = &members[m->upstream];
-	if (u == m || !u->postmaster || u->stopping || !net_open(m->id, u->id) ||
-		member_paused_until(u, NULL) > world_now ||
+	if (u == m || u->system_identifier != m->system_identifier || !u->postmaster || u->stopping ||
+		!net_open(m->id, u->id) || member_paused_until(u, NULL) > world_now ||
 		!(u->phase == PHASE_PRIMARY || (u->phase == PHASE_STANDBY && u->consistent)))
 		return;
 	fetch_history(m, u);
@@ -341,7 +342,7 @@ PromoteIsTriggered(void)
 uint64
 GetSystemIdentifier(void)
 {
-	return SYSTEM_IDENTIFIER;
+	return self->system_identifier;
 }
 
 TimestampTz
@@ -360,6 +361,12 @@ bool
 server_asked_for_wal(void)
 {
 	return self->asked_for_wal;
+}
+
+bool
+server_waits_for_wal(void)
+{
+	return self->waits_for_wal;
 }
 
 bool
@@ -384,8 +391,8 @@ uint64
 server_looks(const Member *m)
 {
 	uint64 sum = (uint64) m->phase + m->consistent * 5 + m->promoting * 11 + m->session.alive * 23 +
-				 m->asked_for_wal * 47 + (m->consistent_at >= 0) * 97 + m->redo * 193 +
-				 m->checkpointed_timeline * 769 + (uint64) m->replayed * 12289 +
+				 m->asked_for_wal * 47 + m->waits_for_wal * 53 + (m->consistent_at >= 0) * 97 +
+				 m->redo * 193 + m->checkpointed_timeline * 769 + (uint64) m->replayed * 12289 +
 				 (uint64) m->head * 98317;
 
 	for (int i = 0; i < nmembers; i++)
@@ -585,6 +592,8 @@ server_promote(uint32 timeline)
 	if (self->promoting)
 		return;
 	world_trace("%s: is asked to promote to timeline %u", self->name, timeline);
+	if (self->process->decided_lease != LEASE_MINE || !self->process->decided_proven)
+		world_fail("%s leaves recovery although its lease is not proven", self->name);
 	for (uint32 t = own + 1; t < timeline; t++)
 		if (self->files[t] == FILE_NONE)
 			self->files[t] = FILE_SKIPPED;
@@ -697,6 +706,7 @@ replay(void *a, int64 run)
 	m->consistent = true;
 	if (m->replayed == m->head)
 	{
+		m->waits_for_wal = true;
 		receive(m, run);
 		return;
 	}
@@ -767,6 +777,8 @@ recovery_takes(const Member *m)
 {
 	int64 most = (int64) (records[m->head].lsn - m->redo) / 100 * MS;
 
+	if (m->recovery_extra > 0)
+		return m->recovery_extra;
 	return m->in_production ? chance_between(20 * MS, Min(Max(most, 40 * MS), 900 * MS)) : 20 * MS;
 }
 
@@ -781,6 +793,7 @@ begin_recovery(Member *m)
 		m->redo = records[m->head].lsn;
 	m->was_primary = m->in_production;
 	m->asked_for_wal = false;
+	m->waits_for_wal = false;
 	if (m->in_production || !m->standby_signal)
 	{
 		m->phase = PHASE_CRASH;
@@ -903,7 +916,7 @@ server_kill(Member *m)
 static void
 boot(Member *m)
 {
-	snprintf(m->instance, sizeof(m->instance), "%s.%d", m->name, ++m->boots);
+	snprintf(m->instance, sizeof(m->instance), "%d.%d", m->id, ++m->boots);
 }
 
 void
@@ -1022,6 +1035,10 @@ server_demote(void)
 	m->standby_signal = true;
 	m->upstream = -1;
 	world_trace("%s: demotes itself", m->name);
+	if (m->process->decided_lease == LEASE_MINE && !m->process->decided_proven)
+		world_fail("%s gives way for a switchover although its lease is not proven", m->name);
+	if (sim_agent->config.paused && sim_agent->switchover.closed_us == 0)
+		world_fail("%s demotes itself although the cluster is paused", m->name);
 	statistics.demotions++;
 	task_sleep(chance_between(MS, 100 * MS));
 	m->backends++;
@@ -1316,6 +1333,7 @@ begin_member(Member *m, int id)
 	m->shared = shared ? shared : calloc(1, sizeof(HaShared));
 	m->id = id;
 	snprintf(m->name, sizeof(m->name), "m%d", id + 1);
+	m->system_identifier = SYSTEM_IDENTIFIER;
 	boot(m);
 	m->may_lead = id == 0 || id == 1 || !chance_of(100);
 	m->priority = chance_of(100) ? 2 : 1;
@@ -1332,6 +1350,22 @@ begin_member(Member *m, int id)
 }
 
 void
+server_add_stranger(bool taken)
+{
+	Member *m = &members[nservers];
+
+	if (nservers == MAX_MEMBERS)
+		return;
+	begin_member(m, nservers++);
+	m->stranger = true;
+	if (taken)
+		strlcpy(m->name, members[chance_between(0, nmembers - 1)].name, sizeof(m->name));
+	else
+		m->system_identifier++;
+	world_trace("a stranger comes: %s", taken ? m->name : "of another cluster");
+}
+
+void
 server_begin(int n)
 {
 	if (records == NULL)
@@ -1345,6 +1379,7 @@ server_begin(int n)
 		timeline_records[t] = -1;
 	timeline_records[1] = 0;
 	nmembers = n;
+	nservers = n;
 	for (int i = 0; i < n; i++)
 		begin_member(&members[i], i);
 }

@@ -38,7 +38,9 @@ typedef struct Process
 	int64 paused_until;
 	int pause_in; /* reads of the clock until it is paused; 0: it is not */
 	int64 pause_for;
-	int throw_in; /* reads of the clock until it meets an error */
+	int throw_in;		   /* reads of the clock until it meets an error */
+	HaLease decided_lease; /* of the last view */
+	bool decided_proven;
 } Process;
 
 typedef enum Phase
@@ -76,9 +78,11 @@ typedef enum HistoryFile
 typedef struct Member
 {
 	int id;
-	char name[8];
+	char name[16];
 	bool may_lead;
 	int priority;
+	uint64 system_identifier;
+	bool stranger; /* not one of the group, whatever its name */
 
 	/* the machine */
 	int ppm; /* how much faster than true its clock goes */
@@ -94,9 +98,10 @@ typedef struct Member
 	/* on disk */
 	int head; /* the last record of WAL */
 	bool standby_signal;
-	bool in_production; /* was not shut down */
-	int upstream;		/* primary_conninfo; -1: empty */
-	SyncRule sync;		/* synchronous_standby_names */
+	bool in_production;	  /* was not shut down */
+	int upstream;		  /* primary_conninfo; -1: empty */
+	int64 recovery_extra; /* what the next crash recovery takes longer */
+	SyncRule sync;		  /* synchronous_standby_names */
 	bool rejoin_wanted;
 	int consistent_at; /* the record to replay up to after a rewind */
 	HistoryFile files[MAX_TIMELINES];
@@ -109,6 +114,7 @@ typedef struct Member
 	bool consistent;
 	bool was_primary;	/* when this start began */
 	bool asked_for_wal; /* since */
+	bool waits_for_wal; /* that is not here */
 	int replayed;
 	bool promoting;
 	bool stopping;
@@ -181,6 +187,7 @@ extern void store_compact(void);
 extern const char *store_value(int slot);
 extern int64 store_revision_of(int slot);			/* of its creation */
 extern void store_put(int slot, const char *value); /* by somebody else */
+extern void store_wipe(void);						/* deletes all keys */
 extern int store_last_leader;						/* who acquired the leader key last */
 extern void client_free(Client *client);
 extern int store_slot(const char *key);
@@ -198,12 +205,14 @@ typedef struct Record
 extern Record *records;
 extern Member members[MAX_MEMBERS];
 extern int nmembers;
+extern int nservers;	  /* with those that are none of the group's */
 extern int sync_standbys; /* that a commit waits for, whichever they are */
 extern void server_begin(int n);
 extern int server_append(Member *m); /* WAL on a primary */
 extern bool server_is_ancestor(int older, int newer);
 extern bool server_is_synced(const Member *m, int record);
 extern void server_fail_agent(Member *m);
+extern void server_add_stranger(bool taken); /* by the name of a member, or of another cluster */
 extern void server_crash(Member *m);		 /* a backend: crash-restart */
 extern void server_kill(Member *m);			 /* the postmaster */
 extern void server_power_off(Member *m);	 /* and all else */
@@ -222,18 +231,29 @@ extern const char *key_write_group(const HaConfig *config);
 extern void writer_begin(void);
 
 /* fault.c */
+extern HaConfig group_config; /* as schedules set it; see key_write_group */
+extern bool fault_over;		  /* all is healed */
+extern int64 fault_healed;	  /* when */
+extern int fault_count;		  /* in this schedule */
+extern uint64 fault_dropped;  /* bits of those that are left out */
 extern void fault_begin(void);
-extern HaConfig group_config;  /* as schedules set it; see key_write_group */
-extern bool fault_over;		   /* all is healed */
-extern int64 fault_healed;	   /* when */
-extern int fault_count;		   /* in this schedule */
-extern uint64 fault_dropped;   /* bits of those that are left out */
-extern bool fault_single_only; /* in each schedule: */
-extern bool fault_is_single;   /* this schedule has one fault, of which more is known: */
-extern int64 fault_gap;		   /* how long nobody may lead */
-extern int fault_next_leader;  /* who leads afterwards; -1: anybody */
-extern int fault_unwell;	   /* who must not lead any more, when all is healed; -1: nobody */
-extern bool fault_no_election; /* nobody but the last leader may lead now */
+extern void fault_heal(void *a, int64 b);
+extern void fault_put_config(void);
+extern void fault_cut(int a, int b, int way); /* 0: both ways, 1: from "a" to "b", 2: the other */
+extern void fault_mend_after(int64 us);
+extern void fault_stop_store(StoreState how, int64 us);
+
+/* single.c */
+extern const char *single_only; /* schedules of this story only; "any": of any */
+extern bool fault_is_single;	/* this schedule has one fault, of which more is known: */
+extern int64 fault_gap;			/* how long nobody may lead */
+extern int fault_next_leader;	/* who leads afterwards; -1: anybody */
+extern int fault_unwell;		/* who does not lead when all is healed; -1: anybody may */
+extern bool fault_may_lose;		/* acknowledged commits that not all standbys have */
+extern bool fault_no_election;	/* nobody but the last leader may lead now */
+extern void single_choose(void);
+extern void single_begin(void);
+extern void single_list(void);
 
 /* check.c */
 typedef struct Statistics
@@ -255,6 +275,8 @@ extern Statistics statistics;
 extern void check_begin(void);
 extern void check_step(void);
 extern bool check_settled(void); /* all is well again */
+extern bool check_acknowledged_since(int64 when, int member);
+extern bool check_switchover_over(void); /* the key that asks for one is gone */
 extern void check_acquired(int member, int former, bool handed_over);
 extern void check_promoted(const Member *m, int former, uint32 timeline);
 extern void check_acknowledged(Member *m, int record);

@@ -315,6 +315,16 @@ store_put(int slot, const char *value)
 	notify_watches();
 }
 
+void
+store_wipe(void)
+{
+	world_trace("store: all keys are deleted");
+	revision++;
+	for (int slot = 0; slot < N_SLOTS; slot++)
+		write_slot(slot, NULL, 0);
+	notify_watches();
+}
+
 /*
  * Requests
  */
@@ -436,6 +446,9 @@ note_leadership(const Request *r)
 			continue;
 		if (r->writes[i].value == NULL)
 		{
+			if (r->client->member->promoting || r->client->member->phase == PHASE_PRIMARY)
+				world_fail("%s gives the lead up while it is or becomes a primary",
+						   r->client->member->name);
 			handed_over = true;
 			check_handed_over(r->client->member->id);
 		}
@@ -481,6 +494,8 @@ run_transaction(Request *r, Answer *answer)
 		return;
 	}
 	revision++;
+	if (r->client->member->stranger)
+		world_fail("a stranger, %s, writes %s", r->client->member->name, r->writes[0].key);
 	check_leases(r);
 	note_leadership(r);
 	for (int i = 0; i < r->nwrites; i++)
