@@ -618,8 +618,8 @@ datadir_write_node_settings(void)
 	PQExpBuffer conninfo = createPQExpBuffer();
 	char *path = datadir_path(NODE_SETTINGS_FILE);
 
-	appendPQExpBufferStr(text,
-						 "# Written by pgcluster_node before every start: changes are lost.\n");
+	appendPQExpBufferStr(text, "# Written by pgcluster_node before every start: changes are lost.\n"
+							   "include_if_exists '" GROUP_SETTINGS_FILE "'\n");
 	for (size_t i = 0; i < lengthof(settings); i++)
 		append_setting(text, settings[i].name, settings[i].value);
 

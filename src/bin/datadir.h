@@ -103,6 +103,7 @@ extern void datadir_make_standby(void);
 
 #define REJOIN_FILE "pgcluster.rejoin"
 #define NODE_SETTINGS_FILE "pgcluster_node.conf"
+#define GROUP_SETTINGS_FILE "pgcluster.group.conf" /* the agent writes it */
 #define STANDBY_FILE "standby.signal"
 
 #endif

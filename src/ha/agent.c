@@ -33,6 +33,7 @@
 #include "base/config.h"
 #include "ha/agent.h"
 #include "ha/ha.h"
+#include "ha/parameters.h"
 #include "ha/server.h"
 #include "ha/settings.h"
 #include "ha/slots.h"
@@ -146,11 +147,21 @@ disconnect_store(void)
 }
 
 static void
+note_pending_restart(void)
+{
+	const char *pending = parameters_pending();
+
+	if (strlcpy(agent.pending_restart, pending == NULL ? "" : pending,
+				sizeof(agent.pending_restart)) >= sizeof(agent.pending_restart))
+		strlcpy(agent.pending_restart, "{}", sizeof(agent.pending_restart));
+}
+
+static void
 reload(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	agent.pending_restart = ha_restart_is_pending();
+	note_pending_restart();
 	if (agent.dcs == NULL)
 		return;
 	if (config_etcd_endpoints[0] == '\0')
@@ -307,7 +318,7 @@ act(const HaView *view)
 
 static void (*const steps[])(const HaView *view) = {
 	act,		  publish_member, publish_leadership, request_attend,
-	slots_attend, order_attend,	  sync_attend};
+	slots_attend, order_attend,	  sync_attend,		  parameters_attend};
 StaticAssertDecl(lengthof(steps) == AGENT_STEPS, "each step has its rest");
 
 static void
@@ -449,7 +460,11 @@ pgcluster_agent_main(Datum arg)
 	MemoryContextSwitchTo(agent.cycle);
 	key_read_config(NULL, &agent.config);
 	agent.voting = -1;
-	agent.pending_restart = ha_restart_is_pending();
+	agent.parameters_revision = -1;
+	/* What was raised is found to be pending when the files are read. */
+	if (parameters_were_raised())
+		ProcessConfigFile(PGC_SIGHUP);
+	note_pending_restart();
 	enter_shared();
 
 	if (sigsetjmp(on_error, 1) != 0)

@@ -152,7 +152,7 @@ typedef struct AgentFlight
 } AgentFlight;
 
 /* Steps of a turn that may fail on their own, see agent.c. */
-#define AGENT_STEPS 7
+#define AGENT_STEPS 8
 
 typedef struct Agent
 {
@@ -215,7 +215,9 @@ typedef struct Agent
 	int64 acted_us; /* when a drastic step was last tried */
 	bool stopping;
 	int64 steps_rest_until[AGENT_STEPS];
-	bool pending_restart; /* a setting waits for a restart */
+	char pending_restart
+		[HA_PENDING_SIZE];	   /* settings that wait for a restart, JSON; empty: none does */
+	int64 parameters_revision; /* of the config key whose parameters were written */
 	AgentSwitchover switchover;
 	AgentSync sync;
 	AgentRequest requests[HA_MAX_REQUESTS];
@@ -302,6 +304,9 @@ extern void order_follow(AgentRequest *request);
 extern void order_cancel(AgentRequest *request);
 /* Nobody waits for it any more. */
 extern void order_withdraw(AgentRequest *request);
+
+/* parameters.c */
+extern void parameters_attend(const HaView *view);
 
 /* change.c */
 extern void change_begin(AgentRequest *request);

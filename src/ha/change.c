@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "base/owner.h"
 #include "ha/agent.h"
+#include "ha/parameters.h"
 
 /* How long members have to notice that the group was paused. */
 #define NOTICE_WAIT_US (15 * INT64CONST(1000000))
@@ -100,7 +101,7 @@ apply_change(AgentRequest *request, json_object *present)
 		return NULL;
 	}
 	document = tied(document_merge(is_patch ? present : NULL, change));
-	if (!document_check(document, &trouble))
+	if (!document_check(document, &trouble) || !parameters_check(document, &trouble))
 	{
 		refuse_value(request, &trouble);
 		return NULL;

@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "base/config.h"
+#include "ha/parameters.h"
 #include "ha/keys.h"
 #include "ha/probe.h"
 #include "ha/shared.h"
@@ -149,6 +150,11 @@ check_setting_is_on(StringInfo detail, const char *name, const char *good)
 static bool
 check_hot_standby(StringInfo detail)
 {
+	if (parameters_hot_standby_comes())
+	{
+		appendStringInfoString(detail, "hot_standby is off for this start only");
+		return true;
+	}
 	return check_setting_is_on(detail, "hot_standby", "on");
 }
 

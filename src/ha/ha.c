@@ -12,6 +12,7 @@
 #include "ha/agent.h"
 #include "ha/fence.h"
 #include "ha/ha.h"
+#include "ha/parameters.h"
 #include "ha/probe.h"
 #include "ha/settings.h"
 #include "ha/shared.h"
@@ -45,6 +46,7 @@ ha_init(void)
 		return;
 	ha_check_settings();
 	sync_names_init();
+	parameters_prepare_start();
 	agent_register();
 	slots_init();
 	probe_init();

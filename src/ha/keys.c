@@ -343,6 +343,21 @@ parse_conn_url(const char *url, SharedMember *shown)
 	return shown->port > 0 && shown->port <= 65535;
 }
 
+static void
+read_pending(json_object *object, SharedMember *shown)
+{
+	json_object *pending;
+
+	shown->pending[0] = '\0';
+	if (json_object_object_get_ex(object, "pending_restart_reason", &pending) &&
+		json_object_is_type(pending, json_type_object) &&
+		strlcpy(shown->pending,
+				json_object_to_json_string_ext(pending, JSON_C_TO_STRING_PLAIN |
+															JSON_C_TO_STRING_NOSLASHESCAPE),
+				sizeof(shown->pending)) >= sizeof(shown->pending))
+		shown->pending[0] = '\0';
+}
+
 bool
 key_read_member(const char *value, HaMember *member)
 {
@@ -371,6 +386,7 @@ key_read_member(const char *value, HaMember *member)
 	if (!shown->lsn_known)
 		shown->lsn = 0;
 	shown->pending_restart = get_flag(object, "pending_restart");
+	read_pending(object, shown);
 	shown->paused = get_flag(object, "pause");
 	member->unwell = get_flag(object, "unwell");
 	shown->restart_at = 0;
@@ -653,6 +669,9 @@ key_write_member(const HaMember *member, bool with_lsn)
 		add_number(object, "timeline", shown->timeline);
 	if (shown->pending_restart)
 		json_object_object_add(object, "pending_restart", json_object_new_boolean(true));
+	if (shown->pending[0] != '\0')
+		json_object_object_add(object, "pending_restart_reason",
+							   json_tokener_parse(shown->pending));
 	if (shown->paused)
 		json_object_object_add(object, "pause", json_object_new_boolean(true));
 	if (shown->restart_at != 0)

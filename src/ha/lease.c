@@ -229,7 +229,8 @@ describe_self(HaMember *member)
 	shown->timeline = agent.self.position.timeline;
 	shown->lsn = agent.self.position.lsn;
 	shown->lsn_known = shown->lsn != 0;
-	shown->pending_restart = agent.pending_restart;
+	shown->pending_restart = agent.pending_restart[0] != '\0';
+	strlcpy(shown->pending, agent.pending_restart, sizeof(shown->pending));
 	shown->paused = agent.config.paused;
 	shown->restart_at = agent.restart_at;
 	/* Tags that are no JSON object are told of by cluster_check(). */

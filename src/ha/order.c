@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/parameters.h"
 #include "ha/server.h"
 #include "ha/settings.h"
 
@@ -209,6 +210,25 @@ version_number(const char *text)
 	return sscanf(text, "%d.%d", &major, &minor) >= 1 ? major * 10000 + minor : 0;
 }
 
+/* A standby that would stop if this primary came back with what is pending; says so, or NULL. */
+static const char *
+standby_in_the_way(void)
+{
+	for (int i = 0; i < agent.nmembers; i++)
+	{
+		const SharedMember *m = &agent.members[i].said.shown;
+		const char *name;
+
+		if (m->group_id != ha_own_group() || strcmp(m->name, config_node_name) == 0)
+			continue;
+		name = parameters_too_small(agent.pending_restart, m->pending);
+		if (name != NULL)
+			return psprintf("member \"%s\" has to be restarted before, for a larger %s", m->name,
+							name);
+	}
+	return NULL;
+}
+
 /* Does the restart not fit any more?  Says why. */
 static const char *
 unmet_condition(const AgentOrder *o)
@@ -219,12 +239,14 @@ unmet_condition(const AgentOrder *o)
 
 	if (o->kind == ORDER_PLANNED_RESTART && agent.config.paused)
 		return "the group is paused, and what was planned does not happen";
-	if (order->only_pending && !agent.pending_restart)
+	if (order->only_pending && agent.pending_restart[0] == '\0')
 		return "no setting waits for a restart";
 	if (order->only_role[0] != '\0' && strcmp(order->only_role, role) != 0)
 		return psprintf("the member is a %s, not a %s", role, order->only_role);
 	if (order->below_version[0] != '\0' && atoi(version) >= version_number(order->below_version))
 		return psprintf("its version is not below %s", order->below_version);
+	if (agent.self.role == HA_PRIMARY)
+		return standby_in_the_way();
 	return NULL;
 }
 
@@ -266,6 +288,7 @@ act_restart(AgentOrder *o)
 	tell_own_requests(o);
 	agent.lease_kept = observe_lease() == LEASE_MINE && timeout > 0;
 	lease_move_fence();
+	parameters_prepare_restart(agent.lease_kept);
 	if (server_restart(agent.lease_kept ? agent.lease : 0, timeout))
 		return;
 	agent.lease_kept = false;

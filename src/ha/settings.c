@@ -68,18 +68,6 @@ ha_check_settings(void)
 	check_name("pgcluster.scope", config_scope);
 }
 
-bool
-ha_restart_is_pending(void)
-{
-	int count;
-	struct config_generic **settings = compat_guc_variables(&count);
-
-	for (int i = 0; i < count; i++)
-		if (settings[i]->status & GUC_PENDING_RESTART)
-			return true;
-	return false;
-}
-
 const char *
 ha_own_host(void)
 {

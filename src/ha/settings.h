@@ -17,9 +17,6 @@ extern void ha_dcs_settings(DcsSettings *settings, int total_timeout_ms);
  */
 extern void ha_check_settings(void);
 
-/* True when a changed setting takes effect only at the next start. */
-extern bool ha_restart_is_pending(void);
-
 /* Where others reach this server. */
 extern const char *ha_own_host(void);
 extern int ha_own_port(void);

@@ -21,6 +21,7 @@
 #include "base/shmem.h"
 #include "dcs/dcs.h"
 #include "ha/ha.h"
+#include "ha/parameters.h"
 #include "ha/server.h"
 #include "ha/shared.h"
 #include "ha/settings.h"
@@ -87,6 +88,8 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 
 	if (enabled && !IsUnderPostmaster)
 	{
+		if (started_before)
+			parameters_prepare_crash_restart();
 		server_forget_timelines();
 		server_start_as_standby(!started_before);
 		started_before = true;

@@ -14,6 +14,7 @@
 
 #define HA_MAX_MEMBERS 256
 #define HA_TAGS_SIZE 1024
+#define HA_PENDING_SIZE 512
 #define HA_STATE_SIZE 32
 #define HA_URL_SIZE 320
 #define HA_DOCUMENT_SIZE (128 * 1024)
@@ -85,9 +86,10 @@ typedef struct SharedMember
 	uint64 lsn;
 	bool lsn_known;
 	bool pending_restart;
-	bool paused;			 /* it knows that the group is */
-	TimestampTz restart_at;	 /* of its server, planned; 0: none is */
-	char tags[HA_TAGS_SIZE]; /* JSON object; empty: too long to show */
+	char pending[HA_PENDING_SIZE]; /* which settings wait for it, JSON; empty: not said */
+	bool paused;				   /* it knows that the group is */
+	TimestampTz restart_at;		   /* of its server, planned; 0: none is */
+	char tags[HA_TAGS_SIZE];	   /* JSON object; empty: too long to show */
 } SharedMember;
 
 /*

@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "ha/probe.h"
+#include "ha/parameters.h"
 #include "ha/settings.h"
 #include "ha/slots.h"
 
@@ -504,10 +505,21 @@ ha_own_api_url(char *url, size_t size)
 	url[0] = '\0';
 }
 
+char *
+parameters_pending(void)
+{
+	return NULL;
+}
+
 bool
-ha_restart_is_pending(void)
+parameters_were_raised(void)
 {
 	return false;
+}
+
+void
+parameters_attend(const HaView *view)
+{
 }
 
 const char *
