@@ -778,6 +778,8 @@ observe_publish(void)
 	ha_shared->ttl = agent.lease_ttl > 0 ? agent.lease_ttl : agent.config.ttl;
 	ha_shared->loop_wait = agent.config.loop_wait;
 	ha_shared->paused = agent.config.paused;
+	ha_shared->standby_cluster = agent.standby.enabled;
+	ha_shared->maximum_lag = agent.config.maximum_lag;
 	strlcpy(ha_shared->refusal, agent.decision.action == HA_REFUSE ? agent.decision.reason : "",
 			HA_REASON_SIZE);
 	grew = ha_shared->ngroups != agent.ngroups;

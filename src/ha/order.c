@@ -39,6 +39,9 @@
 /* A restart waits for its checkpoint no longer than this. */
 #define CHECKPOINT_WAIT_US (30 * INT64CONST(1000000))
 
+/* Nor for another member's that does not end. */
+#define TURN_WAIT_US (60 * INT64CONST(1000000))
+
 /* Steps that should have ended the server are repeated, and at last given up. */
 #define REPEAT_US (15 * INT64CONST(1000000))
 #define GIVE_UP_US (300 * INT64CONST(1000000))
@@ -262,6 +265,24 @@ is_checkpointed(const AgentOrder *o)
 		   clock_now_us() - agent.order_begun_us[o->kind] > CHECKPOINT_WAIT_US;
 }
 
+/* One after the other, so that who tells all to restart leaves some to read from. */
+static bool
+is_turn(const AgentOrder *o)
+{
+	if (clock_now_us() - agent.order_begun_us[o->kind] > TURN_WAIT_US)
+		return true;
+	for (int i = 0; i < agent.norders; i++)
+	{
+		const AgentOrder *other = &agent.orders[i];
+
+		if (other->group_id == o->group_id && strcmp(other->member, o->member) != 0 &&
+			(other->kind == ORDER_RESTART || other->kind == ORDER_PLANNED_RESTART) &&
+			other->said.state == ORDER_TAKEN)
+			return false;
+	}
+	return true;
+}
+
 static void
 begin_restart(AgentOrder *o)
 {
@@ -271,7 +292,7 @@ begin_restart(AgentOrder *o)
 		refuse(o, why, "");
 	else if (agent.self.role == HA_STARTING)
 		refuse(o, "the server is starting", "Try again later.");
-	else if (is_checkpointed(o))
+	else if (is_turn(o) && is_checkpointed(o))
 		answer(o, ORDER_TAKEN, 0, "", "");
 }
 

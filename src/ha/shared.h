@@ -82,6 +82,8 @@ typedef struct HaShared
 	int ttl;
 	int loop_wait;
 	bool paused;
+	bool standby_cluster;
+	int64 maximum_lag;
 	HaFailover failover;		  /* what the failover key of the own group asks for */
 	char refusal[HA_REASON_SIZE]; /* why this server takes no part; empty: it does */
 	int nmembers;

@@ -261,6 +261,8 @@ copy_picture(HaPicture *picture)
 	picture->epoch = ha_shared->epoch;
 	picture->ttl = ha_shared->ttl;
 	picture->paused = ha_shared->paused;
+	picture->standby_cluster = ha_shared->standby_cluster;
+	picture->maximum_lag = ha_shared->maximum_lag;
 	strlcpy(picture->switchover_from, ha_shared->failover.leader, sizeof(picture->switchover_from));
 	strlcpy(picture->switchover_to, ha_shared->failover.member, sizeof(picture->switchover_to));
 	picture->switchover_at = ha_shared->failover.at;

@@ -109,6 +109,8 @@ typedef struct HaPicture
 	uint64 optime; /* how far the leader said to have come */
 	int ttl;	   /* seconds; 0: nothing was seen yet */
 	bool paused;
+	bool standby_cluster;	   /* the group follows another cluster */
+	int64 maximum_lag;		   /* bytes, maximum_lag_on_failover */
 	char switchover_from[64];  /* empty: whoever leads */
 	char switchover_to[64];	   /* empty: anybody */
 	TimestampTz switchover_at; /* 0: none is planned */

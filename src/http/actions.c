@@ -179,6 +179,69 @@ reload_done(const HttpAction *action, const HaOutcome *outcome, const char *docu
 		http_answer_text(answer, HTTP_ACCEPTED, "the settings are being read again");
 }
 
+static bool
+check_restart(HttpAction *action, HttpAnswer *answer)
+{
+	HttpFacts facts;
+
+	http_facts_look(&facts);
+	return check_moment(action, facts.picture->paused, answer);
+}
+
+static void
+ask_restart(const HttpAction *action, HaRequest *request)
+{
+	static const char *const roles[] = {[HTTP_ROLE_ANY] = "",
+										[HTTP_ROLE_PRIMARY] = "primary",
+										[HTTP_ROLE_REPLICA] = "replica",
+										[HTTP_ROLE_STANDBY_LEADER] = "standby_leader"};
+
+	request->kind = REQUEST_RESTART;
+	request->at = moment_of(action);
+	request->only_pending = action->pending_only;
+	strlcpy(request->only_role, roles[action->role], sizeof(request->only_role));
+	if (action->below_version > 0)
+		snprintf(request->below_version, sizeof(request->below_version), "%d.%d",
+				 action->below_version / 10000, action->below_version % 10000);
+	request->timeout = action->timeout;
+}
+
+/* The answer has to be on its way before the server goes, and this process with it. */
+static void
+restart_done(const HttpAction *action, const HaOutcome *outcome, const char *document,
+			 HttpAnswer *answer)
+{
+	http_answer_text(answer, HTTP_ACCEPTED,
+					 action->scheduled ? "the restart is scheduled" : "the restart has begun");
+}
+
+static void
+ask_cancel_restart(const HttpAction *action, HaRequest *request)
+{
+	request->kind = REQUEST_CANCEL_RESTART;
+}
+
+static void
+cancel_restart_done(const HttpAction *action, const HaOutcome *outcome, const char *document,
+					HttpAnswer *answer)
+{
+	http_answer_text(answer, HTTP_OK, "the scheduled restart is cancelled");
+}
+
+static void
+ask_reinitialize(const HttpAction *action, HaRequest *request)
+{
+	request->kind = REQUEST_REINITIALIZE;
+	request->force = action->force;
+}
+
+static void
+reinitialize_done(const HttpAction *action, const HaOutcome *outcome, const char *document,
+				  HttpAnswer *answer)
+{
+	http_answer_text(answer, HTTP_OK, "the new clone has begun");
+}
+
 /* clang-format off */
 static const ActionRoute routes[] = {
 	{"POST", "/switchover", HTTP_SWITCHOVER, check_switchover, ask_switchover, switchover_done,
@@ -187,6 +250,11 @@ static const ActionRoute routes[] = {
 	 HTTP_PRECONDITION_FAILED},
 	{"DELETE", "/switchover", HTTP_CANCEL_SWITCHOVER, NULL, ask_cancel_switchover,
 	 cancel_switchover_done, HTTP_UNAVAILABLE},
+	{"POST", "/restart", HTTP_RESTART, check_restart, ask_restart, restart_done, HTTP_UNAVAILABLE},
+	{"DELETE", "/restart", HTTP_CANCEL_RESTART, NULL, ask_cancel_restart, cancel_restart_done,
+	 HTTP_UNAVAILABLE},
+	{"POST", "/reinitialize", HTTP_REINITIALIZE, NULL, ask_reinitialize, reinitialize_done,
+	 HTTP_UNAVAILABLE},
 	{"POST", "/reload", HTTP_RELOAD, NULL, NULL, reload_done, HTTP_UNAVAILABLE},
 	{"PATCH", "/config", HTTP_PATCH_CONFIG, NULL, ask_patch, config_done, HTTP_UNAVAILABLE},
 	{"PUT", "/config", HTTP_PUT_CONFIG, NULL, ask_replace, config_done, HTTP_UNAVAILABLE},
@@ -215,10 +283,13 @@ route_of(HttpActionKind kind)
 }
 
 static HttpStatus
-status_of(const ActionRoute *route, int sqlstate)
+status_of(const ActionRoute *route, const HaRequest *request, int sqlstate)
 {
 	switch (sqlstate)
 	{
+		case ERRCODE_OBJECT_IN_USE:
+			return request->kind == REQUEST_RESTART && request->at != 0 ? HTTP_CONFLICT
+																		: HTTP_UNAVAILABLE;
 		case ERRCODE_INVALID_PARAMETER_VALUE:
 			return HTTP_BAD_REQUEST;
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
@@ -239,7 +310,13 @@ answer_failure(const ActionRoute *route, const HaRequest *request, const HaOutco
 {
 	const char *failure = ha_request_failure(request->kind);
 
-	http_answer_text(answer, status_of(route, outcome->sqlstate), failure);
+	/* By these words patronictl knows that "force" would help. */
+	if (request->kind == REQUEST_REINITIALIZE && outcome->sqlstate == ERRCODE_OBJECT_IN_USE)
+	{
+		http_answer_text(answer, HTTP_UNAVAILABLE, "a new clone is already in progress");
+		return;
+	}
+	http_answer_text(answer, status_of(route, request, outcome->sqlstate), failure);
 	appendStringInfo(&answer->body, "%s%s", failure[0] == '\0' ? "" : ": ", outcome->message);
 	if (outcome->detail[0] != '\0')
 		appendStringInfo(&answer->body, ": %s", outcome->detail);

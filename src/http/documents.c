@@ -115,6 +115,15 @@ http_answer_text(HttpAnswer *answer, HttpStatus status, const char *message)
  */
 
 static json_object *
+write_restart(TimestampTz at)
+{
+	json_object *object = json_object_new_object();
+
+	add_moment(object, "schedule", at, 'T');
+	return object;
+}
+
+static json_object *
 write_positions(const HttpFacts *facts)
 {
 	json_object *object = json_object_new_object();
@@ -155,8 +164,8 @@ add_server(json_object *object, const HttpFacts *facts)
 	if (facts->sync != HA_SYNC_NONE)
 		add_flag(object, facts->sync == HA_SYNC_QUORUM ? "quorum_standby" : "sync_standby", true);
 	add_number(object, "timeline", facts->timeline);
-	if (facts->streaming)
-		add_text(object, "replication_state", "streaming");
+	if (facts->streaming || facts->from_archive)
+		add_text(object, "replication_state", http_facts_replication(facts));
 	replication = http_replication();
 	if (replication != NULL)
 		json_object_object_add(object, "replication", replication);
@@ -170,12 +179,17 @@ http_write_status(const HttpFacts *facts, HttpAnswer *answer)
 
 	add_text(object, "state", facts->running ? "running" : "starting");
 	add_moment(object, "postmaster_start_time", PgStartTime, ' ');
-	add_text(object, "role", facts->primary ? "master" : "replica");
+	add_text(object, "role",
+			 facts->primary			 ? "master"
+			 : facts->standby_leader ? "standby_leader"
+									 : "replica");
 	add_server(object, facts);
 	if (picture->holder[0] == '\0')
 		add_flag(object, "cluster_unlocked", true);
 	if (facts->self != NULL && facts->self->pending_restart)
 		add_flag(object, "pending_restart", true);
+	if (facts->self != NULL && facts->self->restart_at != 0)
+		json_object_object_add(object, "scheduled_restart", write_restart(facts->self->restart_at));
 	if (picture->answered_us != 0)
 		add_number(object, "dcs_last_seen", http_facts_store_seen(facts));
 	if (json_object_object_length(facts->tags) > 0)
@@ -217,7 +231,9 @@ write_member(const HttpFacts *facts, const SharedMember *member)
 		json_object_object_add(object, "tags", tags);
 	else
 		json_object_put(tags);
-	if (strcmp(role, "leader") == 0)
+	if (member->restart_at != 0)
+		json_object_object_add(object, "scheduled_restart", write_restart(member->restart_at));
+	if (strcmp(member->name, facts->picture->holder) == 0)
 		return object;
 	if (http_facts_lag(facts, member, &lag))
 		add_number(object, "lag", lag);

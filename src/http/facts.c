@@ -14,6 +14,7 @@
 #include "access/xlogrecovery.h"
 #include "replication/walreceiver.h"
 #include "storage/spin.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -66,6 +67,7 @@ static void
 look_at_standby(HttpFacts *facts)
 {
 	TimeLineID received_timeline = 0;
+	const char *restore_command;
 
 	facts->running = HotStandbyActive();
 	facts->received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
@@ -78,6 +80,9 @@ look_at_standby(HttpFacts *facts)
 	facts->replayed_at = GetLatestXTime();
 	facts->replay_paused = GetRecoveryPauseState() != RECOVERY_NOT_PAUSED;
 	facts->streaming = is_streaming();
+	restore_command = GetConfigOption("restore_command", true, false);
+	facts->from_archive =
+		!facts->streaming && restore_command != NULL && restore_command[0] != '\0';
 }
 
 /* One for the process: it is large, and the last is good when none can be had. */
@@ -108,6 +113,18 @@ look_at_group(HttpFacts *facts)
 		facts->sync = facts->self->sync;
 	if (!facts->primary && picture->optime > facts->received)
 		facts->lag = (int64) (picture->optime - facts->received);
+	if (!facts->primary && picture->optime > facts->replayed)
+		facts->replay_lag = (int64) (picture->optime - facts->replayed);
+}
+
+/* Has the leader key of a standby cluster, as far as etcd confirmed it within the ttl. */
+static bool
+holds_lead(const HttpFacts *facts)
+{
+	const HaPicture *picture = facts->picture;
+
+	return picture->standby_cluster && strcmp(picture->holder, config_node_name) == 0 &&
+		   facts->now_us - picture->answered_us < picture->ttl * INT64CONST(1000000);
 }
 
 void
@@ -124,6 +141,7 @@ http_facts_look(HttpFacts *facts)
 		look_at_standby(facts);
 	look_at_group(facts);
 	facts->leads = facts->primary && facts->lease_left_us > 0;
+	facts->standby_leader = !facts->primary && facts->running && holds_lead(facts);
 }
 
 int64
@@ -140,7 +158,7 @@ const char *
 http_facts_role(const HttpFacts *facts, const SharedMember *member)
 {
 	if (strcmp(member->name, facts->picture->holder) == 0)
-		return "leader";
+		return facts->picture->standby_cluster ? "standby_leader" : "leader";
 	switch (member->sync)
 	{
 		case HA_SYNC_STANDBY:
@@ -151,6 +169,14 @@ http_facts_role(const HttpFacts *facts, const SharedMember *member)
 			break;
 	}
 	return "replica";
+}
+
+const char *
+http_facts_replication(const HttpFacts *facts)
+{
+	if (facts->streaming)
+		return "streaming";
+	return facts->from_archive ? "in archive recovery" : "";
 }
 
 bool

@@ -19,12 +19,14 @@ typedef struct HttpFacts
 	bool running;		 /* lets sessions in */
 	bool primary;		 /* recovery is over */
 	bool leads;			 /* primary, and may commit */
+	bool standby_leader; /* of a standby cluster */
 	XLogRecPtr written;	 /* of a primary */
 	XLogRecPtr received; /* of a standby; what was replayed at least */
 	XLogRecPtr replayed;
 	TimestampTz replayed_at; /* 0: nothing was replayed */
 	bool replay_paused;
 	bool streaming;
+	bool from_archive; /* WAL is restored from there */
 	TimeLineID timeline;
 	json_object *tags; /* an object, never NULL */
 
@@ -37,7 +39,9 @@ typedef struct HttpFacts
 	const HaPicture *picture;
 	const SharedMember *self; /* NULL: its key is not there */
 	HaSync sync;
-	int64 lag; /* bytes, of a standby behind what the leader published */
+	/* of a standby, in bytes behind what the leader published */
+	int64 lag;		  /* what it has received */
+	int64 replay_lag; /* what it shows */
 } HttpFacts;
 
 /* In the current memory context; the picture is good until the next call. */
@@ -46,8 +50,11 @@ extern void http_facts_look(HttpFacts *facts);
 /* When the store last answered, in seconds of the wall clock; 0: never. */
 extern int64 http_facts_store_seen(const HttpFacts *facts);
 
-/* "leader", "sync_standby", "quorum_standby" or "replica" */
+/* "leader", "standby_leader", "sync_standby", "quorum_standby" or "replica" */
 extern const char *http_facts_role(const HttpFacts *facts, const SharedMember *member);
+
+/* "streaming", "in archive recovery", or empty */
+extern const char *http_facts_replication(const HttpFacts *facts);
 
 /* Bytes that the member is behind the leader; false: not known. */
 extern bool http_facts_lag(const HttpFacts *facts, const SharedMember *member, int64 *lag);

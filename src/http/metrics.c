@@ -68,17 +68,16 @@ written(const HttpFacts *facts)
 	return (double) facts->written;
 }
 
-/* There are no standby clusters. */
 static double
 standby_leader(const HttpFacts *facts)
 {
-	return 0;
+	return facts->standby_leader;
 }
 
 static double
 replica(const HttpFacts *facts)
 {
-	return facts->running && !facts->primary;
+	return facts->running && !facts->primary && !facts->standby_leader;
 }
 
 static double
@@ -121,6 +120,22 @@ static double
 streaming(const HttpFacts *facts)
 {
 	return facts->streaming;
+}
+
+static double
+from_archive(const HttpFacts *facts)
+{
+	return facts->from_archive;
+}
+
+/* Numbers of Patroni's; of a server that answers, there are these. */
+#define STATE_RUNNING 5
+#define STATE_STARTING 6
+
+static double
+state(const HttpFacts *facts)
+{
+	return facts->running ? STATE_RUNNING : STATE_STARTING;
 }
 
 static double
@@ -207,6 +222,12 @@ lag(const HttpFacts *facts)
 	return (double) facts->lag;
 }
 
+static double
+replay_lag(const HttpFacts *facts)
+{
+	return (double) facts->replay_lag;
+}
+
 /* clang-format off */
 static const Metric metrics[] = {
 	{"patroni_version", "gauge", version,
@@ -239,6 +260,10 @@ static const Metric metrics[] = {
 	 "1 if replay is paused."},
 	{"patroni_postgres_streaming", "gauge", streaming,
 	 "1 if this standby streams from another server."},
+	{"patroni_postgres_in_archive_recovery", "gauge", from_archive,
+	 "1 if this standby restores WAL from the archive."},
+	{"patroni_postgres_state", "gauge", state,
+	 "State of the server: 5 is running, 6 is starting."},
 	{"patroni_postgres_server_version", "gauge", server_version,
 	 "Version of PostgreSQL, 0 if it does not let sessions in."},
 	{"patroni_cluster_unlocked", "gauge", unlocked,
@@ -267,6 +292,8 @@ static const Metric metrics[] = {
 	 "Members of the group that are alive."},
 	{"pgcluster_replication_lag_bytes", "gauge", lag,
 	 "WAL that the leader has published and this standby has not received."},
+	{"pgcluster_replay_lag_bytes", "gauge", replay_lag,
+	 "WAL that the leader has published and this standby has not replayed."},
 };
 /* clang-format on */
 

@@ -492,12 +492,6 @@ read_force(HttpAction *action, const char *field, json_object *value)
 }
 
 static int
-read_from_leader(HttpAction *action, const char *field, json_object *value)
-{
-	return read_flag(action, field, value, &action->from_leader);
-}
-
-static int
 read_role(HttpAction *action, const char *field, json_object *value)
 {
 	static const struct
@@ -554,10 +548,7 @@ static const Field takeover_fields[] = {{"leader", read_leader},
 static const Field restart_fields[] = {
 	{"schedule", read_moment},			{"restart_pending", read_pending}, {"role", read_role},
 	{"postgres_version", read_version}, {"timeout", read_timeout},		   {NULL, NULL}};
-static const Field reinitialize_fields[] = {{"force", read_force},
-											{"from-leader", read_from_leader},
-											{"from_leader", read_from_leader},
-											{NULL, NULL}};
+static const Field reinitialize_fields[] = {{"force", read_force}, {NULL, NULL}};
 
 /* What a body may hold.  A condition that is not understood must not be taken for fulfilled. */
 typedef struct Body

@@ -99,9 +99,7 @@ typedef struct HttpAction
 	int below_version; /* 0: whatever it is */
 	int timeout;	   /* seconds; 0: not said */
 
-	/* of a reinitialization */
-	bool force;
-	bool from_leader;
+	bool force; /* reinitialize although that is under way */
 
 	json_object *document; /* of configuration and failsafe; the receiver's */
 

@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "http/documents.h"
 #include "http/parse.h"
 #include "http/routes.h"
@@ -23,11 +21,19 @@
 typedef bool (*Check)(const HttpFacts *facts);
 typedef void (*Writer)(const HttpFacts *facts, HttpAnswer *answer);
 
+/* What an argument can be about. */
+typedef enum HttpArguments
+{
+	OF_NOTHING,
+	OF_TAGS,   /* tag_NAME=VALUE */
+	OF_STANDBY /* and lag=SIZE, replication_state=STATE */
+} HttpArguments;
+
 typedef struct Route
 {
 	const char *path;
 	Check check;		 /* NULL: always yes */
-	bool of_tags;		 /* "?tag_NAME=VALUE" is part of the question */
+	HttpArguments of;	 /* arguments that are part of the question */
 	Writer write;		 /* NULL: no body, or nothing to be read if there is no check either */
 	const char *actions; /* methods that would change something; NULL: none */
 } Route;
@@ -42,11 +48,17 @@ is_leader(const HttpFacts *facts)
 	return facts->leads;
 }
 
-/* There are no standby clusters. */
 static bool
 is_standby_leader(const HttpFacts *facts)
 {
-	return false;
+	return facts->standby_leader;
+}
+
+/* Of a cluster or of a standby cluster. */
+static bool
+is_any_leader(const HttpFacts *facts)
+{
+	return facts->leads || facts->standby_leader;
 }
 
 static bool
@@ -61,7 +73,8 @@ has_true_tag(const HttpFacts *facts, const char *name)
 static bool
 is_replica(const HttpFacts *facts)
 {
-	return facts->running && !facts->primary && !has_true_tag(facts, "noloadbalance");
+	return facts->running && !facts->primary && !facts->standby_leader &&
+		   !has_true_tag(facts, "noloadbalance");
 }
 
 static bool
@@ -85,19 +98,19 @@ is_asynchronous(const HttpFacts *facts)
 static bool
 can_read(const HttpFacts *facts)
 {
-	return is_leader(facts) || is_replica(facts);
+	return is_any_leader(facts) || is_replica(facts);
 }
 
 static bool
 can_read_synchronous(const HttpFacts *facts)
 {
-	return is_leader(facts) || is_synchronous(facts);
+	return is_any_leader(facts) || is_synchronous(facts);
 }
 
 static bool
 can_read_quorum(const HttpFacts *facts)
 {
-	return is_leader(facts) || is_quorum(facts);
+	return is_any_leader(facts) || is_quorum(facts);
 }
 
 static bool
@@ -113,41 +126,54 @@ is_alive(const HttpFacts *facts)
 
 	if (ttl_us == 0)
 		ttl_us = DEFAULT_TTL_US;
+	if (facts->picture->paused)
+		return true;
 	return facts->turn_age_us <= ttl_us * (facts->primary ? PRIMARY_SILENCE : STANDBY_SILENCE);
+}
+
+/* Where nobody leads there is nothing to replicate. */
+static bool
+is_ready(const HttpFacts *facts)
+{
+	if (facts->primary)
+		return facts->leads;
+	return facts->running && (facts->standby_leader || facts->streaming || facts->from_archive ||
+							  facts->picture->holder[0] == '\0');
 }
 
 /* clang-format off */
 static const Route routes[] = {
-	{"/", is_leader, false, http_write_status, NULL},
-	{"/primary", is_leader, false, http_write_status, NULL},
-	{"/master", is_leader, false, http_write_status, NULL},
-	{"/leader", is_leader, false, http_write_status, NULL},
-	{"/read-write", is_leader, false, http_write_status, NULL},
-	{"/standby-leader", is_standby_leader, false, http_write_status, NULL},
-	{"/standby_leader", is_standby_leader, false, http_write_status, NULL},
-	{"/replica", is_replica, true, http_write_status, NULL},
-	{"/read-only", can_read, true, http_write_status, NULL},
-	{"/synchronous", is_synchronous, true, http_write_status, NULL},
-	{"/sync", is_synchronous, true, http_write_status, NULL},
-	{"/read-only-sync", can_read_synchronous, true, http_write_status, NULL},
-	{"/quorum", is_quorum, true, http_write_status, NULL},
-	{"/read-only-quorum", can_read_quorum, true, http_write_status, NULL},
-	{"/asynchronous", is_asynchronous, true, http_write_status, NULL},
-	{"/async", is_asynchronous, true, http_write_status, NULL},
-	{"/health", is_running, true, http_write_status, NULL},
-	{"/liveness", is_alive, false, NULL, NULL},
-	{"/readiness", is_running, true, NULL, NULL},
-	{"/patroni", NULL, false, http_write_status, NULL},
-	{"/cluster", NULL, false, http_write_cluster, NULL},
-	{"/config", NULL, false, http_write_config, "PATCH, PUT"},
-	{"/history", NULL, false, http_write_history, NULL},
-	{"/metrics", NULL, false, http_write_metrics, NULL},
-	{"/failover", NULL, false, NULL, "POST"},
-	{"/failsafe", NULL, false, NULL, "POST"},
-	{"/reinitialize", NULL, false, NULL, "POST"},
-	{"/reload", NULL, false, NULL, "POST"},
-	{"/restart", NULL, false, NULL, "POST, DELETE"},
-	{"/switchover", NULL, false, NULL, "POST, DELETE"},
+	{"/", is_leader, OF_NOTHING, http_write_status, NULL},
+	{"/primary", is_leader, OF_NOTHING, http_write_status, NULL},
+	{"/master", is_leader, OF_NOTHING, http_write_status, NULL},
+	{"/leader", is_any_leader, OF_NOTHING, http_write_status, NULL},
+	{"/read-write", is_leader, OF_NOTHING, http_write_status, NULL},
+	{"/standby-leader", is_standby_leader, OF_NOTHING, http_write_status, NULL},
+	{"/standby_leader", is_standby_leader, OF_NOTHING, http_write_status, NULL},
+	{"/replica", is_replica, OF_STANDBY, http_write_status, NULL},
+	{"/read-only", can_read, OF_STANDBY, http_write_status, NULL},
+	{"/synchronous", is_synchronous, OF_STANDBY, http_write_status, NULL},
+	{"/sync", is_synchronous, OF_STANDBY, http_write_status, NULL},
+	{"/read-only-sync", can_read_synchronous, OF_STANDBY, http_write_status, NULL},
+	{"/read-only-synchronous", can_read_synchronous, OF_STANDBY, http_write_status, NULL},
+	{"/quorum", is_quorum, OF_STANDBY, http_write_status, NULL},
+	{"/read-only-quorum", can_read_quorum, OF_STANDBY, http_write_status, NULL},
+	{"/asynchronous", is_asynchronous, OF_STANDBY, http_write_status, NULL},
+	{"/async", is_asynchronous, OF_STANDBY, http_write_status, NULL},
+	{"/health", is_running, OF_TAGS, http_write_status, NULL},
+	{"/liveness", is_alive, OF_NOTHING, NULL, NULL},
+	{"/readiness", is_ready, OF_STANDBY, NULL, NULL},
+	{"/patroni", NULL, OF_NOTHING, http_write_status, NULL},
+	{"/cluster", NULL, OF_NOTHING, http_write_cluster, NULL},
+	{"/config", NULL, OF_NOTHING, http_write_config, "PATCH, PUT"},
+	{"/history", NULL, OF_NOTHING, http_write_history, NULL},
+	{"/metrics", NULL, OF_NOTHING, http_write_metrics, NULL},
+	{"/failover", NULL, OF_NOTHING, NULL, "POST"},
+	{"/failsafe", NULL, OF_NOTHING, NULL, "POST"},
+	{"/reinitialize", NULL, OF_NOTHING, NULL, "POST"},
+	{"/reload", NULL, OF_NOTHING, NULL, "POST"},
+	{"/restart", NULL, OF_NOTHING, NULL, "POST, DELETE"},
+	{"/switchover", NULL, OF_NOTHING, NULL, "POST, DELETE"},
 };
 /* clang-format on */
 
@@ -252,30 +278,79 @@ refuse_method(const HttpRequest *request, const Route *route, HttpAnswer *answer
 					  psprintf("%s knows only %s", route->path, answer->allow));
 }
 
+/* How far a standby may be behind, and in what. */
+typedef struct Limit
+{
+	bool given;
+	double bytes;
+	bool received; /* rather than replayed */
+} Limit;
+
+/* False: the request makes no sense, and is answered. */
+static bool
+read_limit(const HttpRequest *request, Limit *limit, HttpAnswer *answer)
+{
+	const char *lag = find_argument(request, "lag");
+	const char *mode = find_argument(request, "mode");
+
+	memset(limit, 0, sizeof(*limit));
+	limit->given = lag != NULL;
+	if (lag != NULL && !http_parse_bytes(lag, &limit->bytes))
+	{
+		http_answer_error(answer, HTTP_BAD_REQUEST,
+						  "lag is a number of bytes, or one with a unit such as 16MB");
+		return false;
+	}
+	if (mode != NULL && strcmp(mode, "apply") != 0 && strcmp(mode, "write") != 0)
+	{
+		http_answer_error(answer, HTTP_BAD_REQUEST, "mode is apply or write");
+		return false;
+	}
+	limit->received = mode != NULL && strcmp(mode, "write") == 0;
+	return true;
+}
+
 /* A standby that is too far behind is as good as none; a leader never is. */
 static bool
-is_near_enough(const HttpFacts *facts, double limit)
+is_near_enough(const HttpFacts *facts, const Route *route, const Limit *limit)
 {
-	return facts->primary || (double) facts->lag <= limit;
+	bool of_readiness = route->check == is_ready;
+	double bytes = limit->given ? limit->bytes : (double) facts->picture->maximum_lag;
+
+	if (facts->primary || facts->standby_leader || (!limit->given && !of_readiness))
+		return true;
+	return (double) (limit->received ? facts->lag : facts->replay_lag) <= bytes;
+}
+
+static bool
+replicates_as_asked(const HttpFacts *facts, const HttpRequest *request)
+{
+	const char *state = find_argument(request, "replication_state");
+
+	return state == NULL || facts->primary || strcmp(state, http_facts_replication(facts)) == 0;
+}
+
+static bool
+is_yes(const HttpFacts *facts, const HttpRequest *request, const Route *route, const Limit *limit)
+{
+	if (route->check != NULL && !route->check(facts))
+		return false;
+	if (route->of >= OF_TAGS && !has_tags_asked(facts, request))
+		return false;
+	return route->of < OF_STANDBY ||
+		   (is_near_enough(facts, route, limit) && replicates_as_asked(facts, request));
 }
 
 static void
 answer_read(const HttpRequest *request, const Route *route, HttpAnswer *answer)
 {
-	const char *lag = find_argument(request, "lag");
-	double limit = HUGE_VAL;
+	Limit limit;
 	HttpFacts facts;
 
-	if (route->of_tags && lag != NULL && !http_parse_bytes(lag, &limit))
-	{
-		http_answer_error(answer, HTTP_BAD_REQUEST,
-						  "lag is a number of bytes, or one with a unit such as 16MB");
+	if (route->of == OF_STANDBY && !read_limit(request, &limit, answer))
 		return;
-	}
 	http_facts_look(&facts);
-	if (route->check != NULL && !route->check(&facts))
-		answer->status = HTTP_UNAVAILABLE;
-	if (route->of_tags && (!is_near_enough(&facts, limit) || !has_tags_asked(&facts, request)))
+	if (!is_yes(&facts, request, route, &limit))
 		answer->status = HTTP_UNAVAILABLE;
 	if (strcmp(request->method, "OPTIONS") == 0)
 		answer->allow = reading_methods;

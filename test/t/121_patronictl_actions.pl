@@ -57,6 +57,7 @@ sub ask
 sub leader { return $c->new_leader(-1); }
 sub others { my ($l) = @_; return grep { $_ ne $l } $c->members(-1); }
 sub member { return JSON::PP::decode_json($c->{store}->get($c->key(-1, "members/$_[0]")) // '{}'); }
+sub started { my ($status, $out) = $c->try_sql($_[0], 'SELECT pg_postmaster_start_time()'); return $status == 0 ? $out : 'down'; }
 sub configuration { return JSON::PP::decode_json($c->{store}->get($c->key(-1, 'config'))); }
 
 my $leader = leader();
@@ -96,9 +97,8 @@ ok(PgCluster::wait_until(sub { ask($third, '/cluster')->{content} =~ /"scheduled
 is(ask($leader, '/switchover', 'POST', qq({"leader":"$leader","scheduled_at":"2000-01-01T00:00Z"}))->{status}, 422, 'not for the past');
 is(ask($leader, '/switchover', 'POST', qq({"leader":"$leader","scheduled_at":"2099-01-01T00:00"}))->{status}, 400, '... nor without a time zone');
 like(ctl('flush', 'test', 'switchover', '--force'), qr/^Success/m, 'flush');
-unlike(ctl('list'), qr/Switchover scheduled/, '... forgets it');
+is($c->{store}->get($c->key(-1, 'failover')), undef, '... forgets it');
 is(ask($leader, '/switchover', 'DELETE')->{status}, 404, 'there is none any more');
-like(ctl('flush', 'test', 'switchover', '--force'), qr/No pending scheduled switchover/, '... to be flushed');
 
 # Failover
 like(ctl('failover', 'test', '--candidate', $replica, '--force'), qr/Successfully (failed|switched) over to "$replica"/, 'failover');
@@ -130,7 +130,44 @@ like(ctl('pause', 'test', '--wait'), qr/Success: cluster management is paused/, 
 like(ctl('list'), qr/Maintenance mode: on/, '... is shown');
 is(ask($leader, '/switchover', 'POST', qq({"leader":"$leader"}))->{status}, 400, 'without a candidate there is no switchover then');
 like(ctl('resume', 'test', '--wait'), qr/Success: cluster management is resumed/, 'resume');
-unlike(ctl('list'), qr/Maintenance mode/, '... is shown');
+
+# Restart
+my %start = map { $_ => started($_) } $c->members(-1);
+like(ctl('restart', 'test', '--role', 'replica', '--pending', '--force'), qr/Failed: restart for member .*no setting waits/, 'no restart is pending');
+$c->sql($replica, 'ALTER SYSTEM SET max_files_per_process = 1111');
+ctl('reload', 'test', $replica, '--force');
+ok(PgCluster::wait_until(sub { member($replica)->{pending_restart} }), 'one is');
+like(ctl('list'), qr/Pending restart.*\| $replica [^\n]*\*/s, '... as is listed');
+like(ctl('restart', 'test', $replica, '--pending', '--force'), qr/^Success: restart .*on member $replica/m, 'it is done');
+ok(PgCluster::wait_until(sub { started($replica) ne $start{$replica} }), '... at once');
+$c->wait_ready(-1);
+is($c->sql($replica, 'SHOW max_files_per_process'), 1111, '... and changes the setting');
+$start{$replica} = started($replica);
+like(ctl('restart', 'test', $third, '--pg-version', '9.6.1', '--force'), qr/Failed: restart for member $third.*version/, 'no restart of a newer version');
+is(ask($third, '/restart', 'POST', '{"role":"primary"}')->{status}, 503, 'nor of another role');
+like(ctl('restart', 'test', '--force'), qr/(^Success: restart .*){3}/ms, 'all are restarted');
+foreach my $name ($c->members(-1))
+{
+	ok(PgCluster::wait_until(sub { started($name) ne $start{$name} }), "$name was");
+}
+$c->wait_ready(-1);
+is(leader(), $leader, 'the leader leads on');
+like(ctl('restart', 'test', $third, '--scheduled', '2099-01-01T03:00+00', '--force'), qr/Success: restart scheduled on member $third/, 'a restart that is planned');
+ok(PgCluster::wait_until(sub { (member($third)->{scheduled_restart} // {})->{schedule} }), '... is known');
+like(ctl('list'), qr/Scheduled restart.*\| $third [^\n]*2099-01-01T03:00/s, '... and listed');
+like(ask($third, '/patroni')->{content}, qr/"scheduled_restart":\{"schedule":"2099-01-01T03:00:00\+00:00"\}/, '... and told');
+like(ctl('flush', 'test', $third, 'restart', '--force'), qr/Success: flush scheduled restart for member $third/, 'flush');
+ok(PgCluster::wait_until(sub { !member($third)->{scheduled_restart} }), '... forgets it');
+is(ask($third, '/restart', 'DELETE')->{status}, 404, 'there is none any more');
+is(ask($third, '/restart', 'POST', '{"restart_pendin":true}')->{status}, 400, 'a condition that is not known');
+
+# Reinitialize
+my $system = sub { return PgCluster::read_file($c->node($_[0])->{data} . '/marker'); };
+PgCluster::write_file($c->node($third)->{data} . '/marker', 'former');
+like(ctl('reinit', 'test', $third, '--force'), qr/Success: reinitialize for member $third/, 'reinit');
+ok(PgCluster::wait_until(sub { $system->($third) eq '' }), '... makes a new clone');
+$c->wait_ready(-1);
+is(ask($leader, '/reinitialize', 'POST')->{status}, 503, 'not of the leader');
 
 # Without the password
 PgCluster::write_file("$c->{dir}/q.yml", "scope: $c->{scope}\nnamespace: /service/\netcd3:\n  hosts: @{[ $c->{store}->endpoints ]}\n");
