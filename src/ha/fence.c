@@ -7,7 +7,8 @@
  * after the record is flushed, where nothing can be undone any more, but the
  * client can still be kept from taking the commit for acknowledged: its
  * connection is shut.  Between the two the process may be stopped for any
- * time; that is what the second look is for.
+ * time; that is what the second look is for.  It also finds out whether the
+ * wait for synchronous standbys was broken off.
  *
  * Both looks read one word of shared memory and a clock, and ask nobody:
  * they work when the agent is stopped, hung or gone.  What moves the
@@ -42,6 +43,7 @@ StaticAssertDecl(offsetof(Port, sock) == 0, "the socket is the first field of Po
 #include "base/config.h"
 #include "ha/fence.h"
 #include "ha/shared.h"
+#include "ha/sync_names.h"
 
 /* The agent may die with the deadline far ahead or not: look again now and then. */
 #define RECHECK_MS 1000
@@ -112,23 +114,47 @@ wait_at_fence(void)
 }
 
 /*
- * The commit is on disk.  If the deadline passed meanwhile, another member
- * may lead without it, so the client must not hear that it succeeded.
+ * A wait for standbys that is cancelled, or ended with its session, ends as if
+ * they had confirmed the commit, but for a warning.  What broke it off is
+ * still pending as an interrupt.  Where a PREPARE ends is not told, but
+ * nothing of this session can come after it.
+ */
+static bool
+is_wait_broken_off(XactEvent event)
+{
+	return InterruptPending &&
+		   sync_names_is_unconfirmed(event == XACT_EVENT_COMMIT ? XactLastCommitEnd
+																: GetXLogInsertRecPtr());
+}
+
+/*
+ * The commit is on disk, but the client must not hear that it succeeded:
+ * another member may lead without it.
  */
 static void
-look_after_flush(void)
+cut_client(const char *reason)
+{
+	if (MyProcPort == NULL || MyProcPort->sock == PGINVALID_SOCKET)
+		return;
+	shutdown(MyProcPort->sock, SHUT_RDWR);
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("%s during a commit, the client's connection was closed", reason),
+			 errdetail("The transaction is committed on this server, but it is not certain that it "
+					   "is part of the cluster's history.")));
+}
+
+static const char broken_off[] = "the wait for a synchronous standby was broken off";
+
+static void
+look_after_flush(XactEvent event)
 {
 	if (!second_look_due)
 		return;
 	second_look_due = false;
-	if (ha_fence_is_open() || MyProcPort == NULL || MyProcPort->sock == PGINVALID_SOCKET)
-		return;
-
-	shutdown(MyProcPort->sock, SHUT_RDWR);
-	ereport(LOG_SERVER_ONLY,
-			(errmsg("the lease ran out during a commit, the client's connection was closed"),
-			 errdetail("The transaction is committed on this server, but it is not certain that it "
-					   "is part of the cluster's history.")));
+	if (is_wait_broken_off(event))
+		cut_client(broken_off);
+	else if (!ha_fence_is_open())
+		cut_client("the lease ran out");
 }
 
 /*
@@ -175,7 +201,7 @@ fence_transaction(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
-			look_after_flush();
+			look_after_flush(event);
 			adjust_session();
 			break;
 		case XACT_EVENT_ABORT:
@@ -208,7 +234,10 @@ fence_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *query_env,
 			  DestReceiver *dest, QueryCompletion *completion)
 {
-	if (is_second_phase(pstmt->utilityStmt) && fence_applies() && !RecoveryInProgress())
+	bool second_phase =
+		is_second_phase(pstmt->utilityStmt) && fence_applies() && !RecoveryInProgress();
+
+	if (second_phase)
 		wait_at_fence();
 
 	if (prev_process_utility)
@@ -217,6 +246,8 @@ fence_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, query_env,
 								dest, completion);
+	if (second_phase && sync_names_is_unconfirmed(XactLastRecEnd))
+		cut_client(broken_off);
 }
 
 void
