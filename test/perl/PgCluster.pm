@@ -354,7 +354,6 @@ sub destroy
 		waitpid($node->{pid}, 0) if defined $node->{pid};
 	}
 	$self->{store}->destroy if $self->{store};
-	$_->stop foreach map { @$_ } values %{ $self->{proxies} // {} };
 	$self->{network}->remove if $self->{network};
 	if (!$self->{keep} && !$ENV{PGCLUSTER_KEEP})
 	{
@@ -424,7 +423,7 @@ sub start_member
 		'--scope' => $self->{scope},
 		'--group' => $node->{group},
 		'--name' => $name,
-		'--etcd' => $node->{etcd} // $self->{store}->endpoints,
+		'--etcd' => $self->{store}->endpoints,
 		'--port' => $node->{port},
 		'--listen' => $node->{address},
 		'--advertise-host' => $node->{address},
@@ -442,21 +441,6 @@ sub on_host
 	my ($self, $name) = @_;
 
 	return $self->{network} ? $self->{network}->command($name) : ();
-}
-
-# Puts a proxy between each member and each etcd; before the start.
-# $self->{proxies}{name} is the list of a member's.
-sub use_proxies
-{
-	my ($self) = @_;
-
-	foreach my $name ($self->node_names)
-	{
-		my @proxies = map { PgCluster::Proxy->start($self, $_->{client}) } @{ $self->{store}{members} };
-		$self->{proxies}{$name} = \@proxies;
-		$self->node($name)->{etcd} = join ',', map { "127.0.0.1:$_->{port}" } @proxies;
-	}
-	return;
 }
 
 # Path of a key of the group in etcd.

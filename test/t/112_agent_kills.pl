@@ -10,7 +10,8 @@ use Time::HiRes qw(sleep);
 my $kills = $ENV{PGCLUSTER_AGENT_KILLS} || 100;
 my $c = PgCluster->new(
 	groups => { 0 => 2 },
-	settings => { synchronous_standby_names => 'ANY 1 (*)', log_checkpoints => 'off' });
+	sync => 'quorum',
+	settings => { log_checkpoints => 'off' });
 $c->start;
 my $writer = $c->writer(0);
 

@@ -157,6 +157,19 @@ sub cut
 	return;
 }
 
+# Whatever the host sends to these others is refused at once.
+sub refuse
+{
+	my ($self, $from, @to) = @_;
+
+	foreach my $to (@to)
+	{
+		run($self->inside($from), 'ip', 'route', 'replace', 'unreachable', $self->{hosts}{$to}{address});
+		$self->{hosts}{$from}{refused}{$to} = 1;
+	}
+	return;
+}
+
 # No packet passes between the host and these others.
 sub cut_both_ways
 {
@@ -201,6 +214,10 @@ sub heal
 			run($self->inside($from), 'ip', 'neighbour', 'delete', $hosts->{$to}{address},
 				'dev', $hosts->{$from}{device});
 		}
+	}
+	foreach my $to (keys %{ delete $hosts->{$name}{refused} // {} })
+	{
+		run($self->inside($name), 'ip', 'route', 'delete', 'unreachable', $hosts->{$to}{address});
 	}
 	return;
 }

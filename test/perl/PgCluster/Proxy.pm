@@ -1,8 +1,7 @@
 package PgCluster::Proxy;
 
-# A process that passes a port's connections on to another port, so that the
-# network between two programs can fail: SIGSTOP makes it swallow everything,
-# SIGKILL refuse and reset; slow() has each answer take its time.
+# A process that passes a port's connections on to another port, where each
+# answer can be made to take its time.
 
 use strict;
 use warnings;
@@ -13,15 +12,13 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(time);
 
-# Options: port to listen on, 127.0.0.1 and any by default; address of both
-# ends; before (words that the command line of the process begins with).
+# Options: port to listen on, address of both ends, and before: words that the
+# command line of the process begins with.
 sub start
 {
 	my ($class, $cluster, $target, %options) = @_;
 	my $self = bless {
-		port => $options{port} // PgCluster::free_port(),
-		address => $options{address} // '127.0.0.1',
-		before => $options{before} // [],
+		%options,
 		cluster => $cluster,
 		target => $target,
 		parent => $$
@@ -107,13 +104,11 @@ sub serve
 }
 
 # From now on answers take 3 seconds; or no time again.
-sub slow { $_[0]->signal($_[1] ? 'USR1' : 'USR2'); return; }
-
-sub signal
+sub slow
 {
-	my ($self, $signal) = @_;
+	my ($self, $slow) = @_;
 
-	kill $signal, $self->{pid};
+	kill $slow ? 'USR1' : 'USR2', $self->{pid};
 	return;
 }
 
@@ -125,17 +120,6 @@ sub stop
 	kill 'KILL', $self->{pid};
 	waitpid($self->{pid}, 0);
 	delete $self->{pid};
-	return;
-}
-
-# The same address answers again.
-sub restart
-{
-	my ($self) = @_;
-	my $new = PgCluster::Proxy->start($self->{cluster}, $self->{target}, %$self);
-
-	%$self = %$new;
-	delete $new->{pid};
 	return;
 }
 

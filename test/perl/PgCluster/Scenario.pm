@@ -28,6 +28,7 @@ our $DISK = '1g';
 #	mend      undoes it, where the old leader does not come back by itself
 #	stays     true: nobody else takes over
 #	any       true: the old leader may lead again, as well as another one
+#	random    true: no two runs are the same; tests run it when it is asked for
 #	needs     network, disk or slow_etcd: options of the cluster
 #	dcs       run-time settings of the group
 #	gap       the writer's gap that the tests allow, in seconds more than the
@@ -50,6 +51,7 @@ my @scenarios = (
 	{
 		name => 'postmaster_kill',
 		about => 'SIGKILL for the postmaster of the leader',
+		any => 1,
 		strike => sub { $_[0]{c}->kill_postmaster($_[0]{old}) },
 		gap => 10
 	},
@@ -73,6 +75,14 @@ my @scenarios = (
 		about => 'the leader is cut off from etcd alone, until another one leads',
 		needs => 'network',
 		strike => sub { $_[0]{c}{network}->cut_both_ways($_[0]{old}, $_[0]->etcds) },
+		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
+		gap => 12
+	},
+	{
+		name => 'refused_by_etcd',
+		about => 'the leader is told at once that it cannot reach etcd, until another one leads',
+		needs => 'network',
+		strike => sub { $_[0]{c}{network}->refuse($_[0]{old}, $_[0]->etcds) },
 		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
 		gap => 12
 	},
@@ -278,6 +288,23 @@ my @scenarios = (
 		},
 		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
 		gap => 15
+	},
+	{
+		name => 'network_blip',
+		about => 'nobody can reach the leader, nor it anybody, for less than the lease lasts',
+		needs => 'network',
+		stays => 1,
+		strike => sub { $_[0]{c}{network}->isolate($_[0]{old}); sleep($_[0]{ttl} / 3) },
+		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
+		gap => 5
+	},
+	{
+		name => 'storm',
+		about => 'ten faults of members and of etcd at random, up to two at a time',
+		needs => 'network',
+		any => 1,
+		random => 1,
+		strike => sub { $_[0]->storm }
 	});
 
 sub all { return @scenarios; }
@@ -349,7 +376,7 @@ sub test_all
 	my %picked = map { $_ => 1 } split ' ', $ENV{PGCLUSTER_FAULTS} // '';
 
 	$c->start;
-	foreach my $scenario (grep { !%picked || $picked{ $_->{name} } } @scenarios)
+	foreach my $scenario (grep { %picked ? $picked{ $_->{name} } : !$_->{random} } @scenarios)
 	{
 		test_one($c, $scenario);
 	}
@@ -493,6 +520,72 @@ sub diverge
 
 	kill 'STOP', split /\n/, $c->sql($run->{old}, 'SELECT pid FROM pg_stat_replication');
 	$c->sql($run->{old}, 'SET synchronous_commit = local; CREATE TABLE diverged AS SELECT generate_series(1, 100000)');
+	return;
+}
+
+# What the storm is made of: name, and what it does to a host and undoes.
+my %member_faults = (
+	node_kill => [ sub { $_[0]->kill_all($_[1]) }, sub { } ],
+	postmaster_kill => [ sub { kill 'KILL', $_[0]->postmaster_pid($_[1]) // () }, sub { } ],
+	agent_kill => [ sub { kill 'KILL', $_[0]->agent_pid($_[1]) // () }, sub { } ],
+	agent_stop => [ sub { kill 'STOP', $_[0]->agent_pid($_[1]) // () }, sub { $_[0]->thaw($_[1]) } ],
+	everything_stop => [ sub { $_[0]->freeze($_[1]) }, sub { $_[0]->thaw($_[1]) } ],
+	network_cut => [ sub { $_[0]{network}->isolate($_[1]) }, sub { $_[0]{network}->heal($_[1]) } ],
+	cut_outwards => [
+		sub { $_[0]{network}->cut($_[1], $_[0]{network}->others($_[1])) },
+		sub { $_[0]{network}->heal($_[1]) }
+	],
+	cut_from_etcd => [
+		sub { $_[0]{network}->cut_both_ways($_[1], map { $_->{name} } @{ $_[0]{store}{members} }) },
+		sub { $_[0]{network}->heal($_[1]) }
+	],
+	cut_from_members => [
+		sub { my ($c, $name) = @_; $c->{network}->cut_both_ways($name, grep { $_ ne $name } $c->members(0)) },
+		sub { $_[0]{network}->heal($_[1]) }
+	]);
+my %etcd_faults = (
+	etcd_kill => [ sub { $_[0]{store}->stop_member($_[1], 'KILL') }, sub { $_[0]{store}->start_member($_[1]) } ],
+	etcd_stop => [
+		sub { kill 'STOP', $_[0]{store}{members}[ $_[1] ]{pid} },
+		sub { kill 'CONT', $_[0]{store}{members}[ $_[1] ]{pid} }
+	],
+	etcd_cut => [
+		sub { $_[0]{network}->isolate($_[0]{store}{members}[ $_[1] ]{name}) },
+		sub { $_[0]{network}->heal($_[0]{store}{members}[ $_[1] ]{name}) }
+	]);
+
+# PGCLUSTER_STORM says which one, PGCLUSTER_STORM_FAULTS how many faults.
+sub storm
+{
+	my ($run) = @_;
+	my $c = $run->{c};
+	my $seed = $ENV{PGCLUSTER_STORM} || int(rand(1_000_000));
+	my @under_way;
+	my $start = time();
+	my $pick = sub { $_[ int(rand(@_)) ] };
+	my $mend = sub {
+		my ($host, $fault) = @{ shift @under_way };
+		note(sprintf '%.1f s: the end of it for %s', time() - $start, $host);
+		$fault->[1]->($c, $host);
+		$c->start_node($host) if $host !~ /^\d+$/ && defined $c->exit_status($host);
+	};
+
+	note("PGCLUSTER_STORM=$seed");
+	srand($seed);
+	foreach (1 .. $ENV{PGCLUSTER_STORM_FAULTS} || 10)
+	{
+		my %struck = map { $_->[0] => 1 } @under_way;
+		my $host = $pick->(grep { !$struck{$_} } $c->members(0), 0 .. $#{ $c->{store}{members} });
+		my $faults = $host =~ /^\d+$/ ? \%etcd_faults : \%member_faults;
+		my $name = $pick->(sort keys %$faults);
+
+		note(sprintf '%.1f s: %s for %s', time() - $start, $name, $host);
+		$faults->{$name}[0]->($c, $host);
+		push @under_way, [ $host, $faults->{$name} ];
+		sleep(rand($run->{ttl}));
+		$mend->() while @under_way > int(rand(3));
+	}
+	$mend->() while @under_way;
 	return;
 }
 
