@@ -5,7 +5,8 @@
  * Reading is free, unless a certificate is required of every client.  A
  * request that changes something must pass all that is configured: the list
  * of addresses, the client's certificate, name and password.  Where nothing
- * is configured it must come from this host.
+ * is configured it must come from this host.  What members ask of each other
+ * may come from the address of a member instead.
  *
  * What is configured but cannot be had (a password file that cannot be read)
  * lets nobody in.  Names are not looked up: an answer must not depend on a
@@ -155,15 +156,16 @@ refuse(HttpAnswer *answer, HttpStatus status, const char *message)
 }
 
 bool
-http_access_check(const HttpClient *client, bool changes, HttpAnswer *answer)
+http_access_check(const HttpClient *client, HttpIntent intent, HttpAnswer *answer)
 {
+	bool by_address = intent == HTTP_AMONG_MEMBERS && is_member(client->address);
 	bool verified = client->tls && config_http_verify_client != HTTP_VERIFY_NONE;
 
-	if (!changes)
+	if (intent == HTTP_TO_READ)
 		return client->certified || !verified ||
 			   config_http_verify_client != HTTP_VERIFY_REQUIRED ||
 			   refuse(answer, HTTP_FORBIDDEN, "a client certificate is required");
-	if (rules.listed && !is_listed(client->address))
+	if (rules.listed && !by_address && !is_listed(client->address))
 		return refuse(answer, HTTP_FORBIDDEN, "access from this address is denied");
 	if (verified && !client->certified)
 		return refuse(answer, HTTP_FORBIDDEN, "a client certificate is required");
@@ -171,7 +173,7 @@ http_access_check(const HttpClient *client, bool changes, HttpAnswer *answer)
 		return refuse(answer, HTTP_UNAUTHORIZED, "user name and password are required");
 	if (rules.listed || verified || rules.authenticated)
 		return true;
-	if (!client->is_local)
+	if (!client->is_local && !by_address)
 		return refuse(answer, HTTP_FORBIDDEN,
 					  "without pgcluster.http_auth_username, pgcluster.http_allowlist or "
 					  "pgcluster.http_verify_client, changes are accepted from the same host only");

@@ -21,13 +21,18 @@ typedef struct HttpClient
 	const char *authorization; /* the header, NULL: none */
 } HttpClient;
 
+/* What a request wants. */
+typedef enum HttpIntent
+{
+	HTTP_TO_READ,
+	HTTP_TO_CHANGE,
+	HTTP_AMONG_MEMBERS /* what members ask of each other */
+} HttpIntent;
+
 /* Reads the settings, and the file with the password; what is wrong is logged. */
 extern void http_access_load(void);
 
-/*
- * True when the client may send the request, which would change something
- * or not; else fills the answer.
- */
-extern bool http_access_check(const HttpClient *client, bool changes, HttpAnswer *answer);
+/* True when the client may send the request; else fills the answer. */
+extern bool http_access_check(const HttpClient *client, HttpIntent intent, HttpAnswer *answer);
 
 #endif

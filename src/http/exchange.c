@@ -177,9 +177,13 @@ check_client(HttpExchange *e, const HttpRequest *request)
 		.from_page = header(e, "Origin") != NULL,
 		.authorization = header(e, MHD_HTTP_HEADER_AUTHORIZATION)};
 
+	HttpIntent intent = HTTP_TO_READ;
+
 	client.certified = client.tls && http_tls_is_certified(e->connection);
 	e->is_action = http_action_find(request->method, request->path, &e->kind);
-	return !http_access_check(&client, e->is_action, &e->answer);
+	if (e->is_action)
+		intent = e->kind == HTTP_FAILSAFE ? HTTP_AMONG_MEMBERS : HTTP_TO_CHANGE;
+	return !http_access_check(&client, intent, &e->answer);
 }
 
 static bool
