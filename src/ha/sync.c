@@ -507,6 +507,22 @@ are_names_in_force(SyncNamesState state)
 	return false;
 }
 
+/*
+ * The key was written, as the next attempt found out, but the answer to it
+ * was lost.
+ */
+static void
+note_settled(const SyncTurn *turn)
+{
+	AgentSync *s = &agent.sync;
+
+	if (s->settled || s->key_unsure || !s->names_sure || !is_key_own() ||
+		!ha_sync_is_safe(&turn->now))
+		return;
+	s->settled = true;
+	lease_move_fence();
+}
+
 static void
 keep_in_step(void)
 {
@@ -525,6 +541,7 @@ keep_in_step(void)
 	note_names(turn, names, state);
 	note_key(turn);
 	note_standbys(turn);
+	note_settled(turn);
 	if (choose_goal(turn))
 		take_step(turn, names);
 }

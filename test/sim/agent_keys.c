@@ -86,6 +86,7 @@ key_write_member(const HaMember *member, bool with_lsn)
 	to = put_word(to, member->instance);
 	to = put_number(to, self->may_lead);
 	to = put_number(to, self->priority);
+	to = put_number(to, self->sync_priority);
 	to = put_number(to, member->unwell);
 	*to = '\0';
 	return pstrdup(text);
@@ -112,6 +113,7 @@ key_read_member(const char *value, HaMember *member)
 	int64 lsn;
 	int64 may_lead;
 	int64 priority;
+	int64 sync_priority;
 	int64 unwell;
 
 	value = read_word(value, shown->host, sizeof(shown->host));
@@ -128,9 +130,11 @@ key_read_member(const char *value, HaMember *member)
 	value = read_word(value, member->instance, sizeof(member->instance));
 	value = read_number(value, &may_lead);
 	value = read_number(value, &priority);
+	value = read_number(value, &sync_priority);
 	read_number(value, &unwell);
 	member->may_lead = may_lead != 0;
 	member->priority = (int) priority;
+	member->sync_priority = (int) sync_priority;
 	member->unwell = unwell != 0;
 	return true;
 }
@@ -142,6 +146,8 @@ static const HaConfig default_config = {
 	.retry_timeout = 10,
 	.maximum_lag = MAXIMUM_LAG,
 	.primary_start_timeout = 300,
+	.sync_count = 1,
+	.maximum_lag_synced = -1,
 	.use_pg_rewind = true,
 };
 
@@ -267,9 +273,49 @@ key_read_history(const char *value, HaFork *forks, int max)
 	return n;
 }
 
-/* Synchronous standbys are chosen by setting here, not by this key. */
+/* Who is synchronous, for those who only want to see it. */
 HaSync
 key_read_sync(const char *value, const char *leader, const char *member, bool quorum)
 {
 	return HA_SYNC_NONE;
+}
+
+/* "leader quorum name name " */
+char *
+key_write_sync(const HaSyncKey *sync)
+{
+	char text[256];
+	char *to = text;
+
+	to = put_word(to, sync->leader);
+	to = put_number(to, sync->quorum);
+	for (int i = 0; i < sync->nvoters; i++)
+		to = put_word(to, sync->voters[i]);
+	*to = '\0';
+	return pstrdup(text);
+}
+
+void
+key_read_sync_set(const char *value, HaSyncKey *sync)
+{
+	int64 quorum;
+
+	memset(sync, 0, offsetof(HaSyncKey, voters));
+	if (value == NULL)
+		return;
+	sync->present = true;
+	value = read_word(value, sync->leader, sizeof(sync->leader));
+	value = read_number(value, &quorum);
+	while (*value != '\0')
+		value = read_word(value, sync->voters[sync->nvoters++], HA_NAME_SIZE);
+	sync->quorum = Min((int) quorum, Max(sync->nvoters - 1, 0));
+}
+
+bool
+key_sync_lists(const HaSyncKey *sync, const char *member)
+{
+	for (int i = 0; i < sync->nvoters; i++)
+		if (strcmp(sync->voters[i], member) == 0)
+			return true;
+	return false;
 }

@@ -19,6 +19,7 @@
 
 Statistics statistics;
 static int acknowledged[MAX_ACKNOWLEDGED];
+static bool promised[MAX_ACKNOWLEDGED]; /* to be kept by the sync key */
 static int nacknowledged;
 static int mark;
 static int last_writer;		 /* who acknowledged last */
@@ -72,12 +73,32 @@ look_for_lost_commits(const Member *m)
 
 		if (r->marked == mark)
 			continue;
-		if (is_loss_forbidden())
-			world_fail("%s leads without the acknowledged commit at %lX of timeline %u", m->name,
-					   (long) r->lsn, r->timeline);
+		if (promised[i] || is_loss_forbidden())
+			world_fail("%s leads without the acknowledged commit at %lX of timeline %u%s", m->name,
+					   (long) r->lsn, r->timeline, promised[i] ? ", which the sync key kept" : "");
 		statistics.lost++;
-		acknowledged[i--] = acknowledged[--nacknowledged];
+		promised[i] = promised[--nacknowledged];
+		acknowledged[i--] = acknowledged[nacknowledged];
 	}
+}
+
+/* As long as the sync key is there, and names who acknowledges, nothing may be lost. */
+static bool
+is_kept(const Member *m)
+{
+	const char *value = store_value(KEY_SYNC);
+	HaSyncKey sync;
+
+	if (value == NULL || group_config.sync_mode == SYNC_MODE_OFF)
+		return false;
+	key_read_sync_set(value, &sync);
+	return strcmp(sync.leader, m->name) == 0;
+}
+
+void
+check_void_promises(void)
+{
+	memset(promised, 0, sizeof(bool) * (size_t) nacknowledged);
 }
 
 void
@@ -102,6 +123,8 @@ check_acknowledged(Member *m, int record)
 	statistics.acknowledged++;
 	if (nacknowledged == MAX_ACKNOWLEDGED)
 		abort();
+	promised[nacknowledged] = is_kept(m);
+	statistics.promised += promised[nacknowledged];
 	acknowledged[nacknowledged++] = record;
 }
 
@@ -159,6 +182,8 @@ check_acquired(int member, int former, bool handed_over)
 		world_fail("%s leads against its tags", m->name);
 	if (fault_no_election && member != former)
 		world_fail("%s leads although the cluster is paused", m->name);
+	if (is_forced(member))
+		check_void_promises();
 	key_read_status(store_value(KEY_STATUS), &status);
 	if (records[m->head].lsn + (uint64) group_config.maximum_lag < status.optime &&
 		!is_forced(member))

@@ -257,6 +257,20 @@ pause_cluster(void)
 	fault_put_config();
 }
 
+/* In groups that have a synchronous mode. */
+static void
+change_synchronicity(void)
+{
+	if (group_config.sync_mode == SYNC_MODE_OFF && !chance_of(100))
+		return;
+	group_config.sync_mode = (HaSyncMode) chance_between(SYNC_MODE_OFF, SYNC_MODE_QUORUM);
+	group_config.sync_count = (int) chance_between(1, 2);
+	group_config.sync_strict = chance_of(500);
+	if (group_config.sync_mode == SYNC_MODE_OFF)
+		check_void_promises();
+	fault_put_config();
+}
+
 static void
 slow_disk(void)
 {
@@ -280,11 +294,11 @@ static const struct
 	void (*happen)(void);
 	int weight;
 } faults[] = {
-	{pause_agent, 10}, {pause_machine, 10},	 {pause_session, 8}, {break_agent, 5},
-	{kill_agent, 6},   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
-	{cut_network, 16}, {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
-	{ask_session, 12}, {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
-	{slow_disk, 3},	   {make_unwell, 6},
+	{pause_agent, 10},		   {pause_machine, 10},	 {pause_session, 8}, {break_agent, 5},
+	{kill_agent, 6},		   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
+	{cut_network, 16},		   {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
+	{ask_session, 12},		   {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
+	{change_synchronicity, 5}, {slow_disk, 3},		 {make_unwell, 6},
 };
 
 /*

@@ -146,6 +146,23 @@ parse_breakage(const char *name)
  * Schedules
  */
 
+/* Commits wait for a number of standbys, or for those that a synchronous mode chooses. */
+static void
+choose_synchronicity(int n)
+{
+	if (chance_of(350))
+	{
+		sync_standbys = 0;
+		group_config.sync_mode = chance_of(500) ? SYNC_MODE_ON : SYNC_MODE_QUORUM;
+		group_config.sync_count = chance_of(650) ? 1 : 2;
+		group_config.sync_strict = chance_of(400);
+	}
+	else if (chance_of(500))
+		sync_standbys = n - 1;
+	else
+		sync_standbys = chance_of(500);
+}
+
 /* True when all invariants held. */
 static bool
 run_schedule(uint64 seed)
@@ -154,20 +171,9 @@ run_schedule(uint64 seed)
 
 	world_begin(seed);
 	n = chance_of(600) ? 3 : (int) chance_between(2, MAX_MEMBERS);
-	switch (chance_between(0, 3))
-	{
-		case 0:
-		case 1:
-			sync_standbys = n - 1;
-			break;
-		case 2:
-			sync_standbys = 1;
-			break;
-		default:
-			sync_standbys = 0;
-	}
-	net_begin();
 	keys_begin();
+	choose_synchronicity(n);
+	net_begin();
 	store_begin();
 	check_begin();
 	server_begin(n);
@@ -299,6 +305,7 @@ add_statistics(Statistics *sum, const Statistics *s)
 	sum->rewinds += s->rewinds;
 	sum->switchovers += s->switchovers;
 	sum->acknowledged += s->acknowledged;
+	sum->promised += s->promised;
 	sum->unknown += s->unknown;
 	sum->lost += s->lost;
 	sum->simulated += s->simulated;
@@ -315,9 +322,9 @@ print_statistics(const Statistics *s)
 		s->schedules, s->simulated / 3600e6, s->acquisitions, s->promotions, s->demotions,
 		s->rewinds, s->switchovers);
 	printf(
-		"%ld commits acknowledged, %ld cut off by the second look, %ld lost where no synchronous "
-		"mode forbids it\n",
-		s->acknowledged, s->unknown, s->lost);
+		"%ld commits acknowledged, %ld of them in a synchronous mode, %ld cut off; %ld lost where no "
+		"synchronous mode forbids it\n",
+		s->acknowledged, s->promised, s->unknown, s->lost);
 	printf("slowest return of a leader %.1f s, of all members %.1f s\n", s->slowest_leader / 1e6,
 		   s->slowest_member / 1e6);
 }

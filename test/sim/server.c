@@ -135,7 +135,10 @@ wal_confirmed(void *a, int64 b)
 
 	if (s->alive && s->serial == message->serial &&
 		records[message->record].depth > records[s->flushed].depth)
+	{
 		s->flushed = message->record;
+		sync_confirmed(message->standby);
+	}
 }
 
 static void
@@ -207,6 +210,8 @@ try_to_stream(Member *m)
 	m->session.upstream = u->id;
 	m->session.flushed = m->head;
 	m->session.unheard_since = 0;
+	sync_session_starts(m);
+	sync_confirmed(m);
 	m->replayed = m->head;
 	world_trace("%s: streams from %s", m->name, u->name);
 	send_wal(u, m);
@@ -256,23 +261,6 @@ server_append(Member *m)
 	m->head = add_record(m->head, last->timeline, last->lsn + (uint64) chance_between(1, 2000) * 8);
 	send_wal_to_all(m);
 	return m->head;
-}
-
-/* Do as many standbys have it as its commit waits for? */
-bool
-server_is_synced(const Member *m, int record)
-{
-	int n = 0;
-
-	for (int i = 0; i < nmembers; i++)
-	{
-		const Session *s = &members[i].session;
-
-		if ((m->sync.standbys >> i & 1) && s->alive && s->upstream == m->id &&
-			records[s->flushed].depth >= records[record].depth)
-			n++;
-	}
-	return n >= m->sync.count;
 }
 
 /* A primary writes WAL without any commit, fence or not. */
@@ -673,6 +661,7 @@ start_agent(void *a, int64 run)
 		abort();
 	p = calloc(1, sizeof(Process));
 	p->top = sim_context_create(NULL);
+	p->names = m->names;
 	processes[nprocesses++] = p;
 	m->process = p;
 	p->task = task_start(m, p, agent_main, NULL);
@@ -800,6 +789,7 @@ static void
 begin_recovery(Member *m)
 {
 	empty_shared_memory(m->shared);
+	sync_server_starts(m);
 	world_at(world_now, start_agent, m, m->run);
 	if (!m->in_production)
 		m->redo = records[m->head].lsn;
@@ -1354,7 +1344,7 @@ begin_member(Member *m, int id)
 	m->head = 0;
 	m->upstream = -1;
 	m->consistent_at = -1;
-	m->sync = (SyncRule){sync_standbys, UINT32_MAX};
+	m->sync_priority = chance_of(850) ? 1 : (int) chance_between(0, 2);
 	m->standby_signal = id != 0;
 	m->files[1] = FILE_REAL;
 	m->session.upstream = -1;

@@ -14,6 +14,7 @@
 
 #include "ha/agent.h"
 #include "ha/server.h"
+#include "ha/sync_names.h"
 
 #define MAX_MEMBERS 7
 #define STORE MAX_MEMBERS /* the store's place in the network */
@@ -25,6 +26,13 @@
 
 typedef struct Task Task;
 typedef struct Client Client;
+
+/* synchronous_standby_names as the agent sets it, see sync.c. */
+typedef struct ServerNames
+{
+	int serial; /* 0: it has set none */
+	SyncNames names;
+} ServerNames;
 
 /* An agent. */
 typedef struct Process
@@ -38,7 +46,9 @@ typedef struct Process
 	int64 paused_until;
 	int pause_in; /* reads of the clock until it is paused; 0: it is not */
 	int64 pause_for;
-	int throw_in;		   /* reads of the clock until it meets an error */
+	int throw_in;	   /* reads of the clock until it meets an error */
+	ServerNames names; /* as it read them last */
+	int written_serial;
 	HaLease decided_lease; /* of the last view */
 	bool decided_proven;
 } Process;
@@ -58,15 +68,9 @@ typedef struct Session
 	int serial;
 	int upstream;
 	int64 unheard_since;
-	int flushed; /* what the upstream knows of */
+	int flushed;	   /* what the upstream knows of */
+	ServerNames names; /* that its walsender goes by */
 } Session;
-
-/* What a commit waits for: so many of these members, as ANY names them. */
-typedef struct SyncRule
-{
-	int count;
-	uint32 standbys; /* bits */
-} SyncRule;
 
 typedef enum HistoryFile
 {
@@ -81,6 +85,7 @@ typedef struct Member
 	char name[16];
 	bool may_lead;
 	int priority;
+	int sync_priority; /* 0: nosync */
 	uint64 system_identifier;
 	bool stranger; /* not one of the group, whatever its name */
 
@@ -101,7 +106,7 @@ typedef struct Member
 	bool in_production;	  /* was not shut down */
 	int upstream;		  /* primary_conninfo; -1: empty */
 	int64 recovery_extra; /* what the next crash recovery takes longer */
-	SyncRule sync;		  /* synchronous_standby_names */
+	ServerNames names;
 	bool rejoin_wanted;
 	int consistent_at; /* the record to replay up to after a rewind */
 	HistoryFile files[MAX_TIMELINES];
@@ -123,7 +128,9 @@ typedef struct Member
 	uint32 checkpointed_timeline;
 	HaShared *shared;
 	Process *process;
-	Session session; /* as a standby */
+	Session session;   /* as a standby */
+	bool commits_wait; /* as the checkpointer says */
+	int released;	   /* what commits up to this depth wait for has come */
 	int backend_pause_in;
 	int64 backend_pause_for;
 } Member;
@@ -210,7 +217,6 @@ extern int sync_standbys; /* that a commit waits for, whichever they are */
 extern void server_begin(int n);
 extern int server_append(Member *m); /* WAL on a primary */
 extern bool server_is_ancestor(int older, int newer);
-extern bool server_is_synced(const Member *m, int record);
 extern void server_fail_agent(Member *m);
 extern void server_add_stranger(bool taken); /* by the name of a member, or of another cluster */
 extern void server_crash(Member *m);		 /* a backend: crash-restart */
@@ -226,6 +232,12 @@ extern bool member_may_commit(const Member *m);
 /* agent_keys.c */
 extern void keys_begin(void);
 extern const char *key_write_group(const HaConfig *config);
+
+/* sync.c */
+extern void sync_server_starts(Member *m);
+extern void sync_session_starts(Member *standby);
+extern void sync_confirmed(const Member *standby);
+extern bool sync_is_released(const Member *m, int record);
 
 /* writer.c */
 extern void writer_begin(void);
@@ -265,8 +277,9 @@ typedef struct Statistics
 	long rewinds;
 	long switchovers;
 	long acknowledged;
-	long unknown; /* commits whose second look found the fence closed */
-	long lost;	  /* acknowledged commits where none was promised */
+	long promised; /* of them, by the sync key */
+	long unknown;  /* commits whose second look found the fence closed */
+	long lost;	   /* acknowledged commits where none was promised */
 	int64 simulated;
 	int64 slowest_leader;
 	int64 slowest_member;
@@ -277,6 +290,7 @@ extern void check_step(void);
 extern bool check_settled(void); /* all is well again */
 extern bool check_acknowledged_since(int64 when, int member);
 extern bool check_switchover_over(void); /* the key that asks for one is gone */
+extern void check_void_promises(void);	 /* what was acknowledged so far may be lost */
 extern void check_acquired(int member, int former, bool handed_over);
 extern void check_promoted(const Member *m, int former, uint32 timeline);
 extern void check_acknowledged(Member *m, int record);

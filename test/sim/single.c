@@ -662,6 +662,11 @@ begin_story(void)
 	first = store_last_leader;
 	world_trace("story: %s", stories[story].name);
 	stories[story].begin();
+	/* Who may lead then, and when, hangs on more than is known here. */
+	if (group_config.sync_mode != SYNC_MODE_OFF)
+		fault_gap = NEVER;
+	if (group_config.sync_mode != SYNC_MODE_OFF)
+		fault_next_leader = fault_unwell = -1;
 	if (fault_gap < NEVER)
 		world_trace("nobody leads for %.3f s at most", fault_gap / 1e6);
 	world_at(world_now + lasts + chance_between(0, SECOND), end_story, NULL,

@@ -169,6 +169,8 @@ write_slot(int slot, const char *value, int64 lease)
 
 	if (value == NULL && s->value == NULL)
 		return;
+	if (slot == KEY_SYNC && value == NULL)
+		check_void_promises();
 	if (value == NULL)
 		*s = (Slot){0};
 	else
