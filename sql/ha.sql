@@ -18,6 +18,7 @@ SELECT * FROM cluster_leader();
 SELECT * FROM cluster_leader(7);
 SELECT * FROM cluster_lease();
 SELECT * FROM cluster_events();
+SELECT * FROM cluster_history();
 SELECT check_name, ok, detail, hint FROM cluster_check();
 CREATE TABLE ha_fence (a int);
 INSERT INTO ha_fence VALUES (1);
@@ -60,6 +61,6 @@ SELECT p.oid::regprocedure AS function,
                      'cluster_check', 'cluster_switchover', 'cluster_failover',
                      'cluster_cancel_switchover', 'cluster_config', 'cluster_set_config',
                      'cluster_pause', 'cluster_resume', 'cluster_reload', 'cluster_restart',
-                     'cluster_cancel_restart', 'cluster_reinitialize', 'ha_rules')
+                     'cluster_cancel_restart', 'cluster_reinitialize', 'cluster_history', 'ha_rules')
  ORDER BY p.proname;
 DROP EXTENSION pgcluster;

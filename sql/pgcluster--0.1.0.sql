@@ -125,6 +125,14 @@ AS 'MODULE_PATHNAME' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pg_catalog.cluster_reinitialize(text, integer, boolean) IS 'has a standby throw its data away and clone the leader; returns when that has begun';
 REVOKE ALL ON FUNCTION pg_catalog.cluster_reinitialize(text, integer, boolean) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.cluster_history(
+    OUT timeline integer, OUT lsn pg_lsn, OUT reason text, OUT at timestamptz, OUT leader text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION pg_catalog.cluster_history() IS 'timelines of this group before the present one: where each ended, when, and who led then';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_history() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_history() TO pg_monitor;
+
 CREATE FUNCTION pgcluster.ha_rules(
     OUT rule integer, OUT role text, OUT lease text, OUT condition text, OUT action text,
     OUT reason text)

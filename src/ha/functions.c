@@ -15,12 +15,14 @@
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/config.h"
+#include "ha/keys.h"
 #include "ha/settings.h"
 #include "ha/shared.h"
 
@@ -240,6 +242,39 @@ cluster_events(PG_FUNCTION_ARGS)
 		values[0] = TimestampTzGetDatum(event->at);
 		values[1] = CStringGetTextDatum(event->decision);
 		values[2] = CStringGetTextDatum(event->reason);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * cluster_history
+ */
+
+#define MAX_HISTORY_LINES 1024
+
+PGCLUSTER_FUNCTION(cluster_history);
+
+Datum
+cluster_history(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char *document = ha_read_document(HA_DOCUMENT_HISTORY);
+	HaHistoryLine *lines = palloc0(sizeof(HaHistoryLine) * MAX_HISTORY_LINES);
+	int n = key_read_history_lines(document, lines, MAX_HISTORY_LINES);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		Datum values[5];
+		bool nulls[5] = {false};
+
+		values[0] = Int32GetDatum((int32) lines[i].timeline);
+		values[1] = LSNGetDatum((XLogRecPtr) lines[i].end);
+		values[2] = text_or_null(lines[i].reason, &nulls[2]);
+		values[3] = TimestampTzGetDatum(lines[i].at);
+		nulls[3] = lines[i].at == 0;
+		values[4] = text_or_null(lines[i].leader, &nulls[4]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -601,6 +601,38 @@ key_read_history(const char *value, HaFork *forks, int max)
 	return n;
 }
 
+/* The text in that place, or an empty one. */
+static const char *
+get_element_text(json_object *array, int i)
+{
+	json_object *element = json_object_array_get_idx(array, i);
+
+	return json_object_is_type(element, json_type_string) ? json_object_get_string(element) : "";
+}
+
+int
+key_read_history_lines(const char *value, HaHistoryLine *lines, int max)
+{
+	json_object *array = parse_json(value, json_type_array);
+	int n = 0;
+
+	for (size_t i = 0; array != NULL && i < json_object_array_length(array) && n < max; i++)
+	{
+		json_object *line = json_object_array_get_idx(array, i);
+
+		if (!json_object_is_type(line, json_type_array))
+			continue;
+		lines[n].timeline = (uint32) json_object_get_int64(json_object_array_get_idx(line, 0));
+		lines[n].end = (uint64) json_object_get_int64(json_object_array_get_idx(line, 1));
+		strlcpy(lines[n].reason, get_element_text(line, 2), sizeof(lines[n].reason));
+		if (!parse_moment(get_element_text(line, 3), &lines[n].at))
+			lines[n].at = 0;
+		strlcpy(lines[n].leader, get_element_text(line, 4), sizeof(lines[n].leader));
+		n++;
+	}
+	return n;
+}
+
 /*
  * Writing
  */

@@ -38,6 +38,16 @@ typedef struct HaStatus
 	SlotPosition slots[SLOT_MAX]; /* of the leader */
 } HaStatus;
 
+/* The end of a timeline, for people. */
+typedef struct HaHistoryLine
+{
+	uint32 timeline;
+	uint64 end;
+	char reason[128];
+	TimestampTz at;			   /* 0: not said */
+	char leader[HA_NAME_SIZE]; /* of the next timeline; empty: not said */
+} HaHistoryLine;
+
 /* What a member's key says. */
 typedef struct HaMember
 {
@@ -134,6 +144,7 @@ extern bool key_read_failover(const char *value, HaFailover *failover);
 extern HaSync key_read_sync(const char *value, const char *leader, const char *member, bool quorum);
 extern void key_read_sync_set(const char *value, HaSyncKey *sync);
 extern bool key_sync_lists(const HaSyncKey *sync, const char *member);
+extern int key_read_history_lines(const char *value, HaHistoryLine *lines, int max);
 extern int key_read_history(const char *value, HaFork *forks, int max);
 
 /* True when "value" is a JSON object; sets what it says of failover. */

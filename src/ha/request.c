@@ -27,6 +27,9 @@
 /* After this time who asked is told to look for themselves. */
 #define REQUEST_WAIT_US (120 * INT64CONST(1000000))
 
+/* How long a candidate is waited for that is not fit, but may soon be. */
+#define FIT_WAIT_US (3 * INT64CONST(1000000))
+
 /* How long etcd is waited for. */
 #define STORE_WAIT_US (5 * INT64CONST(1000000))
 
@@ -40,6 +43,17 @@ group_leader(int group_id)
 	AgentGroup *group = observe_group(group_id);
 
 	return group == NULL ? NULL : group->keys[KEY_LEADER].value;
+}
+
+static const char not_streaming[] = "it does not stream from the leader";
+static const char other_timeline[] = "it is on another timeline";
+static const char lagging[] = "it lags by more than maximum_lag_on_failover";
+
+/* What a member says of itself is a little old, so these may be over already. */
+static bool
+may_pass(const char *why)
+{
+	return why == not_streaming || why == other_timeline || why == lagging;
 }
 
 /* True when that member can be the next leader; else says why not. */
@@ -62,11 +76,11 @@ is_fit(const AgentMember *m, const char **why)
 	else if (leader == NULL)
 		return true;
 	else if (strcmp(shown->state, "streaming") != 0)
-		*why = "it does not stream from the leader";
+		*why = not_streaming;
 	else if (l != NULL && l->said.shown.timeline != shown->timeline)
-		*why = "it is on another timeline";
+		*why = other_timeline;
 	else if (shown->lsn + agent.config.maximum_lag < status.optime)
-		*why = "it lags by more than maximum_lag_on_failover";
+		*why = lagging;
 	return *why == NULL;
 }
 
@@ -274,7 +288,22 @@ send_failover(AgentRequest *request, const HaFailover *failover)
 	agent.dcs->ops->txn(agent.dcs, compares, 2, &write, 1, failover_sent, flight);
 }
 
-/* Finds the candidate, or refuses. */
+/* No member is fit; may one be in a moment? */
+static bool
+may_get_candidate(const AgentRequest *request)
+{
+	const char *why;
+
+	if (clock_now_us() - request->since_us > FIT_WAIT_US)
+		return false;
+	for (int i = 0; i < agent.nmembers; i++)
+		if (agent.members[i].said.shown.group_id == request->what.group_id &&
+			!is_fit(&agent.members[i], &why) && may_pass(why))
+			return true;
+	return false;
+}
+
+/* Finds the candidate.  False: it was refused, or has to wait for the next turn. */
 static bool
 choose_candidate(AgentRequest *request)
 {
@@ -293,7 +322,7 @@ choose_candidate(AgentRequest *request)
 		m = best_candidate(what->group_id);
 		if (m != NULL)
 			strlcpy(what->member, m->said.shown.name, HA_NAME_SIZE);
-		else
+		else if (!may_get_candidate(request))
 			refuse(request, psprintf("group %d has no member that could take over", what->group_id),
 				   "A member can when it streams from the leader, synchronously if that is the "
 				   "mode, and its tags allow it.");
@@ -318,6 +347,8 @@ choose_candidate(AgentRequest *request)
 	}
 	if (why != NULL && request->notice[0] == '\0')
 	{
+		if (may_pass(why) && clock_now_us() - request->since_us < FIT_WAIT_US)
+			return false;
 		refuse(request, psprintf("member \"%s\" cannot take over: %s", what->member, why),
 			   "See cluster_status() for the state of the members.");
 		return false;

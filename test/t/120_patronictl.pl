@@ -36,6 +36,18 @@ is(scalar @members, 4, 'all members are listed');
 is(scalar(grep { ($_->{'Lag in MB'} // 0) eq '0' || $_->{Role} eq 'Leader' } @members), 4, 'the lag is known');
 like($c->run($patronictl, '-c', $config, 'show-config', '--group', '0'), qr/ttl: 5/, 'the configuration can be read');
 
+# Parameters of a group, and that a restart waits.
+my $more = $c->sql(0, 'SHOW max_connections') + 10;
+$c->run('/usr/bin/env', 'LC_ALL=C.UTF-8', $patronictl, '-c', $config, 'edit-config', '--group', '0', '--force',
+	'-p', 'work_mem=12MB', '-p', "max_connections=$more");
+ok($c->poll($_, 'SHOW work_mem', '12MB'), "a parameter of the group is set on $_") foreach $c->members(0);
+ok( PgCluster::wait_until(
+		sub {
+			my @listed = @{ JSON::PP::decode_json($c->run($patronictl, '-c', $config, 'list', '-f', 'json')) };
+			return 2 == grep { ($_->{'Pending restart'} // '') eq '*' } @listed;
+		}),
+	'that a restart is pending is listed');
+
 $c->stop;
 
 # A cluster without groups has no level for them in its keys.

@@ -30,6 +30,12 @@ is($c->new_leader(0, $leader), $second, 'happens');
 $c->wait_ready(0);
 ($leader, $second) = ($second, $leader);
 
+# The history says who took over, where and when.
+ok($c->poll($third, "SELECT leader = '$leader' AND reason <> '' AND lsn > '0/0' AND at BETWEEN now() - interval '1 hour' AND now()"
+		. ' FROM cluster_history() ORDER BY timeline DESC LIMIT 1'), 'the history ends with the last change');
+is($c->sql($leader, q{SELECT max(timeline) + 1 = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int FROM cluster_history()}),
+	't', 'and with the timeline before the present one');
+
 refused($leader, "SELECT cluster_switchover('nobody')", qr/42704: .*no member "nobody"/s, 'no such member');
 refused($leader, "SELECT cluster_switchover('$leader')", qr/55000: .*it leads already/s, 'the leader itself');
 
