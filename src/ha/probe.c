@@ -51,6 +51,7 @@
 #include "base/shmem.h"
 #include "ha/probe.h"
 #include "ha/shared.h"
+#include "ha/sync_names.h"
 
 #define US_PER_MS INT64CONST(1000)
 #define US_PER_S INT64CONST(1000000)
@@ -228,9 +229,9 @@ pass_locks(void)
  * a switch of the segment is made for it.
  */
 static void
-write_wal(void)
+write_wal(bool always)
 {
-	if (!ha_fence_is_open() || GetXLogInsertRecPtr() <= GetFlushRecPtr(NULL))
+	if (!ha_fence_is_open() || (!always && GetXLogInsertRecPtr() <= GetFlushRecPtr(NULL)))
 		return;
 	XLogBeginInsert();
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
@@ -247,7 +248,7 @@ check_writing(bool primary)
 	if (error == 0 && primary)
 	{
 		pass_locks();
-		write_wal();
+		write_wal(false);
 	}
 	return error;
 }
@@ -453,6 +454,9 @@ rest_until(int64 until)
 	{
 		int64 left = until - clock_now_us();
 
+		/* It is no part of the probe, but waits where the probe may wait. */
+		if (sync_names_take_stir() && !RecoveryInProgress())
+			write_wal(true);
 		if (left <= 0)
 			break;
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -470,6 +474,7 @@ pgcluster_probe_main(Datum arg)
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
 	BackgroundWorkerUnblockSignals();
+	sync_names_stirred_by(MyLatch);
 
 	while (!ShutdownRequestPending)
 	{

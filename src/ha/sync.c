@@ -493,6 +493,8 @@ are_names_in_force(SyncNamesState state)
 
 	if (state != SYNC_NAMES_CHANGING)
 	{
+		if (s->changing_us != 0)
+			sync_names_stir();
 		s->changing_us = 0;
 		return true;
 	}

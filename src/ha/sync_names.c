@@ -28,6 +28,7 @@
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/spin.h"
@@ -45,14 +46,16 @@
 #include "ha/state.h"
 #include "ha/sync_names.h"
 
-/* Which serial number a walsender has come to; by number of its PGPROC. */
-typedef struct SharedSerial
+typedef struct SyncShared
 {
-	pg_atomic_uint64 pid_and_serial;
-} SharedSerial;
+	pg_atomic_uint32 stir;	 /* a record of WAL is wanted */
+	Latch *volatile stirrer; /* who writes it; of a PGPROC, and so always there */
+	int nserials;
+	/* pid and serial number that a walsender has come to; by number of its PGPROC */
+	pg_atomic_uint64 serials[FLEXIBLE_ARRAY_MEMBER];
+} SyncShared;
 
-static SharedSerial *serials = NULL;
-static int nserials = 0;
+static SyncShared *sync_shared = NULL;
 static ClientAuthentication_hook_type prev_client_authentication = NULL;
 
 /* What this agent wrote last; 0: nothing. */
@@ -64,37 +67,44 @@ static bool override_reported = false;
  * Telling which serial number this process goes by
  */
 
-static Size
-serials_request(void)
+static int
+count_processes(void)
 {
-	/* ProcGlobal is not there yet. */
-	return sizeof(SharedSerial) * (MaxBackends + NUM_AUXILIARY_PROCS);
+	/* ProcGlobal is not there yet when this is asked first. */
+	return MaxBackends + NUM_AUXILIARY_PROCS;
+}
+
+static Size
+sync_size(void)
+{
+	return offsetof(SyncShared, serials) + sizeof(pg_atomic_uint64) * count_processes();
 }
 
 static void
-serials_attach(void *area, LWLockPadded *locks, bool found)
+sync_attach(void *area, LWLockPadded *locks, bool found)
 {
-	serials = area;
-	nserials = (int) (serials_request() / sizeof(SharedSerial));
+	sync_shared = area;
 	if (found)
 		return;
-	for (int i = 0; i < nserials; i++)
-		pg_atomic_init_u64(&serials[i].pid_and_serial, 0);
+	pg_atomic_init_u32(&sync_shared->stir, 0);
+	sync_shared->stirrer = NULL;
+	sync_shared->nserials = count_processes();
+	for (int i = 0; i < sync_shared->nserials; i++)
+		pg_atomic_init_u64(&sync_shared->serials[i], 0);
 }
 
-static const ShmemArea serials_area = {"pgcluster sync serials", serials_request, 0,
-									   serials_attach};
+static const ShmemArea sync_area = {"pgcluster sync", sync_size, 0, sync_attach};
 
 static void
 tell_serial(int serial)
 {
 	int number;
 
-	if (serials == NULL || MyProc == NULL || !am_walsender)
+	if (sync_shared == NULL || MyProc == NULL || !am_walsender)
 		return;
 	number = (int) (MyProc - ProcGlobal->allProcs);
-	if (number < nserials)
-		pg_atomic_write_u64(&serials[number].pid_and_serial,
+	if (number < sync_shared->nserials)
+		pg_atomic_write_u64(&sync_shared->serials[number],
 							(uint64) MyProcPid << 32 | (uint32) serial);
 }
 
@@ -112,8 +122,8 @@ goes_by(pid_t pid, int serial)
 {
 	uint64 wanted = (uint64) pid << 32 | (uint32) serial;
 
-	for (int i = 0; i < nserials; i++)
-		if (pg_atomic_read_u64(&serials[i].pid_and_serial) == wanted)
+	for (int i = 0; i < sync_shared->nserials; i++)
+		if (pg_atomic_read_u64(&sync_shared->serials[i]) == wanted)
 			return true;
 	return false;
 }
@@ -121,10 +131,37 @@ goes_by(pid_t pid, int serial)
 void
 sync_names_init(void)
 {
-	shmem_register(&serials_area);
+	shmem_register(&sync_area);
 	config_on_sync_serial = tell_serial;
 	prev_client_authentication = ClientAuthentication_hook;
 	ClientAuthentication_hook = tell_serial_at_start;
+}
+
+/*
+ * Stirring
+ */
+
+void
+sync_names_stir(void)
+{
+	Latch *stirrer = sync_shared->stirrer;
+
+	pg_atomic_write_u32(&sync_shared->stir, 1);
+	if (stirrer != NULL)
+		SetLatch(stirrer);
+}
+
+void
+sync_names_stirred_by(Latch *latch)
+{
+	if (sync_shared != NULL)
+		sync_shared->stirrer = latch;
+}
+
+bool
+sync_names_take_stir(void)
+{
+	return sync_shared != NULL && pg_atomic_exchange_u32(&sync_shared->stir, 0) != 0;
 }
 
 /*

@@ -39,6 +39,17 @@ extern void sync_names_write(const SyncNames *names);
 /* Removes what the agent set. */
 extern void sync_names_remove(void);
 
+/*
+ * Has a record of WAL written.  A walsender that has read other names looks
+ * whether commits may go on only when its standby answers to something, and
+ * when all sessions wait there is nothing to answer to.
+ */
+extern void sync_names_stir(void);
+
+/* For the worker that does it: "latch" wakes it; true when it is asked to. */
+extern void sync_names_stirred_by(struct Latch *latch);
+extern bool sync_names_take_stir(void);
+
 /* A standby that is connected to this server. */
 typedef struct SyncStandby
 {

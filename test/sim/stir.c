@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * stir.c
+ *	  The record of WAL that has standbys answer, as ha/probe.c writes it.
+ *-------------------------------------------------------------------------
+ */
+#include "sim.h"
+
+static void
+write_record(void *a, int64 run)
+{
+	Member *m = a;
+
+	if (m->run == run && member_may_commit(m) && member_paused_until(m, NULL) <= world_now)
+		server_append(m);
+}
+
+void
+sync_names_stir(void)
+{
+	world_at(world_now + chance_between(MS, 20 * MS), write_record, self, self->run);
+}
