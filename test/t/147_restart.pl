@@ -110,6 +110,32 @@ $c->sql($third, "SELECT cluster_reinitialize('$second')");
 ok(PgCluster::wait_until(sub { !-e $mark }), 'a reinitialised member was cloned anew');
 $c->wait_streaming($second);
 
+# The agent that is told is killed before it has heard: the next one hears.
+$before = started($second);
+$frozen = $c->agent_pid($second);
+kill 'STOP', $frozen;
+$pid = $c->spawn("$c->{dir}/order3", "$c->{bindir}/psql", '-XAtq', '-d', $c->conninfo($third), '-c', "SELECT cluster_restart('$second')");
+ok(PgCluster::wait_until(sub { ($c->{store}->get($c->key(0, "orders/$second/restart")) // '') =~ /"asked"/ }), 'another order is given');
+kill 'KILL', $frozen;
+waitpid($pid, 0);
+is($?, 0, 'an order reaches the next agent of its member') or diag(PgCluster::read_file("$c->{dir}/order3"));
+ok(restarted_since($second, $before), 'which carries it out');
+$c->wait_streaming($second);
+
+# The leader's machine dies in the middle of a restart: another member leads, and
+# the order is not carried out once more.
+$pid = $c->spawn("$c->{dir}/order4", "$c->{bindir}/psql", '-XAtq', '-d', $c->conninfo($third), '-c', "SELECT cluster_restart('$leader')");
+ok(PgCluster::wait_until(sub { ($c->{store}->get($c->key(0, "orders/$leader/restart")) // '') =~ /"taken"/ }), 'the leader begins to restart');
+$c->kill_all($leader);
+isnt($c->new_leader(0, $leader), $leader, 'another member leads when it dies meanwhile');
+$c->start_node($leader);
+$c->wait_streaming($leader);
+waitpid($pid, 0);
+is($?, 0, 'who asked hears when it is back') or diag(PgCluster::read_file("$c->{dir}/order4"));
+$c->sql(0, "SELECT cluster_switchover('$leader')");
+is($c->new_leader(0, undef), $leader, 'it leads again');
+$c->wait_ready(0);
+
 # A leader that does not come back from its restart is replaced.
 PgCluster::append_file($c->node($leader)->{data} . '/postgresql.conf', "no_such_setting = 1\n");
 $pid = $c->spawn("$c->{dir}/order2", "$c->{bindir}/psql", '-XAtq', '-d', $c->conninfo($third), '-c', "SELECT cluster_restart('$leader')");

@@ -93,6 +93,18 @@ ok($c->poll('c1', 'SELECT count(*) = 1002 FROM goods'), 'the old server follows'
 switch_over('c2', 'c1');
 is($c->new_leader(0, 'c2'), 'c1', 'the old server leads again');
 $c->wait_streaming('c2');
+
+# A parameter of the group, which takes a restart: a server that was started by
+# hand, with its configuration elsewhere, is restarted too, and leads on.
+$c->sql('c2', q{SELECT cluster_set_config('{"postgresql": {"parameters": {"max_pred_locks_per_transaction": 77}}}')});
+$c->poll('c2', q{SELECT pending_restart FROM cluster_status() WHERE member = 'c1'});
+my $epoch = $c->sql('c1', 'SELECT epoch FROM cluster_leader()');
+$c->sql('c2', q{SELECT cluster_restart('c1')});
+is($c->sql('c1', 'SHOW max_pred_locks_per_transaction'), '77', 'it is restarted for a parameter of the group');
+ok($c->poll('c1', "SELECT epoch = $epoch AND NOT pg_is_in_recovery() FROM cluster_leader()"), 'and leads on');
+is(scalar(grep { /pgcluster\.group\.conf/ } split /\n/, PgCluster::read_file("$etc/postgresql.conf")), 1, 'its postgresql.conf was made to include them');
+$c->wait_streaming('c2');
+
 kill 'STOP', $c->sql('c1', q{SELECT pid FROM pg_stat_replication WHERE application_name = 'c2'});
 $c->sql('c1', q{INSERT INTO goods VALUES (-1, 'lost')});
 my @processes = ($c->postmaster_pid('c1'), PgCluster::process_tree($c->postmaster_pid('c1')));
