@@ -68,6 +68,18 @@ typedef struct DcsSettings
 	int total_timeout_ms;	/* of a verb, over all endpoints it tries */
 } DcsSettings;
 
+/* A question to another member's HTTP server. */
+typedef struct DcsPost
+{
+	const char *url;
+	const char *body;	/* JSON */
+	const char *cacert; /* these may be NULL or empty */
+	const char *cert;
+	const char *key;
+	const char *username;
+	const char *password;
+} DcsPost;
+
 typedef struct DcsOps
 {
 	/* ttl in seconds */
@@ -84,6 +96,13 @@ typedef struct DcsOps
 
 	/* Starts the one watch of this store; it goes on until dcs_destroy. */
 	void (*watch)(Dcs *dcs, const char *prefix, DcsWatchFn fn, void *arg);
+
+	/*
+	 * Asks somebody else than the store, so that all that is waited for is
+	 * waited for in one place.  DCS_OK: the answer was 200; DCS_REFUSED: it
+	 * was another.
+	 */
+	void (*post)(Dcs *dcs, const DcsPost *post, int timeout_ms, DcsDone done, void *arg);
 
 	/*
 	 * Waits until a callback was called, the latch is set, the postmaster

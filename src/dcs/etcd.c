@@ -429,6 +429,13 @@ verb_watch(Dcs *dcs, const char *prefix, DcsWatchFn fn, void *arg)
 	send_off(dcs);
 }
 
+static void
+verb_post(Dcs *dcs, const DcsPost *post, int timeout_ms, DcsDone done, void *arg)
+{
+	etcd_post_start((Etcd *) dcs, post, timeout_ms, done, arg);
+	send_off(dcs);
+}
+
 static int
 verb_wait(Dcs *dcs, int wake_events, long timeout_ms)
 {
@@ -484,6 +491,7 @@ static const DcsOps etcd_ops = {
 	.get = verb_get,
 	.txn = verb_txn,
 	.watch = verb_watch,
+	.post = verb_post,
 	.wait = verb_wait,
 	.reconfigure = verb_reconfigure,
 	.destroy = verb_destroy,
@@ -499,6 +507,7 @@ release_all(void *object)
 
 	while (!dlist_is_empty(&etcd->requests))
 		etcd_request_drop(dlist_head_element(EtcdRequest, node, &etcd->requests));
+	etcd_post_drop_all(etcd);
 	while (!dlist_is_empty(&etcd->deliveries))
 		free_delivery(dlist_container(EtcdDelivery, node, dlist_pop_head_node(&etcd->deliveries)));
 	forget_delivered(etcd);
@@ -520,6 +529,7 @@ etcd_create(MemoryContext context, const DcsSettings *settings)
 	dlist_init(&etcd->endpoints);
 	dlist_init(&etcd->requests);
 	dlist_init(&etcd->deliveries);
+	dlist_init(&etcd->posts);
 	owner_tie(own, etcd, release_all);
 	etcd_curl_create(etcd);
 	set_settings(etcd, settings);

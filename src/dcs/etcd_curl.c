@@ -313,6 +313,8 @@ etcd_curl_run(Etcd *etcd, curl_socket_t fd, int mask)
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
+		if (etcd_post_attempted(etcd, message->easy_handle, code))
+			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		etcd_request_attempted((EtcdRequest *) request, code);
 	}

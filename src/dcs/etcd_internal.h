@@ -6,6 +6,7 @@
  *	  etcd_request.c	a request: its attempts, endpoints and token
  *	  etcd_curl.c		libcurl: handles, sockets, timers
  *	  etcd_watch.c		the watch
+ *	  etcd_post.c		questions to other members, on the same libcurl
  *	  etcd_blocking.c	the one call that waits by itself
  *
  * Callbacks of libcurl only fill malloc'ed memory.  Everything else runs
@@ -30,6 +31,7 @@
 
 typedef struct Etcd Etcd;
 typedef struct EtcdRequest EtcdRequest;
+typedef struct EtcdPost EtcdPost;
 
 /* A kind of failure of an endpoint, logged when it begins and when it ends. */
 typedef struct EtcdFailure
@@ -143,6 +145,7 @@ struct Etcd
 	EtcdEndpoint *preferred; /* the last that answered; NULL: the first */
 
 	dlist_head requests;
+	dlist_head posts;
 	dlist_head deliveries;
 	EtcdDelivery *delivering; /* its callback runs, or threw */
 
@@ -243,5 +246,13 @@ extern int64 etcd_watch_next(Etcd *etcd);
 extern void etcd_watch_read(Etcd *etcd);
 /* Opens the stream anew where it is, for new settings. */
 extern void etcd_watch_renew(Etcd *etcd);
+
+/* etcd_post.c */
+extern void
+etcd_post_start(Etcd *etcd, const DcsPost *what, int timeout_ms, DcsDone done, void *arg);
+extern void etcd_post_drop(Etcd *etcd, EtcdPost *post);
+extern void etcd_post_drop_all(Etcd *etcd);
+/* libcurl is done with the handle; false: it was none of these. */
+extern bool etcd_post_attempted(Etcd *etcd, CURL *curl, CURLcode code);
 
 #endif

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/failsafe.h"
 #include "ha/server.h"
 #include "ha/settings.h"
 
@@ -112,10 +113,12 @@ acquire_done(void *arg, const DcsResult *result)
 	AgentFlight *flight = arg;
 
 	agent_landed(flight, result);
+	if (result->status == DCS_OK || result->status == DCS_COMPARE_FAILED)
+		failsafe_end_acquiring();
 	if (result->status != DCS_OK)
 	{
 		const char *const keys[] = {key_name(KEY_LEADER), key_name(KEY_EPOCH), key_name(KEY_SYNC),
-									key_member_name(config_node_name)};
+									key_name(KEY_FAILSAFE), key_member_name(config_node_name)};
 
 		observe_failure(keys, lengthof(keys), result);
 		return;
@@ -125,6 +128,7 @@ acquire_done(void *arg, const DcsResult *result)
 	if (agent.acquired_timeline != 0)
 		apply_own_write(KEY_TIMELINE, psprintf("%u", agent.acquired_timeline), 0, result->revision);
 	agent.fence_shut = false;
+	failsafe_forget();
 	lease_move_fence();
 	ereport(LOG, (errmsg("member \"%s\" leads group %d", config_node_name, ha_own_group()),
 				  errdetail("The epoch is %lld.", (long long) result->revision)));
@@ -159,6 +163,7 @@ act_acquire(const HaView *view)
 	compares[nc++] = unchanged(KEY_EPOCH);
 	/* It says who may lead, and the votes were counted by it. */
 	compares[nc++] = unchanged(KEY_SYNC);
+	compares[nc++] = unchanged(KEY_FAILSAFE);
 	compares[nc++] = (DcsCompare){DCS_CREATE_REVISION_IS, key_member_name(config_node_name),
 								  own->key.create_revision};
 	writes[nw++] = (DcsWrite){key_name(KEY_LEADER), config_node_name, agent.lease};
@@ -185,6 +190,8 @@ act_acquire(const HaView *view)
 	if (observe_key(KEY_FAILOVER)->value != NULL && view->switchover.candidate_is_self)
 		writes[nw++] = (DcsWrite){key_name(KEY_FAILOVER), NULL, 0};
 
+	if (!failsafe_begin_acquiring(view->led_last))
+		return;
 	flight = agent_take_off(OP_ACQUIRE);
 	flight->lease = agent.lease;
 	agent.dcs->ops->txn(agent.dcs, compares, nc, writes, nw, acquire_done, flight);

@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/failsafe.h"
 #include "ha/ha.h"
 #include "ha/parameters.h"
 #include "ha/server.h"
@@ -116,6 +117,7 @@ connect_store(void)
 	DcsSettings settings;
 
 	memset(agent.flights, 0, sizeof(agent.flights));
+	agent.failsafe.asking = 0;
 	agent.store_timeout_ms = store_timeout_ms();
 	ha_dcs_settings(&settings, agent.store_timeout_ms);
 	agent.dcs = etcd_create(agent.context, &settings);
@@ -388,6 +390,7 @@ turn(void)
 	if (agent.seen)
 	{
 		lease_maintain();
+		failsafe_maintain();
 		lease_move_fence();
 		for (size_t i = 0; i < lengthof(steps); i++)
 			take_step((int) i, &view);
@@ -466,6 +469,7 @@ pgcluster_agent_main(Datum arg)
 		ProcessConfigFile(PGC_SIGHUP);
 	note_pending_restart();
 	enter_shared();
+	failsafe_begin();
 
 	if (sigsetjmp(on_error, 1) != 0)
 		recover_from_error();

@@ -123,6 +123,26 @@ typedef struct AgentRequest
 	int64 since_us;
 } AgentRequest;
 
+/* Leading on without the store; see failsafe.c. */
+typedef struct AgentFailsafe
+{
+	/* as the leader */
+	char sent[8192];	 /* the key that was written last; empty: deleted */
+	bool in_doubt;		 /* whether it was */
+	int64 written_epoch; /* in which this agent certainly wrote the key */
+	int round;			 /* of questions */
+	int64 round_us;		 /* when it began */
+	int asking;			 /* answers that are missing; 0: no round is under way */
+	int64 next_us;		 /* when the next round is due */
+	int64 confirmed_us;	 /* when the last round began that all confirmed; 0: none did */
+	bool active;
+	bool refused;
+
+	/* as any member */
+	bool acquiring; /* a request for the lead may be under way */
+	int64 acquiring_epoch;
+} AgentFailsafe;
+
 /* Requests to the store in flight: one of a kind. */
 typedef enum AgentOp
 {
@@ -138,6 +158,7 @@ typedef enum AgentOp
 	OP_REQUEST,
 	OP_ORDER,
 	OP_SYNC,
+	OP_FAILSAFE,
 	N_AGENT_OPS
 } AgentOp;
 
@@ -148,6 +169,7 @@ typedef struct AgentFlight
 	int64 sent_us;
 	int64 not_before; /* after a failure */
 	int64 lease;	  /* that it is about */
+	int64 epoch;	  /* likewise */
 	uint64 request;	  /* for which it is; an order: of which kind */
 } AgentFlight;
 
@@ -227,6 +249,7 @@ typedef struct Agent
 	int64 order_acted_us[N_HA_ORDERS]; /* when it was last carried out */
 	XLogRecPtr order_checkpoint;	   /* that a restart waits for */
 	char sent_order[1024];
+	AgentFailsafe failsafe;
 	HaDecision decision;
 } Agent;
 

@@ -123,6 +123,18 @@ never_led(const HaView *view, int64_t now_us)
 }
 
 static bool
+has_promised(const HaView *view, int64_t now_us)
+{
+	return view->promised && !view->led_last;
+}
+
+static bool
+is_unlisted(const HaView *view, int64_t now_us)
+{
+	return view->unlisted;
+}
+
+static bool
 is_diverged(const HaView *view, int64_t now_us)
 {
 	return view->diverged;
@@ -431,6 +443,8 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
 	{HA_REPLICA, LEASE_FREE, WHEN(has_not_voted), HA_VOTE, "nobody leads"},
+	{HA_REPLICA, LEASE_FREE, WHEN(has_promised), HA_WAIT, "another member may go on leading without the store"},
+	{HA_REPLICA, LEASE_FREE, WHEN(is_unlisted), HA_WAIT, "the failsafe key does not name this member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_leader_return), HA_WAIT, "the last leader may come back"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_asynchronous), HA_WAIT, "this member may lack acknowledged commits"},
 	{HA_REPLICA, LEASE_FREE, WHEN(are_voters_missing), HA_WAIT, "too few synchronous members are known to be behind"},

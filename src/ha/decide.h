@@ -112,6 +112,8 @@ typedef struct HaView
 	bool voted;
 	bool name_taken;	/* another server goes by this member's name */
 	bool foreign;		/* its data is of another cluster */
+	bool promised;		/* to leave the lead to another for a while */
+	bool unlisted;		/* the failsafe key does not name it */
 	bool diverged;		/* it has WAL that the group's history has not */
 	bool lagging;		/* more than maximum_lag_on_failover behind the last leader */
 	bool unwell;		/* it cannot write, or cannot take connections */

@@ -23,8 +23,9 @@
 #include "base/owner.h"
 #include "ha/keys.h"
 
-static const char *const key_names[N_HA_KEYS] = {
-	"leader", "initialize", "config", "status", "history", "failover", "sync", "epoch", "timeline"};
+static const char *const key_names[N_HA_KEYS] = {"leader",	"initialize", "config", "status",
+												 "history", "failover",	  "sync",	"failsafe",
+												 "epoch",	"timeline"};
 
 static const char member_folder[] = "members/";
 static const char order_folder[] = "orders/";
@@ -819,6 +820,48 @@ key_write_sync(const HaSyncKey *sync)
 	else
 		json_object_object_add(object, "sync_standby", NULL);
 	add_number(object, "quorum", sync->quorum);
+	return json_text(object);
+}
+
+bool
+key_read_failsafe(const char *value, HaFailsafe *list)
+{
+	json_object *object = parse_json(value, json_type_object);
+	json_object_iter entry;
+
+	list->n = 0;
+	list->members = NULL;
+	if (object == NULL)
+		return false;
+	list->members = palloc0(sizeof(HaFailsafeMember) * (json_object_object_length(object) + 1));
+	json_object_object_foreachC(object, entry)
+	{
+		HaFailsafeMember *m = &list->members[list->n++];
+
+		strlcpy(m->name, entry.key, sizeof(m->name));
+		if (json_object_is_type(entry.val, json_type_string))
+			strlcpy(m->url, json_object_get_string(entry.val), sizeof(m->url));
+	}
+	return true;
+}
+
+char *
+key_write_failsafe(const HaFailsafe *list)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	for (int i = 0; i < list->n; i++)
+		add_text(object, list->members[i].name, list->members[i].url);
+	return json_text(object);
+}
+
+char *
+key_write_claim(int ttl)
+{
+	json_object *object = new_json(json_object_new_object());
+
+	add_text(object, "name", config_node_name);
+	json_object_object_add(object, "ttl", json_object_new_int(ttl));
 	return json_text(object);
 }
 

@@ -25,6 +25,7 @@ typedef enum HaKey
 	KEY_HISTORY,	/* the timelines before the present one */
 	KEY_FAILOVER,	/* a switchover that is asked for */
 	KEY_SYNC,		/* the standbys that have every acknowledged commit */
+	KEY_FAILSAFE,	/* the members that must confirm a leader without the store */
 	KEY_EPOCH,		/* written with each acquisition of the leader key, outlives it */
 	KEY_TIMELINE,	/* the highest timeline that a leader may have used */
 	N_HA_KEYS
@@ -47,6 +48,18 @@ typedef struct HaHistoryLine
 	TimestampTz at;			   /* 0: not said */
 	char leader[HA_NAME_SIZE]; /* of the next timeline; empty: not said */
 } HaHistoryLine;
+
+typedef struct HaFailsafeMember
+{
+	char name[HA_NAME_SIZE];
+	char url[HA_URL_SIZE]; /* its api_url; empty: it has no HTTP server */
+} HaFailsafeMember;
+
+typedef struct HaFailsafe
+{
+	int n;
+	HaFailsafeMember *members; /* palloc'd */
+} HaFailsafe;
 
 /* What a member's key says. */
 typedef struct HaMember
@@ -145,6 +158,7 @@ extern HaSync key_read_sync(const char *value, const char *leader, const char *m
 extern void key_read_sync_set(const char *value, HaSyncKey *sync);
 extern bool key_sync_lists(const HaSyncKey *sync, const char *member);
 extern int key_read_history_lines(const char *value, HaHistoryLine *lines, int max);
+extern bool key_read_failsafe(const char *value, HaFailsafe *list);
 extern int key_read_history(const char *value, HaFork *forks, int max);
 
 /* True when "value" is a JSON object; sets what it says of failover. */
@@ -159,6 +173,8 @@ extern char *key_write_status(const HaStatus *status);
 extern char *key_write_failover(const HaFailover *failover);
 extern char *key_write_order(const HaOrder *order);
 extern char *key_write_sync(const HaSyncKey *sync);
+extern char *key_write_failsafe(const HaFailsafe *list);
+extern char *key_write_claim(int ttl); /* no key: the question to the members */
 extern char *key_write_epoch(const char *leader);
 
 /*

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/failsafe.h"
 #include "ha/settings.h"
 #include "ha/slots.h"
 
@@ -40,7 +41,8 @@ lease_deadline(void)
 {
 	int64 ttl = agent.lease_ttl * US_PER_S;
 
-	return agent.lease_sent_us + ttl - Max(ttl / MARGIN_SHARE, MARGIN_MIN_US);
+	return Max(agent.lease_sent_us, failsafe_confirmed_us()) + ttl -
+		   Max(ttl / MARGIN_SHARE, MARGIN_MIN_US);
 }
 
 bool
@@ -390,6 +392,7 @@ lease_next_moment(void)
 	/* The moment of a renewal that cannot be sent, or is under way, is past and says nothing. */
 	if (agent.lease != 0 && is_lease_wanted() && agent_may_send(OP_KEEPALIVE))
 		moment = Min(moment, keepalive_moment());
+	moment = Min(moment, failsafe_next_moment());
 	for (int op = 0; op < N_AGENT_OPS; op++)
 		if (agent.flights[op].not_before > now)
 			moment = Min(moment, agent.flights[op].not_before);

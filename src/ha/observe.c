@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/failsafe.h"
 #include "ha/probe.h"
 #include "ha/server.h"
 #include "ha/settings.h"
@@ -592,7 +593,8 @@ view_candidate(HaView *view, const char *name)
 		return;
 	s->candidate_streams = server_standby_has(name, &has);
 	s->candidate_near = has + agent.config.maximum_lag >= view->position.lsn;
-	s->candidate_has_all = has >= view->position.lsn;
+	/* One that the failsafe key leaves out could not take the lead yet. */
+	s->candidate_has_all = has >= view->position.lsn && !failsafe_leaves_out(name);
 }
 
 static void
@@ -672,6 +674,8 @@ observe_view(HaView *view)
 	view->name_taken = is_name_taken(own);
 	view->foreign = is_foreign();
 	view->unwell = self->unwell;
+	view->promised = failsafe_has_promised();
+	view->unlisted = failsafe_leaves_out(config_node_name);
 	view->start_overdue =
 		self->starting_since != 0 && clock_now_us() - self->starting_since >
 										 agent.config.primary_start_timeout * INT64CONST(1000000);

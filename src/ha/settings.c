@@ -17,8 +17,11 @@
 #include "base/compat.h"
 #include "base/config.h"
 #include "base/owner.h"
+#include "base/secret.h"
 #include "ha/decide.h"
 #include "ha/settings.h"
+
+#define HTTP_SECRET_SIZE 1024
 
 /* One endpoint must not take so long that no other can be asked in time. */
 #define REQUEST_SHARE 3
@@ -97,6 +100,26 @@ ha_own_api_url(char *url, size_t size)
 		snprintf(url, size, "http%s://%s%s%s:%d/patroni",
 				 config_http_cert_file[0] != '\0' ? "s" : "", bracket ? "[" : "", host,
 				 bracket ? "]" : "", config_http_port);
+}
+
+void
+ha_post_settings(DcsPost *post)
+{
+	char password[HTTP_SECRET_SIZE];
+	char reason[256];
+
+	post->cacert = config_http_ca_file;
+	post->cert = config_http_cert_file;
+	post->key = config_http_key_file[0] != '\0' ? config_http_key_file : config_http_cert_file;
+	if (config_http_auth_password_file[0] == '\0')
+		return;
+	/* Without it the others refuse, and say so. */
+	if (!secret_read_line(config_http_auth_password_file, password, sizeof(password), reason,
+						  sizeof(reason)))
+		return;
+	post->username = config_http_auth_username;
+	post->password = pstrdup(password);
+	explicit_bzero(password, sizeof(password));
 }
 
 const char *

@@ -11,6 +11,9 @@
 /* Points "settings" at the present settings of the server. */
 extern void ha_dcs_settings(DcsSettings *settings, int total_timeout_ms);
 
+/* With which certificates and credentials other members are asked over HTTP. */
+extern void ha_post_settings(DcsPost *post);
+
 /*
  * Raises an error with a hint when the server's settings cannot name a
  * member: to be called when the server starts.

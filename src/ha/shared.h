@@ -66,6 +66,14 @@ typedef struct HaShared
 	/* For who must not wait for a lock that a stopped agent may hold. */
 	pg_atomic_uint64 turn_us; /* when the agent began its last turn */
 
+	/* Failsafe, see failsafe.c: what this member promised another leader. */
+	pg_atomic_uint64 failsafe_started_us;  /* the agent: when it began to know what it does */
+	pg_atomic_uint64 failsafe_answered_us; /* the agent: its last request that was answered */
+	pg_atomic_uint64 failsafe_acquiring;   /* the agent: 1 when it may be about to lead */
+	pg_atomic_uint64 failsafe_first_us;	   /* when a leader asked first, in a row */
+	pg_atomic_uint64 failsafe_asked_us;	   /* and last */
+	pg_atomic_uint64 failsafe_promised_us; /* not to lead before then */
+
 	ConditionVariable fence_cv;	  /* the fence was opened */
 	ConditionVariable leaders_cv; /* the generation grew */
 	ConditionVariable request_cv; /* a request moved on */
@@ -127,6 +135,9 @@ extern void ha_state_init(void);
 
 /* Asks for the memory of requests; from ha_init. */
 extern void ha_request_init(void);
+
+/* The holder of the leader key; false when a stopped agent keeps it from being read. */
+extern bool ha_read_holder(char holder[HA_NAME_SIZE]);
 
 /* True when the deadline is ahead. */
 extern bool ha_fence_is_open(void);

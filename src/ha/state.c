@@ -81,6 +81,12 @@ state_attach(void *area, LWLockPadded *locks, bool found)
 	pg_atomic_init_u64(&ha_shared->generation, 1);
 	pg_atomic_init_u64(&ha_shared->lease, 0);
 	pg_atomic_init_u64(&ha_shared->turn_us, (uint64) clock_now_us());
+	pg_atomic_init_u64(&ha_shared->failsafe_started_us, (uint64) clock_now_us());
+	pg_atomic_init_u64(&ha_shared->failsafe_answered_us, 0);
+	pg_atomic_init_u64(&ha_shared->failsafe_acquiring, 0);
+	pg_atomic_init_u64(&ha_shared->failsafe_first_us, 0);
+	pg_atomic_init_u64(&ha_shared->failsafe_asked_us, 0);
+	pg_atomic_init_u64(&ha_shared->failsafe_promised_us, 0);
 	ConditionVariableInit(&ha_shared->fence_cv);
 	ConditionVariableInit(&ha_shared->leaders_cv);
 	ConditionVariableInit(&ha_shared->request_cv);
@@ -286,6 +292,16 @@ lock_soon(LWLock *lock)
 		pg_usleep(LOCK_NAP_US);
 	}
 	return false;
+}
+
+bool
+ha_read_holder(char holder[HA_NAME_SIZE])
+{
+	if (!lock_soon(ha_shared->lock))
+		return false;
+	strlcpy(holder, ha_shared->holder, HA_NAME_SIZE);
+	LWLockRelease(ha_shared->lock);
+	return true;
 }
 
 bool

@@ -131,6 +131,14 @@ extern bool ha_read_picture(HaPicture *picture);
  */
 extern char **ha_member_hosts(int *n);
 
+/*
+ * A leader of the own group that cannot reach the store asks whether it may
+ * go on for "ttl" seconds.  True: this member will not take the lead
+ * meanwhile; else why it does not promise that.  For POST /failsafe.
+ */
+#define HA_FAILSAFE_TTL_MAX 86400
+extern bool ha_failsafe_confirm(const char *leader, int ttl, char *reason, size_t size);
+
 /* Keys of the own group that are passed on as they are: JSON, or so it should be. */
 typedef enum HaDocument
 {

@@ -242,6 +242,30 @@ reinitialize_done(const HttpAction *action, const HaOutcome *outcome, const char
 	http_answer_text(answer, HTTP_OK, "the new clone has begun");
 }
 
+/*
+ * A leader without the store
+ */
+
+/* At once, and in this process: the agent may be the very thing that hangs. */
+static void
+failsafe_done(const HttpAction *action, const HaOutcome *outcome, const char *document,
+			  HttpAnswer *answer)
+{
+	char reason[HA_OUTCOME_SIZE];
+	json_object *name;
+	json_object *ttl;
+
+	if (!json_object_object_get_ex(action->document, "name", &name) ||
+		!json_object_object_get_ex(action->document, "ttl", &ttl) ||
+		!json_object_is_type(name, json_type_string) || !json_object_is_type(ttl, json_type_int))
+		http_answer_text(answer, HTTP_BAD_REQUEST, "the body needs a \"name\" and a \"ttl\"");
+	else if (ha_failsafe_confirm(json_object_get_string(name), json_object_get_int(ttl), reason,
+								 sizeof(reason)))
+		http_answer_text(answer, HTTP_OK, "Accepted");
+	else
+		http_answer_text(answer, HTTP_UNAVAILABLE, reason);
+}
+
 /* clang-format off */
 static const ActionRoute routes[] = {
 	{"POST", "/switchover", HTTP_SWITCHOVER, check_switchover, ask_switchover, switchover_done,
@@ -256,6 +280,7 @@ static const ActionRoute routes[] = {
 	{"POST", "/reinitialize", HTTP_REINITIALIZE, NULL, ask_reinitialize, reinitialize_done,
 	 HTTP_UNAVAILABLE},
 	{"POST", "/reload", HTTP_RELOAD, NULL, NULL, reload_done, HTTP_UNAVAILABLE},
+	{"POST", "/failsafe", HTTP_FAILSAFE, NULL, NULL, failsafe_done, HTTP_UNAVAILABLE},
 	{"PATCH", "/config", HTTP_PATCH_CONFIG, NULL, ask_patch, config_done, HTTP_UNAVAILABLE},
 	{"PUT", "/config", HTTP_PUT_CONFIG, NULL, ask_replace, config_done, HTTP_UNAVAILABLE},
 };

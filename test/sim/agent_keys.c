@@ -235,6 +235,36 @@ key_read_failover(const char *value, HaFailover *failover)
 	return n > 0 || k > 0;
 }
 
+/* The members in it, as letters. */
+char *
+key_write_failsafe(const HaFailsafe *list)
+{
+	char text[MAX_MEMBERS + 1] = "";
+
+	for (int i = 0; i < list->n; i++)
+		text[i] = list->members[i].name[1];
+	return pstrdup(text);
+}
+
+bool
+key_read_failsafe(const char *value, HaFailsafe *list)
+{
+	list->n = (int) strlen(value);
+	list->members = palloc0(sizeof(HaFailsafeMember) * (size_t) (list->n + 1));
+	for (int i = 0; i < list->n; i++)
+	{
+		snprintf(list->members[i].name, HA_NAME_SIZE, "m%c", value[i]);
+		snprintf(list->members[i].url, HA_URL_SIZE, "%c/", value[i]);
+	}
+	return true;
+}
+
+char *
+key_write_claim(int ttl)
+{
+	return psprintf("%d %s", ttl, self->name);
+}
+
 char *
 key_write_epoch(const char *leader)
 {

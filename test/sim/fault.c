@@ -272,6 +272,13 @@ change_synchronicity(void)
 }
 
 static void
+turn_failsafe(void)
+{
+	group_config.failsafe_mode = chance_of(500);
+	fault_put_config();
+}
+
+static void
 slow_disk(void)
 {
 	Member *m = choose_member();
@@ -298,7 +305,7 @@ static const struct
 	{kill_agent, 6},		   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
 	{cut_network, 16},		   {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
 	{ask_session, 12},		   {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
-	{change_synchronicity, 5}, {slow_disk, 3},		 {make_unwell, 6},
+	{change_synchronicity, 5}, {slow_disk, 3},		 {make_unwell, 6},	 {turn_failsafe, 3},
 };
 
 /*
@@ -414,5 +421,6 @@ fault_begin(void)
 	fault_count = 0;
 	single_choose();
 	group_config.ttl = chance_of(500) ? 5 : (int) chance_between(2, 6);
+	group_config.failsafe_mode = !fault_is_single && chance_of(400);
 	world_at(SECOND, begin_faults, NULL, 0);
 }

@@ -516,6 +516,24 @@ ha_instance(void)
 	return self->instance;
 }
 
+void
+ha_post_settings(DcsPost *post)
+{
+}
+
+bool
+ha_enabled(void)
+{
+	return true;
+}
+
+bool
+ha_read_holder(char holder[HA_NAME_SIZE])
+{
+	strlcpy(holder, ha_shared->holder, HA_NAME_SIZE);
+	return true;
+}
+
 bool
 probe_has_failed(int64 awake_us, char *reason, size_t size)
 {

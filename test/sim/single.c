@@ -579,6 +579,99 @@ stranger_comes(void)
 	server_add_stranger(chance_of(500));
 }
 
+/*
+ * Failsafe
+ */
+
+static void
+begin_failsafe(void (*then)(void))
+{
+	group_config.failsafe_mode = true;
+	fault_put_config();
+	/* Who has just started neither leads nor confirms. */
+	after((group_config.ttl + 2) * SECOND, then);
+}
+
+static void
+take_store_away(void)
+{
+	fault_stop_store((StoreState) chance_between(STORE_REFUSES, STORE_SILENT),
+					 chance_between(2, 4) * group_config.ttl * SECOND);
+}
+
+/* The leader goes on, whatever became of its lease. */
+static void
+all_confirm(void)
+{
+	expect(SECOND, store_last_leader);
+	lasts += 6 * group_config.ttl * SECOND;
+	begin_failsafe(take_store_away);
+}
+
+static void
+cut_leader_off(void)
+{
+	fault_cut(first, STORE, 0);
+	fault_mend_after(4 * group_config.ttl * SECOND);
+}
+
+/* The others hear from the store, and do not confirm it for long. */
+static void
+leader_alone_is_cut_off(void)
+{
+	bool replaceable = choose_candidate() >= 0;
+
+	if (!replaceable)
+	{
+		go_on_as_before();
+		return;
+	}
+	expect(expiry() + A_RESTART, -1);
+	lasts += 6 * group_config.ttl * SECOND;
+	fault_unwell = first;
+	begin_failsafe(cut_leader_off);
+}
+
+static bool
+is_other_left_out(void)
+{
+	const char *value = store_value(KEY_FAILSAFE);
+
+	return value != NULL && strchr(value, members[other].name[1]) == NULL;
+}
+
+static void
+cut_listed_off(void)
+{
+	for (int i = 0; i < nmembers; i++)
+		if (i != other)
+			fault_cut(i, STORE, 0);
+	fault_mend_after(4 * group_config.ttl * SECOND);
+}
+
+static void
+power_other_off(void)
+{
+	server_power_off(&members[other]);
+	await(is_other_left_out, cut_listed_off);
+}
+
+/* A member that the key leaves out comes back, and alone hears from the store. */
+static void
+left_out_returns(void)
+{
+	other = choose_candidate();
+	if (other < 0)
+	{
+		go_on_as_before();
+		return;
+	}
+	/* The key may just be about to name it, and then it has a say. */
+	expect(NEVER, -1);
+	lasts += 8 * group_config.ttl * SECOND + 12 * SECOND;
+	begin_failsafe(power_other_off);
+}
+
 static const struct
 {
 	const char *name;
@@ -611,6 +704,9 @@ static const struct
 	{"lag", standbys_lag, 1},
 	{"wipe", store_is_wiped, 1},
 	{"stranger", stranger_comes, 1},
+	{"failsafe", all_confirm, 2},
+	{"failsafe-cut", leader_alone_is_cut_off, 1},
+	{"failsafe-left-out", left_out_returns, 2},
 };
 
 void

@@ -78,6 +78,7 @@ static const char *const slot_names[N_SLOTS] = {
 	[KEY_HISTORY] = "history",
 	[KEY_FAILOVER] = "failover",
 	[KEY_SYNC] = "sync",
+	[KEY_FAILSAFE] = "failsafe",
 	[KEY_EPOCH] = "epoch",
 	[KEY_TIMELINE] = "timeline",
 	[N_HA_KEYS] = "members/m1",
@@ -1009,6 +1010,78 @@ client_watch(Dcs *dcs, const char *prefix, DcsWatchFn fn, void *arg)
 }
 
 /*
+ * Questions to other members, whose HTTP servers answer as long as their
+ * machines do.
+ */
+
+typedef struct Question
+{
+	Request *request; /* that the asking agent waits for */
+	Member *asked;
+	int ttl;
+	char leader[HA_NAME_SIZE];
+	bool confirmed;
+} Question;
+
+static void
+question_answered(void *a, int64 b)
+{
+	Question *q = a;
+	Answer answer = {.result = {.status = q->confirmed ? DCS_OK : DCS_REFUSED, .reason = "no"}};
+
+	if (q->request->finished || q->request->client->dead ||
+		is_paused(q->request->client, question_answered, a, b))
+		return;
+	request_finish_with(q->request, &answer);
+}
+
+static void
+answer_question(void *a)
+{
+	Question *q = a;
+	char reason[HA_REASON_SIZE];
+
+	q->confirmed = ha_failsafe_confirm(q->leader, q->ttl, reason, sizeof(reason));
+	world_trace("%s: %s %s: %s", self->name, q->confirmed ? "confirms" : "does not confirm",
+				q->leader, q->confirmed ? "" : reason);
+	net_send(self->id, q->request->client->member->id, question_answered, q, 0);
+}
+
+static void
+question_arrives(void *a, int64 b)
+{
+	Question *q = a;
+
+	if (q->asked->postmaster && !q->asked->stopping && q->asked->phase != PHASE_DOWN)
+		task_start(q->asked, NULL, answer_question, q);
+}
+
+static void
+question_times_out(void *a, int64 b)
+{
+	Request *r = a;
+
+	if (!r->finished && !r->client->dead && !is_paused(r->client, question_times_out, a, b))
+		request_fail(r);
+}
+
+static void
+client_post(Dcs *dcs, const DcsPost *post, int timeout_ms, DcsDone done, void *arg)
+{
+	Client *c = (Client *) dcs;
+	Question *q = world_alloc(sizeof(*q));
+	char *end;
+
+	q->request = request_create(c, VERB_TXN, done, arg);
+	q->request->sent_at = member_clock(c->member);
+	q->asked = &members[post->url[0] - '1'];
+	q->ttl = (int) strtol(post->body, &end, 10);
+	strlcpy(q->leader, end + 1, HA_NAME_SIZE);
+	world_at(world_now + timeout_ms * MS, question_times_out, q->request, 0);
+	net_send(c->member->id, q->asked->id, question_arrives, q, 0);
+}
+
+/*
  * Waiting
  */
 
@@ -1114,6 +1187,7 @@ static const DcsOps client_ops = {
 	.lease_revoke = client_revoke,
 	.txn = client_txn,
 	.watch = client_watch,
+	.post = client_post,
 	.wait = client_wait,
 	.reconfigure = client_reconfigure,
 	.destroy = client_destroy,

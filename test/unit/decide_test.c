@@ -269,6 +269,27 @@ unwell_long(HaView *view)
 }
 
 static void
+promised(HaView *view)
+{
+	view->voted = true;
+	view->promised = true;
+}
+
+static void
+promised_by_last_leader(HaView *view)
+{
+	promised(view);
+	view->led_last = true;
+}
+
+static void
+unlisted(HaView *view)
+{
+	view->voted = true;
+	view->unlisted = true;
+}
+
+static void
 peer_silent(HaView *view)
 {
 	with_peer(view, false, 2000);
@@ -482,6 +503,10 @@ static const struct
 	{HA_REPLICA, LEASE_FREE, of_living_leader, HA_WAIT, "a standby whose leader may come back"},
 	{HA_REPLICA, LEASE_FREE, of_late_leader, HA_ACQUIRE,
 	 "a standby whose leader did not come back"},
+	{HA_REPLICA, LEASE_FREE, promised, HA_WAIT,
+	 "a standby that confirmed a leader without the store"},
+	{HA_REPLICA, LEASE_FREE, promised_by_last_leader, HA_ACQUIRE, "the last leader itself"},
+	{HA_REPLICA, LEASE_FREE, unlisted, HA_WAIT, "a standby that the failsafe key leaves out"},
 	{HA_REPLICA, LEASE_FREE, peer_silent, HA_WAIT, "a vote is missing"},
 	{HA_REPLICA, LEASE_FREE, peer_silent_long, HA_ACQUIRE, "a vote is missing for too long"},
 	{HA_REPLICA, LEASE_FREE, peer_silent_and_barred, HA_ACQUIRE, "a vote that does not count"},
@@ -566,15 +591,14 @@ random_view(void)
 {
 	HaView view = sound((HaRole) random_below(HA_ANY_ROLE), (HaLease) random_below(LEASE_ANY));
 	HaSwitchover *s = &view.switchover;
-	bool *flags[] = {&view.position_known,	 &view.may_lead,		&view.voted,
-					 &view.name_taken,		 &view.foreign,			&view.diverged,
-					 &view.lagging,			 &view.start_overdue,	&view.promoting,
-					 &view.following,		 &view.proven,			&view.led_last,
-					 &view.key_is_own,		 &view.never_led,		&view.paused,
-					 &view.unwell,			 &view.leader_behind,	&s->asked,
-					 &s->candidate_is_self,	 &s->candidate_live,	&s->candidate_near,
-					 &s->candidate_may_lead, &s->candidate_streams, &s->checkpointed,
-					 &s->candidate_has_all};
+	bool *flags[] = {
+		&view.position_known,  &view.may_lead,	   &view.voted,			 &view.name_taken,
+		&view.foreign,		   &view.diverged,	   &view.lagging,		 &view.start_overdue,
+		&view.promoting,	   &view.following,	   &view.proven,		 &view.led_last,
+		&view.key_is_own,	   &view.never_led,	   &view.paused,		 &view.unwell,
+		&view.promised,		   &view.unlisted,	   &view.leader_behind,	 &s->asked,
+		&s->candidate_is_self, &s->candidate_live, &s->candidate_near,	 &s->candidate_may_lead,
+		&s->candidate_streams, &s->checkpointed,   &s->candidate_has_all};
 
 	for (size_t i = 0; i < lengthof(flags); i++)
 		*flags[i] = random_bool();
@@ -609,7 +633,8 @@ violation(const HaView *v, HaAction action)
 	if (action == HA_ACQUIRE && v->role == HA_PRIMARY && !v->led_last && !v->never_led)
 		return "leading as a primary although another led";
 	if (action == HA_ACQUIRE && v->role == HA_REPLICA &&
-		(!v->may_lead || v->diverged || v->lagging || !v->position_known || !v->voted))
+		(!v->may_lead || v->unlisted || (v->promised && !v->led_last) || v->diverged ||
+		 v->lagging || !v->position_known || !v->voted))
 		return "a standby that is not fit takes the key";
 	if (action == HA_RETAKE && !v->key_is_own)
 		return "taking over the key of another";

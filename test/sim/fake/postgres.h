@@ -148,6 +148,7 @@ typedef struct pg_atomic_uint64
 {
 	uint64 value;
 } pg_atomic_uint64;
+#define pg_memory_barrier() ((void) 0)
 #define pg_atomic_read_u64(a) ((a)->value)
 #define pg_atomic_write_u64(a, v) ((a)->value = (v))
 #define pg_atomic_fetch_add_u64(a, n) ((a)->value += (n))
