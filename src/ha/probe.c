@@ -231,9 +231,13 @@ pass_locks(void)
 static void
 write_wal(bool always)
 {
+	/* The server knows no record without any data. */
+	char filler = 0;
+
 	if (!ha_fence_is_open() || (!always && GetXLogInsertRecPtr() <= GetFlushRecPtr(NULL)))
 		return;
 	XLogBeginInsert();
+	XLogRegisterData(&filler, sizeof(filler));
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
 	XLogFlush(XLogInsert(RM_XLOG_ID, XLOG_NOOP));
 }
