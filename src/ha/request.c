@@ -34,7 +34,7 @@
 #define STORE_WAIT_US (5 * INT64CONST(1000000))
 
 /* How long the outcome may take from a session to its client. */
-#define READER_WAIT_US 50000
+#define READER_WAIT_US 200000
 #define READER_SEND_US 10000
 
 static const char *

@@ -204,7 +204,9 @@ ha_request_abandon(uint64 id)
 {
 	int i;
 
-	LWLockAcquire(ha_shared->lock, LW_EXCLUSIVE);
+	/* If it cannot be had, the outcome is forgotten later. */
+	if (!lock_soon(LW_EXCLUSIVE))
+		return;
 	i = find_request(id);
 	if (i >= 0)
 		ha_shared->requests[i].id = 0;

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "miscadmin.h"
@@ -245,6 +246,20 @@ answer_read(HttpExchange *e, const HttpRequest *request)
 	return true;
 }
 
+static const char *
+client_name(const HttpExchange *e)
+{
+	struct sockaddr_storage client;
+	socklen_t length = sizeof(client);
+	char *host = palloc(NI_MAXHOST);
+
+	if (getpeername(e->socket, (struct sockaddr *) &client, &length) != 0 ||
+		getnameinfo((struct sockaddr *) &client, length, host, NI_MAXHOST, NULL, 0,
+					NI_NUMERICHOST) != 0)
+		return "a client that is gone";
+	return host;
+}
+
 static bool
 begin_action(HttpExchange *e, const HttpRequest *request)
 {
@@ -253,6 +268,9 @@ begin_action(HttpExchange *e, const HttpRequest *request)
 		http_answer_text(&e->answer, HTTP_UNAVAILABLE, "too many requests wait for the agent");
 		return true;
 	}
+	ereport(
+		e->kind == HTTP_FAILSAFE ? DEBUG1 : LOG,
+		(errmsg("HTTP request from %s: %s %s", client_name(e), request->method, request->path)));
 	return http_action_begin(e->kind, e->body, e->body == NULL ? 0 : e->received, &e->wait,
 							 &e->answer);
 }

@@ -112,6 +112,32 @@ is(change('--interface', '127.0.0.3'), '403', 'others are not');
 configure('pgcluster.http_allowlist' => '', 'pgcluster.http_allowlist_include_members' => 'off');
 becomes('404', 'no list', '--interface', '127.0.0.3');
 
+# An agent that hangs keeps those waiting who ask it for something, and nobody else.
+my $agent = $c->agent_pid('c1');
+kill 'STOP', $agent;
+my @waiting = map {
+	my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 5);
+	print $socket "PATCH /config HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{\"ttl\":5}";
+	$socket
+} 1 .. 30;
+is(ask('/health'), '200', 'others are answered while the agent hangs');
+is(ask('/health'), '200', '... again and again') foreach 1 .. 5;
+is(change(), '503', 'more than some cannot wait');
+# The port of the server changes under those who wait.
+my $other = PgCluster::free_port();
+PgCluster::append_file($c->node('c1')->{data} . '/postgresql.auto.conf', "pgcluster.http_port = $other\n");
+kill 'HUP', $c->postmaster_pid('c1');
+($port, $other) = ($other, $port);
+ok(PgCluster::wait_until(sub { ask('/health') eq '200' }), 'the server goes on at another port');
+my @answers = map { local $/; <$_> // '' } @waiting;
+is(scalar(grep { /^HTTP\/1.1 503 / } @answers), 30, 'who waited is told so') or diag(join "\n", map { substr($_, 0, 80) } @answers);
+kill 'CONT', $agent;
+becomes('404', 'the agent is back');
+configure('pgcluster.http_port' => $other);
+($port, $other) = ($other, $port);
+becomes('404', 'and so is the port');
+like(PgCluster::read_file($c->node('c1')->{log}), qr/HTTP request from 127.0.0.1: PATCH \/config/, 'who changes something is logged');
+
 # TLS
 sub certify
 {
