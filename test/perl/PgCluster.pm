@@ -498,13 +498,15 @@ sub is_primary
 sub is_streaming
 {
 	my ($self, $name) = @_;
-	my $leader = $self->leader($self->node($name)->{group}) // return 0;
-	my ($status, $out) = $self->try_sql($leader,
-		q{SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int});
+	my $timeline = 0;
 
-	return 0 if $status != 0 || $out !~ /^(\d+)$/;
-	my $timeline = $1;
-	($status, $out) = $self->try_sql($name,
+	foreach my $leader (grep { $_ ne $name } $self->members($self->node($name)->{group}))
+	{
+		my ($status, $out) = $self->try_sql($leader, q{SELECT ('x' || left(pg_walfile_name(
+			CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn() END), 8))::bit(32)::int});
+		$timeline = $1 if $status == 0 && $out =~ /^(\d+)$/ && $1 > $timeline;
+	}
+	my ($status, $out) = $self->try_sql($name,
 		'SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver'
 		  . " WHERE status = 'streaming' AND received_tli = $timeline)");
 	return $status == 0 && $out eq "t\n";

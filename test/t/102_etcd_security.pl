@@ -38,7 +38,7 @@ sub start_etcd
 	my ($client, $peer) = (PgCluster::free_port(), PgCluster::free_port());
 	my $store = $c->{store};
 
-	$store->{members} = [ { client => $client, log => "$dir/etcd.log" } ];
+	$store->{members} = [ { address => '127.0.0.1', client => $client, log => "$dir/etcd.log" } ];
 	$store->{members}[0]{pid} = $c->spawn("$dir/etcd.log", '/usr/bin/env', 'etcd',
 		'--data-dir' => "$dir/secure",
 		'--listen-client-urls' => "https://127.0.0.1:$client",
