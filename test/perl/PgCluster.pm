@@ -413,6 +413,8 @@ sub start_member
 	my %settings = (
 		unix_socket_directories => $self->{socket_dir},
 		fsync => 'off',
+		# On a host of its own each may have the same port.
+		$self->{network} ? ('pgcluster.http_listen' => $node->{address}, 'pgcluster.http_port' => 8008) : (),
 		%{ $self->{settings} // {} },
 		%{ $node->{settings} // {} });
 

@@ -13,6 +13,7 @@ use strict;
 use warnings;
 
 use Carp;
+use JSON::PP;
 use PgCluster;
 use Test::More import => [qw(is isnt cmp_ok pass note)];
 use Time::HiRes qw(sleep time);
@@ -31,6 +32,7 @@ our $DISK = '1g';
 #	random    true: no two runs are the same; tests run it when it is asked for
 #	needs     network, disk or slow_etcd: options of the cluster
 #	dcs       run-time settings of the group
+#	prepare   waits until the members are ready for it
 #	gap       the writer's gap that the tests allow, in seconds more than the
 #	          ttl: several times what it takes, for busy machines.  Undefined
 #	          where the writer has to wait for the end of the trouble
@@ -167,6 +169,18 @@ my @scenarios = (
 		lasts => 1,
 		strike => sub { $_[0]->kill_etcd(0 .. 2) },
 		mend => sub { $_[0]->start_etcd }
+	},
+	{
+		name => 'etcd_outage_failsafe',
+		about => 'SIGKILL for all of etcd, which comes back after a time, with failsafe_mode on',
+		needs => 'network',
+		dcs => { failsafe_mode => JSON::PP::true },
+		prepare => sub { $_[0]->wait_failsafe },
+		lasts => 1,
+		stays => 1,
+		strike => sub { $_[0]->kill_etcd(0 .. 2) },
+		mend => sub { $_[0]->start_etcd },
+		gap => -1
 	},
 	{
 		name => 'agent_kill',
@@ -335,6 +349,7 @@ sub run
 	}, __PACKAGE__;
 
 	$c->configure(0, %{ $scenario->{dcs} // {} });
+	$scenario->{prepare}->($run) if $scenario->{prepare};
 	$run->start_writers;
 	my $start = time();
 	$scenario->{strike}->($run);
@@ -495,6 +510,24 @@ sub start_etcd
 
 	$store->start_member($_) foreach @{ $run->{dead} };
 	PgCluster::wait_until(sub { $store->healthy }) or croak 'etcd did not come back';
+	return;
+}
+
+# Waits until all members are listed that have to confirm a leader without
+# etcd, and each of them has run for long enough to do so.
+sub wait_failsafe
+{
+	my ($run) = @_;
+	my $c = $run->{c};
+	my $all = join ',', sort $c->members(0);
+
+	PgCluster::wait_until(
+		sub {
+			my $key = $c->{store}->get($c->key(0, 'failsafe'));
+			return defined $key && join(',', sort keys %{ decode_json($key) }) eq $all
+			  && !grep { $c->sql($_, "SELECT now() < pg_postmaster_start_time() + interval '$run->{ttl} s' + interval '2 s'") eq 't' }
+			  $c->members(0);
+		}) or croak 'the failsafe key does not name all members';
 	return;
 }
 
