@@ -34,6 +34,15 @@
 #define COMPAT_F_RANDOM F_RANDOM
 #endif
 
+/* The hook of ExecutorRun lost its last argument. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_RUN_ONCE_PARAMETER
+#define COMPAT_RUN_ONCE
+#else
+#define COMPAT_RUN_ONCE_PARAMETER , bool execute_once
+#define COMPAT_RUN_ONCE , execute_once
+#endif
+
 /* All settings, and how many there are. */
 #if PG_VERSION_NUM >= 160000
 #define compat_guc_variables(count) get_guc_variables(count)

@@ -37,6 +37,7 @@ typedef struct ShardPlan
 	bool writes;	/* changes rows or locks them */
 	bool returning; /* gives rows back */
 	bool few;		/* the result is small for certain */
+	bool streams;	/* read once, from its start to its end, by nothing that changes rows */
 	bool inserts;	/* the key goes into a row, and may not be null */
 	Oid relid;		/* the distributed table whose shards are meant */
 
@@ -108,6 +109,9 @@ extern const char *shard_tier_name(ShardTier tier);
 
 /* The executor's end of a CustomScan. */
 extern const CustomScanMethods shard_scan_methods;
+
+/* Installs the hook of executor/forward.c; called from shard_init. */
+extern void forward_init(void);
 
 /* Makes plans known to the server; called from shard_init. */
 extern void shard_plan_init(void);

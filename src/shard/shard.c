@@ -9,6 +9,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/plan.h"
 #include "shard/planner/planner.h"
+#include "shard/remote/pack.h"
 #include "shard/remote/remote.h"
 #include "shard/shard.h"
 
@@ -16,6 +17,8 @@ void
 shard_init(void)
 {
 	remote_init();
+	pack_init();
+	forward_init();
 	maintenance_init();
 	shard_plan_init();
 	planner_init();

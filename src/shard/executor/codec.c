@@ -21,6 +21,10 @@
 #include "shard/executor/codec.h"
 #include "shard/planner/lift.h"
 
+static int read_columns(char **at, const RemoteRow *row);
+static int read_value(char **at, const RemoteRow *row, char **data);
+static Datum decode_value(ValueCodec *column, bool binary, char *data, int length);
+static int plain_width(Oid type, int32 typmod);
 static bool has_binary_form(Oid type);
 static bool names_an_oid(Oid type);
 
@@ -71,6 +75,7 @@ codec_init_row(RowCodec *codec, TupleDesc desc, bool all, List *columns, bool bi
 		Oid function;
 
 		column->binary = codec->binary;
+		column->width = plain_width(column->type, column->typmod);
 		if (codec->binary)
 			getTypeBinaryInputInfo(column->type, &function, &column->io_param);
 		else
@@ -116,55 +121,137 @@ codec_encode(ValueCodec *codec, Datum value, bool isnull, const char **data, int
 }
 
 void
-codec_store_row(RowCodec *codec, const PGresult *result, int row, TupleTableSlot *slot)
+codec_store_row(RowCodec *codec, const RemoteRow *row, TupleTableSlot *slot)
 {
+	char *at = row->body;
+	int count = row->result ? PQnfields(row->result) : read_columns(&at, row);
+
 	ExecClearTuple(slot);
-	if (PQnfields(result) != codec->count)
-		elog(ERROR, "a node returned %d columns where %d were asked for", PQnfields(result),
-			 codec->count);
+	if (count != codec->count)
+		elog(ERROR, "a node returned %d columns where %d were asked for", count, codec->count);
 	if (codec->partial)
 		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < codec->count; i++)
 	{
 		ValueCodec *column = &codec->columns[i];
-		bool isnull = PQgetisnull(result, row, i);
-		char *data = isnull ? NULL : PQgetvalue(result, row, i);
-		int length = PQgetlength(result, row, i);
-		Datum *target = &slot->tts_values[column->target];
+		char *data;
+		int length;
 
-		slot->tts_isnull[column->target] = isnull;
-		if (!codec->binary)
-			*target = InputFunctionCall(&column->function, data, column->io_param, column->typmod);
-		else if (isnull)
-			*target = (Datum) 0;
-		else if (column->type == INT4OID && length == sizeof(uint32))
+		if (row->result != NULL)
+		{
+			length =
+				PQgetisnull(row->result, row->row, i) ? -1 : PQgetlength(row->result, row->row, i);
+			data = PQgetvalue(row->result, row->row, i);
+		}
+		else
+			length = read_value(&at, row, &data);
+		slot->tts_isnull[column->target] = length < 0;
+		slot->tts_values[column->target] =
+			decode_value(column, codec->binary, length < 0 ? NULL : data, length);
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* The number of columns, with which a row's message begins. */
+static int
+read_columns(char **at, const RemoteRow *row)
+{
+	uint16 columns;
+
+	if (row->length < (int) sizeof(columns))
+		elog(ERROR, "a row of another node is too short");
+	memcpy(&columns, *at, sizeof(columns));
+	*at += sizeof(columns);
+	return pg_ntoh16(columns);
+}
+
+/* The next value of a row's message; its length, -1 for null. */
+static int
+read_value(char **at, const RemoteRow *row, char **data)
+{
+	uint32 wire;
+	int length;
+	int left = row->length - (int) (*at - row->body);
+
+	if (left < (int) sizeof(wire))
+		elog(ERROR, "a row of another node is too short");
+	memcpy(&wire, *at, sizeof(wire));
+	length = (int) pg_ntoh32(wire);
+	*data = *at + sizeof(wire);
+	if (length > left - (int) sizeof(wire))
+		elog(ERROR, "a row of another node is too short");
+	*at = *data + Max(length, 0);
+	return length;
+}
+
+/* "data" is NULL for null; what follows it is not a part of it, but may be written to. */
+static Datum
+decode_value(ValueCodec *column, bool binary, char *data, int length)
+{
+	Datum value;
+	char after;
+
+	if (binary && data == NULL)
+		return (Datum) 0;
+	if (binary && column->width != 0 && column->width == length)
+	{
+		if (length == sizeof(uint32))
 		{
 			uint32 wire;
 
 			memcpy(&wire, data, sizeof(wire));
-			*target = Int32GetDatum((int32) pg_ntoh32(wire));
+			return Int32GetDatum((int32) pg_ntoh32(wire));
 		}
-		else if (column->type == INT8OID && length == sizeof(uint64))
+		else
 		{
 			uint64 wire;
 
 			memcpy(&wire, data, sizeof(wire));
-			*target = Int64GetDatum((int64) pg_ntoh64(wire));
-		}
-		else if (column->type == TEXTOID)
-			*target = PointerGetDatum(cstring_to_text_with_len(data, length));
-		else
-		{
-			StringInfoData buffer = {.data = data, .len = length, .maxlen = length + 1};
-
-			*target =
-				ReceiveFunctionCall(&column->function, &buffer, column->io_param, column->typmod);
-			if (buffer.cursor != buffer.len)
-				ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-								errmsg("incorrect binary data in a row of another node")));
+			return UInt64GetDatum(pg_ntoh64(wire));
 		}
 	}
-	ExecStoreVirtualTuple(slot);
+	if (binary && column->type == TEXTOID)
+		return PointerGetDatum(cstring_to_text_with_len(data, length));
+	if (data == NULL)
+		return InputFunctionCall(&column->function, NULL, column->io_param, column->typmod);
+
+	/* Functions that read a value expect a zero after it. */
+	after = data[length];
+	data[length] = '\0';
+	if (binary)
+	{
+		StringInfoData buffer = {.data = data, .len = length, .maxlen = length + 1};
+
+		value = ReceiveFunctionCall(&column->function, &buffer, column->io_param, column->typmod);
+		if (buffer.cursor != buffer.len)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("incorrect binary data in a row of another node")));
+	}
+	else
+		value = InputFunctionCall(&column->function, data, column->io_param, column->typmod);
+	data[length] = after;
+	return value;
+}
+
+/* Bytes of types whose binary form is that of a number; 0: another. */
+static int
+plain_width(Oid type, int32 typmod)
+{
+	switch (type)
+	{
+		case INT4OID:
+		case DATEOID:
+			return sizeof(uint32);
+		case INT8OID:
+			return sizeof(uint64);
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return typmod == -1 ? sizeof(uint64) : 0;
+		case FLOAT8OID:
+			return FLOAT8PASSBYVAL ? sizeof(uint64) : 0;
+		default:
+			return 0;
+	}
 }
 
 /* A type whose binary form means the same on each node. */

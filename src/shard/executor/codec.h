@@ -21,6 +21,7 @@ typedef struct ValueCodec
 	Oid io_param;
 	int32 typmod;
 	int target; /* of a row: column of the slot, from 0 */
+	int width;	/* bytes of a number that is its binary form; 0: another */
 } ValueCodec;
 
 typedef struct RowCodec
@@ -48,7 +49,19 @@ extern void codec_init_row(RowCodec *codec, TupleDesc desc, bool all, List *colu
 extern void codec_encode(ValueCodec *codec, Datum value, bool isnull, const char **data,
 						 int *length, int *format);
 
+/*
+ * A row as it came: one of a result, or the body of its message if "result"
+ * is NULL.
+ */
+typedef struct RemoteRow
+{
+	const PGresult *result;
+	int row;
+	char *body;
+	int length;
+} RemoteRow;
+
 /* Fills "slot" from a row; the values live in the current context. */
-extern void codec_store_row(RowCodec *codec, const PGresult *result, int row, TupleTableSlot *slot);
+extern void codec_store_row(RowCodec *codec, const RemoteRow *row, TupleTableSlot *slot);
 
 #endif

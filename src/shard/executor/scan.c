@@ -2,10 +2,10 @@
  * scan.c
  *	  The custom scan that carries out a ShardPlan.
  *
- * Nothing is asked of a node before the first row is wanted.  A statement on
- * one shard passes its rows on as they come; several shards work side by
- * side, and their rows are gathered in a store that spills to disk, so that
- * two scans of a query never need one connection at the same time.
+ * Nothing is asked of a node before the first row is wanted, or before rows
+ * are changed that a cursor should see as they were.  Rows are passed on as
+ * they come where the plan reads them once, from start to end; else they are
+ * gathered in a store that spills to disk, and can be read again.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,9 +19,14 @@
 
 #include "shard/executor/scan.h"
 
+/* Those that were begun and have asked for nothing yet. */
+static dlist_head waiting_scans = DLIST_STATIC_INIT(waiting_scans);
+
 static Node *scan_create(CustomScan *plan);
 static void scan_begin(CustomScanState *node, EState *estate, int eflags);
 static bool find_exec_params(Node *node, void *context);
+static void forget_scan(void *arg);
+static void read_waiting(void);
 static TupleTableSlot *scan_exec(CustomScanState *node);
 static void scan_end(CustomScanState *node);
 static void scan_stop(ShardScan *scan);
@@ -31,9 +36,8 @@ static bool scan_recheck(ScanState *node, TupleTableSlot *slot);
 static void scan_start(ShardScan *scan);
 static void start_stream(ShardScan *scan);
 static void start_gather(ShardScan *scan);
-static TupleTableSlot *next_streamed(ShardScan *scan);
 static TupleTableSlot *next_stored(ShardScan *scan);
-static void clear_result(void *arg);
+static void clear_results(void *arg);
 
 const CustomScanMethods shard_scan_methods = {
 	.CustomName = "pgcluster",
@@ -76,11 +80,62 @@ static void
 scan_begin(CustomScanState *node, EState *estate, int eflags)
 {
 	ShardScan *scan = (ShardScan *) node;
+	MemoryContextCallback *callback;
 
 	scan->context =
 		AllocSetContextCreate(estate->es_query_cxt, "pgcluster scan", ALLOCSET_SMALL_SIZES);
 	scan->owner = CurrentResourceOwner;
+	scan->may_stream = (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0;
 	(void) find_exec_params((Node *) scan->params, &scan->exec_params);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT)
+		return;
+	callback = MemoryContextAlloc(estate->es_query_cxt, sizeof(*callback));
+	callback->func = forget_scan;
+	callback->arg = scan;
+	MemoryContextRegisterResetCallback(estate->es_query_cxt, callback);
+	dlist_push_tail(&waiting_scans, &scan->waiting);
+	scan->waits = true;
+}
+
+static void
+forget_scan(void *arg)
+{
+	ShardScan *scan = arg;
+
+	if (scan->waits)
+		dlist_delete(&scan->waiting);
+	scan->waits = false;
+}
+
+/*
+ * Before rows are changed: what a cursor will read is what there was when it
+ * was opened.  Scans that depend on others of their plan are left alone.
+ */
+static void
+read_waiting(void)
+{
+	dlist_iter iter;
+	ShardScan *scan;
+
+	do
+	{
+		scan = NULL;
+		dlist_foreach (iter, &waiting_scans)
+		{
+			scan = dlist_container(ShardScan, waiting, iter.cur);
+			if (scan->exec_params == NULL)
+				break;
+			scan = NULL;
+		}
+		if (scan == NULL)
+			return;
+
+		/* Takes it out of the list, and may take others. */
+		scan->may_stream = false;
+		scan_start(scan);
+		for (int i = 0; i < scan->ntasks && scan->streaming; i++)
+			tasks_spool(&scan->tasks[i]);
+	} while (scan != NULL);
 }
 
 /* Values that the plan around the scan sets, and may set anew. */
@@ -96,6 +151,12 @@ find_exec_params(Node *node, void *context)
 	return expression_tree_walker(node, find_exec_params, context);
 }
 
+bool
+scan_is_ours(PlanState *node)
+{
+	return IsA(node, CustomScanState) && ((CustomScanState *) node)->methods == &exec_methods;
+}
+
 static TupleTableSlot *
 scan_exec(CustomScanState *node)
 {
@@ -109,10 +170,20 @@ scan_next(ScanState *node)
 
 	if (!scan->started)
 		scan_start(scan);
+	if (scan->streaming && stream_next(scan, &scan->at_hand))
+	{
+		MemoryContext old;
+
+		if (scan->forward)
+			return forward_slot(scan);
+		old = MemoryContextSwitchTo(node->ps.ps_ExprContext->ecxt_per_tuple_memory);
+		codec_store_row(&scan->cache->rows, &scan->at_hand, node->ss_ScanTupleSlot);
+		MemoryContextSwitchTo(old);
+		node->ss_ScanTupleSlot->tts_tableOid = scan->plan->relid;
+		return node->ss_ScanTupleSlot;
+	}
 	if (scan->store != NULL)
 		return next_stored(scan);
-	if (scan->streaming)
-		return next_streamed(scan);
 	return ExecClearTuple(node->ss_ScanTupleSlot);
 }
 
@@ -133,23 +204,29 @@ scan_start(ShardScan *scan)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("distributed tables cannot be used in a parallel worker"),
 						errhint("Mark the function that uses them as PARALLEL UNSAFE.")));
-	callback->func = clear_result;
+	callback->func = clear_results;
 	callback->arg = scan;
 	MemoryContextRegisterResetCallback(scan->context, callback);
 	scan->started = true;
+	forget_scan(scan);
+	if (scan->plan->writes && !dlist_is_empty(&waiting_scans))
+		read_waiting();
 	params_prepare(scan);
 	params_evaluate(scan);
 	starters[scan->plan->tier](scan);
 }
 
-/* An error between two rows must not leave the result that was at hand. */
+/* An error between two rows must not leave the results that were at hand. */
 static void
-clear_result(void *arg)
+clear_results(void *arg)
 {
 	ShardScan *scan = arg;
 
-	PQclear(scan->result);
-	scan->result = NULL;
+	for (int i = 0; i < scan->ntasks; i++)
+	{
+		PQclear(scan->tasks[i].result);
+		scan->tasks[i].result = NULL;
+	}
 }
 
 /* The whole statement on one shard. */
@@ -157,14 +234,11 @@ static void
 start_stream(ShardScan *scan)
 {
 	const DistributedTable *table = scan_table(scan);
-	ShardTask *task;
+	RemoteRow row;
 
-	tasks_create(scan, table, shards_choose(scan, table));
-	task = &scan->tasks[0];
-	scan->streaming = true;
-	tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
+	stream_start(scan, table, shards_choose(scan, table));
 	if (!scan->plan->returning)
-		(void) next_streamed(scan);
+		(void) stream_next(scan, &row);
 }
 
 /* The same SQL on several shards. */
@@ -172,8 +246,16 @@ static void
 start_gather(ShardScan *scan)
 {
 	const DistributedTable *table = scan_table(scan);
+	List *positions = shards_choose(scan, table);
 
-	tasks_create(scan, table, shards_choose(scan, table));
+	if (scan->plan->streams && scan->may_stream && forward_runs_through())
+	{
+		stream_start(scan, table, positions);
+		return;
+	}
+	if (scan->forward)
+		elog(ERROR, "rows that are kept cannot go to the client as they came");
+	tasks_create(scan, table, positions);
 	scan->store = tasks_new_store(scan);
 	for (int i = 0; i < scan->ntasks; i++)
 	{
@@ -216,43 +298,6 @@ scan_count_affected(ShardScan *scan, int64 affected)
 }
 
 static TupleTableSlot *
-next_streamed(ShardScan *scan)
-{
-	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
-	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
-	ShardTask *task = &scan->tasks[0];
-
-	for (;;)
-	{
-		MemoryContext old;
-
-		if (task->remote == NULL)
-			return ExecClearTuple(slot);
-		if (scan->result == NULL)
-		{
-			scan->result = remote_task_next(task->remote);
-			scan->result_row = 0;
-		}
-		if (scan->result == NULL)
-		{
-			task->drained = true;
-			scan_count_affected(scan, tasks_end(task));
-			return ExecClearTuple(slot);
-		}
-		if (scan->result_row >= PQntuples(scan->result))
-		{
-			PQclear(scan->result);
-			scan->result = NULL;
-			continue;
-		}
-		old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-		codec_store_row(&scan->cache->rows, scan->result, scan->result_row++, slot);
-		MemoryContextSwitchTo(old);
-		return slot;
-	}
-}
-
-static TupleTableSlot *
 next_stored(ShardScan *scan)
 {
 	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
@@ -261,11 +306,7 @@ next_stored(ShardScan *scan)
 
 	ExecClearTuple(slot);
 	if (!tuplestore_gettupleslot(scan->store, true, false, stored))
-	{
-		if (scan->streaming && scan->tasks[0].remote != NULL)
-			scan_count_affected(scan, tasks_end(&scan->tasks[0]));
 		return slot;
-	}
 	slot_getallattrs(stored);
 	memcpy(slot->tts_values, stored->tts_values, columns * sizeof(Datum));
 	memcpy(slot->tts_isnull, stored->tts_isnull, columns * sizeof(bool));
@@ -276,6 +317,7 @@ next_stored(ShardScan *scan)
 static void
 scan_end(CustomScanState *node)
 {
+	forget_scan(node);
 	scan_stop((ShardScan *) node);
 }
 
@@ -289,7 +331,7 @@ scan_stop(ShardScan *scan)
 			remote_task_end(scan->tasks[i].remote);
 		scan->tasks[i].remote = NULL;
 	}
-	clear_result(scan);
+	clear_results(scan);
 	if (scan->store_slot != NULL)
 		ExecClearTuple(scan->store_slot);
 	if (scan->store != NULL)
@@ -321,7 +363,7 @@ scan_rescan(CustomScanState *node)
 	ExecClearTuple(node->ss.ss_ScanTupleSlot);
 	MemoryContextReset(scan->context);
 	scan->row_context = NULL;
-	scan->ntasks = 0;
+	scan->ntasks = scan->nlanes = scan->lane = 0;
 	scan->tasks = NULL;
 	scan->started = false;
 }

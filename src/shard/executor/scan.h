@@ -6,6 +6,7 @@
 #ifndef PGCLUSTER_SHARD_EXECUTOR_SCAN_H
 #define PGCLUSTER_SHARD_EXECUTOR_SCAN_H
 
+#include "lib/ilist.h"
 #include "nodes/execnodes.h"
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
@@ -37,9 +38,23 @@ typedef struct ShardTask
 	RemoteTask *remote;
 	const Shard *shard;
 	int group_id;
+	bool packed; /* its rows come many at a time */
 	bool drained;
 	Tuplestorestate *store; /* where its rows go when they cannot be passed on */
+
+	/* What came last, being taken apart. */
+	PGresult *result;
+	int row;   /* the next one, or ... */
+	char *at;  /* the next of a packed result, NULL if it is none, and ... */
+	char *end; /* where they end */
 } ShardTask;
+
+/* The tasks of a group, which are carried out one after the other. */
+typedef struct Lane
+{
+	List *tasks;  /* ShardTask, the first is the one that gives rows */
+	int nstarted; /* of them */
+} Lane;
 
 struct ShardScan
 {
@@ -52,6 +67,8 @@ struct ShardScan
 	MemoryContext row_context; /* of a row that goes into a store */
 	ResourceOwner owner;
 	bool started;
+	bool waits; /* in the list of those that were not */
+	dlist_node waiting;
 
 	/* Values of the parameters, as the nodes get them, and as they are */
 	Datum *param_values;
@@ -64,10 +81,15 @@ struct ShardScan
 	ShardTask *tasks;
 	int shards_total;
 
-	/* Rows come from the first task itself while "streaming", else from the store. */
+	/* Rows come from the lanes while "streaming", then from the store. */
+	bool may_stream; /* nothing will ask for its rows again, or later */
 	bool streaming;
-	PGresult *result; /* being taken apart; freed with "context" */
-	int result_row;
+	int nlanes;
+	Lane *lanes;
+	int lane;	  /* whose rows are at hand */
+	bool forward; /* rows go to the client as they came ... */
+	int format;	  /* ... which is 1 for binary */
+	RemoteRow at_hand;
 	Tuplestorestate *store;
 	TupleTableSlot *store_slot;
 	TupleTableSlot *row_slot; /* between a result and a store */
@@ -78,6 +100,19 @@ extern const DistributedTable *scan_table(ShardScan *scan);
 extern void scan_count_affected(ShardScan *scan, int64 affected);
 /* A slot for rows of a store. */
 extern TupleTableSlot *scan_store_slot(ShardScan *scan);
+
+extern bool scan_is_ours(PlanState *node);
+
+/* --- stream.c: rows as they come --- */
+extern void stream_start(ShardScan *scan, const DistributedTable *table, List *positions);
+/* The next row, valid until the next call; false when there is none. */
+extern bool stream_next(ShardScan *scan, RemoteRow *row);
+
+/* --- forward.c --- */
+/* True while a statement runs from its start to its end, at once. */
+extern bool forward_runs_through(void);
+/* A row that goes to the client as it came. */
+extern TupleTableSlot *forward_slot(ShardScan *scan);
 
 /* --- rows.c, local.c: what an execution begins with --- */
 extern void rows_start(ShardScan *scan);
@@ -94,6 +129,8 @@ extern Datum params_value(ShardScan *scan, Expr *expr, bool *isnull);
 extern List *shards_choose(ShardScan *scan, const DistributedTable *table);
 extern int shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
 extern void shards_refuse_null(const DistributedTable *table) pg_attribute_noreturn();
+/* Are many rows to be expected, so that they come packed? */
+extern bool shards_packed(ShardPlan *plan);
 /* The SQL for the shard at "position", kept with the plan. */
 extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, int position);
 
@@ -101,6 +138,11 @@ extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, in
 extern void tasks_create(ShardScan *scan, const DistributedTable *table, List *positions);
 extern void tasks_start(ShardScan *scan, ShardTask *task, const char *sql);
 extern void tasks_drain(ShardTask *task);
+/* The same for a task whose rows were to be passed on. */
+extern void tasks_spool(void *task);
+/* Something that the task's node gave: its rows are the ones to be taken next. */
+extern void tasks_got(ShardTask *task, PGresult *result);
+extern bool tasks_take(ShardTask *task, RemoteRow *row);
 extern int64 tasks_end(ShardTask *task);
 /* Ends all and counts what they changed. */
 extern void tasks_finish(ShardScan *scan);

@@ -12,6 +12,7 @@
 
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
+#include "shard/remote/pack.h"
 
 static Bitmapset *positions_of_array(ShardScan *scan, const DistributedTable *table, Datum array);
 
@@ -112,6 +113,13 @@ positions_of_array(ShardScan *scan, const DistributedTable *table, Datum array)
 	return positions;
 }
 
+bool
+shards_packed(ShardPlan *plan)
+{
+	return plan->command == CMD_SELECT && !plan->few && plan->tier != TIER_EVERY_COPY &&
+		   plan->tier != TIER_SELECT_ROWS;
+}
+
 const char *
 shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 {
@@ -142,6 +150,8 @@ shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 
 		cache->shard_ids[position] = 0;
 		cache->sql[position] = template_fill(plan->pieces, plan->schemas, id);
+		if (shards_packed(plan))
+			cache->sql[position] = psprintf("%s%s", PACK_MARK, cache->sql[position]);
 		cache->shard_ids[position] = id;
 		MemoryContextSwitchTo(old);
 	}

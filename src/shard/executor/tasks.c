@@ -10,10 +10,11 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "port/pg_bswap.h"
 #include "shard/executor/scan.h"
+#include "shard/remote/pack.h"
 
-static void spool(void *arg);
-static void store_result(ShardTask *task);
+static void store_rows(ShardTask *task);
 
 /* A task for each of these shards. */
 void
@@ -46,11 +47,12 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.values = scan->wire_values;
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
-	query.binary = scan->cache->rows.binary;
+	query.binary = scan->forward ? scan->format == 1 : scan->cache->rows.binary;
 	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0;
 	query.writes = scan->plan->writes;
 	query.whole = scan->plan->few;
-	task->remote = remote_task_start(&query, scan->context, spool, task);
+	task->packed = shards_packed(scan->plan);
+	task->remote = remote_task_start(&query, scan->context, tasks_spool, task);
 }
 
 Tuplestorestate *
@@ -79,18 +81,22 @@ tasks_new_store(ShardScan *scan)
  * The connection is needed for something else: what is left of a stream of
  * rows goes into a store, from which the scan reads on.
  */
-static void
-spool(void *arg)
+void
+tasks_spool(void *arg)
 {
 	ShardTask *task = arg;
 	ShardScan *scan = task->scan;
 
-	if (task->store == NULL)
+	if (scan->forward)
+		elog(ERROR, "rows on their way to the client are in the way of something else");
+	if (task->store == NULL && scan->streaming)
 	{
-		task->store = tasks_new_store(scan);
-		if (scan->streaming)
-			scan->store = task->store;
+		if (scan->store == NULL)
+			scan->store = tasks_new_store(scan);
+		task->store = scan->store;
 	}
+	else if (task->store == NULL)
+		task->store = tasks_new_store(scan);
 	tasks_drain(task);
 }
 
@@ -100,46 +106,92 @@ tasks_drain(ShardTask *task)
 {
 	ShardScan *scan = task->scan;
 	ResourceOwner owner = CurrentResourceOwner;
+	PGresult *result;
 
 	if (task->drained)
 		return;
 	CurrentResourceOwner = scan->owner;
-	for (;;)
+
+	/* What the reader of the stream had not yet taken comes first. */
+	store_rows(task);
+	while ((result = remote_task_next(task->remote)) != NULL)
 	{
-		/* What the reader of the stream had not yet taken comes first. */
-		if (scan->result == NULL)
-		{
-			scan->result = remote_task_next(task->remote);
-			scan->result_row = 0;
-		}
-		if (scan->result == NULL)
-			break;
-		store_result(task);
+		tasks_got(task, result);
+		store_rows(task);
 	}
 	task->drained = true;
 	CurrentResourceOwner = owner;
 }
 
-/* Moves the rest of the result at hand into the task's store. */
+void
+tasks_got(ShardTask *task, PGresult *result)
+{
+	char *value;
+
+	task->result = result;
+	task->row = 0;
+	task->at = NULL;
+	if (!task->packed || PQnfields(result) == 0)
+		return;
+	value = PQgetvalue(result, 0, 0);
+	if (PQgetlength(result, 0, 0) < PACK_MAGIC_LENGTH ||
+		memcmp(value, PACK_MAGIC, PACK_MAGIC_LENGTH) != 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("node %s did not pack its rows", remote_task_node(task->remote)),
+						errhint("pgcluster must be in its shared_preload_libraries.")));
+	task->at = value + PACK_MAGIC_LENGTH;
+	task->end = value + PQgetlength(result, 0, 0);
+}
+
+/* The next row of what came last; false when there is none. */
+bool
+tasks_take(ShardTask *task, RemoteRow *row)
+{
+	uint32 length;
+
+	if (task->result == NULL)
+		return false;
+	if (task->at == NULL && task->row < PQntuples(task->result))
+	{
+		row->result = task->result;
+		row->row = task->row++;
+		return true;
+	}
+	if (task->at == NULL || task->end - task->at < (ptrdiff_t) sizeof(length))
+	{
+		PQclear(task->result);
+		task->result = NULL;
+		return false;
+	}
+	memcpy(&length, task->at, sizeof(length));
+	row->result = NULL;
+	row->body = task->at + sizeof(length);
+	row->length = (int) pg_ntoh32(length);
+	if (row->length < 0 || row->length > task->end - row->body)
+		elog(ERROR, "a row of another node is too long");
+	task->at = row->body + row->length;
+	return true;
+}
+
+/* Moves the rest of the rows at hand into the task's store. */
 static void
-store_result(ShardTask *task)
+store_rows(ShardTask *task)
 {
 	ShardScan *scan = task->scan;
 	TupleTableSlot *slot = scan->row_slot;
+	RemoteRow row = {0};
 
-	while (scan->result_row < PQntuples(scan->result))
+	while (tasks_take(task, &row))
 	{
 		MemoryContext old = MemoryContextSwitchTo(scan->row_context);
 
-		codec_store_row(&scan->cache->rows, scan->result, scan->result_row++, slot);
+		codec_store_row(&scan->cache->rows, &row, slot);
 		MemoryContextSwitchTo(old);
 		tuplestore_putvalues(task->store, slot->tts_tupleDescriptor, slot->tts_values,
 							 slot->tts_isnull);
 		ExecClearTuple(slot);
 		MemoryContextReset(scan->row_context);
 	}
-	PQclear(scan->result);
-	scan->result = NULL;
 }
 
 /* Rows the statement changed; the task is over after that. */

@@ -58,6 +58,7 @@ static List *planning_refusals = NIL;
 
 static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static void mark_streams(Plan *plan);
 static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
 static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					   List *clauses, List *custom_plans);
@@ -101,6 +102,7 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 	bool outer_planning = planning;
 	char *refused = NULL;
 	PlannedStmt *statement = NULL;
+	bool streams;
 
 	(void) refused_walker((Node *) query, &refused);
 	if (refused != NULL)
@@ -109,6 +111,8 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 		return NULL;
 	}
 	(void) wrap_walker((Node *) query, NULL);
+	streams = query->commandType == CMD_SELECT && !query->hasModifyingCTE &&
+			  query->rowMarks == NIL && !contain_volatile_functions((Node *) query);
 	planning = true;
 	planning_refusals = set->refusals;
 	PG_TRY();
@@ -121,7 +125,51 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 		planning_refusals = outer_refusals;
 	}
 	PG_END_TRY();
+	if (streams)
+		mark_streams(statement->planTree);
 	return statement;
+}
+
+/*
+ * Marks the scans whose rows may be passed on as they come: no plan around
+ * them asks for the rows again, and nothing that changes rows runs meanwhile.
+ */
+static void
+mark_streams(Plan *plan)
+{
+	List *children = NIL;
+	ListCell *cell;
+
+	if (plan == NULL)
+		return;
+	switch (nodeTag(plan))
+	{
+		case T_CustomScan:
+			if (((CustomScan *) plan)->methods == &shard_scan_methods)
+				shard_plan_of((CustomScan *) plan)->streams = true;
+			return;
+		case T_Append:
+			children = ((Append *) plan)->appendplans;
+			break;
+		case T_MergeAppend:
+			children = ((MergeAppend *) plan)->mergeplans;
+			break;
+		case T_SubqueryScan:
+			children = list_make1(((SubqueryScan *) plan)->subplan);
+			break;
+		case T_NestLoop:
+			children = list_make1(plan->lefttree);
+			break;
+		case T_RecursiveUnion:
+		case T_Gather:
+		case T_GatherMerge:
+			break;
+		default:
+			children = list_make2(plan->lefttree, plan->righttree);
+			break;
+	}
+	foreach (cell, children)
+		mark_streams(lfirst(cell));
 }
 
 double

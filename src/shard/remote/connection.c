@@ -882,6 +882,107 @@ connection_wait(RemoteConnection *c)
 	notice_emit();
 }
 
+/* Can one wait tell of them all? */
+static bool
+all_open(RemoteConnection **connections, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (connections[i]->state != CONNECTION_OPEN || PQsslInUse(connections[i]->conn))
+			return false;
+	}
+	return nunderway == 0;
+}
+
+/* One wait for several open connections; true when there is news. */
+static bool
+wait_all_open(RemoteConnection **connections, int n, long timeout)
+{
+	WaitEvent occurred[REMOTE_MAX_WAIT + 2];
+	int events[REMOTE_MAX_WAIT];
+	WaitEventSet *waits;
+	volatile int count = 0;
+	volatile bool news = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		events[i] = WL_SOCKET_READABLE;
+		if (PQflush(connections[i]->conn) > 0)
+			events[i] |= WL_SOCKET_WRITEABLE;
+		if (PQstatus(connections[i]->conn) == CONNECTION_BAD)
+			return true;
+	}
+	waits = compat_create_wait_event_set(TopMemoryContext, n + 2);
+	PG_TRY();
+	{
+		AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		for (int i = 0; i < n; i++)
+			AddWaitEventToSet(waits, events[i], PQsocket(connections[i]->conn), NULL,
+							  connections[i]);
+		count = WaitEventSetWait(waits, timeout, occurred, n + 2, PG_WAIT_EXTENSION);
+	}
+	PG_FINALLY();
+	{
+		FreeWaitEventSet(waits);
+	}
+	PG_END_TRY();
+	for (int i = 0; i < count; i++)
+	{
+		RemoteConnection *c = occurred[i].user_data;
+
+		if (occurred[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		else if (c != NULL)
+		{
+			(void) PQconsumeInput(c->conn);
+			c->silent_since = 0;
+			news = true;
+		}
+	}
+	return news;
+}
+
+/*
+ * Waits until there may be news for any of these connections; may return
+ * early.  Interruptible.
+ */
+void
+connection_wait_any(RemoteConnection **connections, int n)
+{
+	long timeout = -1;
+
+	for (int i = 0; i < n && (n == 1 || !all_open(connections, n)); i++)
+	{
+		/* The first that is not ready yet; the others are driven along. */
+		if (n == 1 || connections[i]->state != CONNECTION_OPEN || i == n - 1)
+		{
+			connection_wait(connections[i]);
+			return;
+		}
+	}
+	for (int i = 0; i < n; i++)
+	{
+		long longest = longest_wait(connections[i]);
+
+		if (longest >= 0 && (timeout < 0 || longest < timeout))
+			timeout = longest;
+	}
+	check_interrupts();
+	if (!wait_all_open(connections, n, timeout))
+	{
+		for (int i = 0; i < n; i++)
+		{
+			if (connection_leader_moved(connections[i]))
+				connection_lost(connections[i], NULL);
+			else
+				suspect_deadlock(connections[i]);
+		}
+	}
+	check_interrupts();
+	notice_emit();
+}
+
 /*
  * Waits for an open connection without looking at interrupts and without
  * ever raising an error, for the end of transactions.  False when "until"

@@ -175,6 +175,7 @@ extern RemoteConnection *connection_get(int group_id);
 extern void connection_check_leader(RemoteConnection *c);
 extern void connection_progress(RemoteConnection *c);
 extern void connection_wait(RemoteConnection *c);
+extern void connection_wait_any(RemoteConnection **connections, int n);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);

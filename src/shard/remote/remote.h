@@ -71,6 +71,13 @@ extern RemoteTask *remote_task_start(const RemoteQuery *query, MemoryContext con
  */
 extern PGresult *remote_task_next(RemoteTask *task);
 
+/* The same without waiting: NULL also when there is nothing yet, unless "done". */
+extern PGresult *remote_task_poll(RemoteTask *task, bool *done);
+
+/* Waits until there may be news for one of the tasks; may return early. */
+#define REMOTE_MAX_WAIT 64
+extern void remote_wait_any(RemoteTask **tasks, int n);
+
 /* After the end: rows the statement affected. */
 extern int64 remote_task_affected(RemoteTask *task);
 

@@ -20,7 +20,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "shard/remote/connection.h"
+
+/* A statement that is to be stopped may end by itself meanwhile: cancelling costs a connection. */
+#define PATIENCE_US 10000
 
 /* Lets go of the task when its owner's memory goes. */
 typedef struct TaskTie
@@ -587,21 +591,12 @@ remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool s
 	return task;
 }
 
-PGresult *
-remote_task_next(RemoteTask *task)
+/* The task is over: raises its error, if it had one. */
+static void
+task_outcome(RemoteTask *task)
 {
 	RemoteConnection *c = task->connection;
 	PGresult *error;
-
-	for (;;)
-	{
-		if (task->nrows > 0)
-			return take_row(task);
-		if (task->state == TASK_DONE)
-			break;
-		if (!spool_first(c, task) && !task_receive(c))
-			connection_wait(c);
-	}
 
 	notice_emit();
 	error_raise_pending(c);
@@ -612,7 +607,55 @@ remote_task_next(RemoteTask *task)
 		task->error = NULL;
 		error_raise(c, error);
 	}
+}
+
+PGresult *
+remote_task_next(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+
+	for (;;)
+	{
+		if (task->nrows > 0)
+			return take_row(task);
+		if (task->state == TASK_DONE)
+			break;
+		if (!spool_first(c, task) && !task_receive(c))
+			connection_wait(c);
+	}
+	task_outcome(task);
 	return NULL;
+}
+
+PGresult *
+remote_task_poll(RemoteTask *task, bool *done)
+{
+	RemoteConnection *c = task->connection;
+
+	*done = false;
+	for (;;)
+	{
+		if (task->nrows > 0)
+			return take_row(task);
+		if (task->state == TASK_DONE)
+			break;
+		if (!spool_first(c, task) && !task_receive(c))
+			return NULL;
+	}
+	*done = true;
+	task_outcome(task);
+	return NULL;
+}
+
+void
+remote_wait_any(RemoteTask **tasks, int n)
+{
+	RemoteConnection *connections[REMOTE_MAX_WAIT];
+
+	Assert(n <= REMOTE_MAX_WAIT);
+	for (int i = 0; i < n; i++)
+		connections[i] = tasks[i]->connection;
+	connection_wait_any(connections, n);
 }
 
 int64
@@ -638,9 +681,15 @@ remote_task_end(RemoteTask *task)
 	task->discard = true;
 	if (task->state == TASK_SENT && dlist_head_node(&c->tasks) == &task->node)
 	{
-		while (task->state == TASK_SENT && task_receive(c))
-			;
-		streaming = task->state == TASK_SENT && !task->transaction && c->level == 0;
+		int64 until = clock_now_us() + PATIENCE_US;
+
+		streaming = !task->transaction && c->level == 0;
+		do
+		{
+			while (task->state == TASK_SENT && task_receive(c))
+				;
+		} while (streaming && task->state == TASK_SENT && connection_wait_quietly(c, until));
+		streaming &= task->state == TASK_SENT;
 	}
 
 	/* In a transaction a cancelled statement would take the transaction along. */
