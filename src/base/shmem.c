@@ -14,7 +14,7 @@
 
 #include "base/shmem.h"
 
-#define MAX_AREAS 8
+#define MAX_AREAS 16
 
 static const ShmemArea *areas[MAX_AREAS];
 static int nareas = 0;

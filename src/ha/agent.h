@@ -98,6 +98,7 @@ typedef struct AgentSync
 	SyncNames wanted;
 	int64 changing_us;	  /* since when names are not in force everywhere; 0: they are */
 	XLogRecPtr caught_up; /* flushed up to there when they came into force; 0: not known */
+	XLogRecPtr recovered; /* what may be shown when it is safe; 0: not known */
 	int nseen;
 	struct
 	{

@@ -17,6 +17,7 @@
 #include "ha/settings.h"
 #include "ha/shared.h"
 #include "ha/slots.h"
+#include "ha/sync_gate.h"
 #include "ha/sync_names.h"
 
 /* pgcluster_node sets the mark before pg_rewind writes into the data. */
@@ -46,6 +47,7 @@ ha_init(void)
 		return;
 	ha_check_settings();
 	sync_names_init();
+	sync_gate_init();
 	parameters_prepare_start();
 	agent_register();
 	slots_init();

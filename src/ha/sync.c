@@ -17,6 +17,7 @@
  *	 and what it says fits what commits wait for.
  *
  * Where the key is missing nothing was promised, and nothing is held up.
+ *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
@@ -27,6 +28,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "ha/agent.h"
+#include "ha/sync_gate.h"
 
 #define US_PER_S INT64CONST(1000000)
 
@@ -57,6 +59,7 @@ typedef struct SyncTurn
 	HaSyncGoal goal;
 	HaSyncHolders holders;
 	HaSyncSet caught_up;
+	HaSyncSet recovered; /* who have all that was there when this leader began */
 	int ncandidates;
 	Candidate *candidates;
 } SyncTurn;
@@ -262,6 +265,8 @@ note_standbys(SyncTurn *turn)
 		streaming |= bit_of(turn, standbys[i].name);
 		if (agent.sync.caught_up != 0 && standbys[i].flushed >= agent.sync.caught_up)
 			turn->caught_up |= bit_of(turn, standbys[i].name);
+		if (agent.sync.recovered != 0 && standbys[i].flushed >= agent.sync.recovered)
+			turn->recovered |= bit_of(turn, standbys[i].name);
 		add_candidate(turn, standbys[i].name, true, standbys[i].flushed);
 	}
 	for (int i = 0; i < agent.sync.key.nvoters; i++)
@@ -525,6 +530,22 @@ note_settled(const SyncTurn *turn)
 	lease_move_fence();
 }
 
+/*
+ * Before what recovery found is shown, every member that may lead by the
+ * present key must be sure to have it, or to hear of it from one that has.
+ */
+static void
+show_commits(const SyncTurn *turn)
+{
+	static const HaSyncHolders nobody = {0, 0};
+
+	if (sync_gate_is_open() || !sync_is_settled())
+		return;
+	if (!sync_is_required() ||
+		ha_sync_may_write(&nobody, turn->recovered, turn->now.voters, turn->now.quorum))
+		sync_gate_set(true);
+}
+
 static void
 keep_in_step(void)
 {
@@ -540,10 +561,13 @@ keep_in_step(void)
 		return;
 	if (agent.sync.caught_up == InvalidXLogRecPtr)
 		agent.sync.caught_up = GetFlushRecPtr(&timeline);
+	if (agent.sync.recovered == InvalidXLogRecPtr)
+		agent.sync.recovered = GetFlushRecPtr(&timeline);
 	note_names(turn, names, state);
 	note_key(turn);
 	note_standbys(turn);
 	note_settled(turn);
+	show_commits(turn);
 	if (choose_goal(turn))
 		take_step(turn, names);
 }
@@ -579,13 +603,16 @@ leave_mode(void)
 /*
  * A standby's commits wait for nobody, but whether any are to wait is for the
  * checkpointer to say, which a checkpoint keeps busy.  So that is said before
- * it is promoted.
+ * it is promoted.  So is the gate closed: what it shows then was read here
+ * before, but only as a standby's.
  */
 static void
 prepare_standby(void)
 {
 	SyncNames names;
 
+	sync_gate_set(false);
+	agent.sync.recovered = InvalidXLogRecPtr;
 	if (sync_names_read(&names) != SYNC_NAMES_FOREIGN)
 		return;
 	memset(&names, 0, sizeof(names));
@@ -598,7 +625,10 @@ void
 sync_attend(const HaView *view)
 {
 	if (agent.config.sync_mode == SYNC_MODE_OFF)
+	{
+		sync_gate_set(true);
 		leave_mode();
+	}
 	else if (leads())
 		keep_in_step();
 	else if (agent.self.role == HA_REPLICA)

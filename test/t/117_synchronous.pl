@@ -138,9 +138,17 @@ foreach my $how (
 	unlike($err, qr/acknowledged/, 'and is not acknowledged when it is cancelled');
 	like($err, qr/closed the connection|connection.*lost/i, 'but the connection is closed');
 }
-is($c->sql($leader, "SELECT reason FROM cluster_events() WHERE decision = 'x'"), '', 'reads go on');
+is($c->sql($leader, 'SELECT count(*) FROM t'), '2', 'reads go on');
+
+# What a crash-restart brings to light is not shown before a standby has it.
+my ($backend) = $c->sql($leader, 'SELECT pg_postmaster_start_time(); SELECT pid FROM pg_stat_activity WHERE backend_type = $$walwriter$$') =~ /(\d+)$/;
+kill 'KILL', $backend;
+ok($c->poll($leader, 'SELECT NOT pg_is_in_recovery()'), 'after a crash-restart, sessions can look at the cluster');
+my (undef, undef, $refusal) = $c->try_sql($leader, "SET pgcluster.fence_wait = '300ms'; SELECT count(*) FROM t");
+like($refusal, qr/cannot show tables yet/, 'but not at tables');
 $c->start_node($_) foreach standbys($leader);
 becomes('the standbys are back', 'quorum', $leader, standbys($leader));
+is($c->sql($leader, 'SELECT count(*) FROM t'), '2', 'tables are shown again');
 is($c->sql($leader, 'INSERT INTO t VALUES (3) RETURNING i'), '3', 'commits go on');
 
 # Not strict: then only the leader may lead, and commits do not wait.
