@@ -587,6 +587,17 @@ append_setting(PQExpBuffer text, const char *name, const char *value)
 	free(escaped);
 }
 
+/* The agent fills it.  The server says so in each process when it is not there. */
+static void
+make_group_settings(void)
+{
+	char *path = datadir_path(GROUP_SETTINGS_FILE);
+
+	if (!datadir_file_exists(GROUP_SETTINGS_FILE))
+		datadir_write_file(path, "");
+	pg_free(path);
+}
+
 void
 datadir_write_node_settings(void)
 {
@@ -636,6 +647,7 @@ datadir_write_node_settings(void)
 		pg_free(name);
 	}
 	datadir_write_file(path, text->data);
+	make_group_settings();
 	destroyPQExpBuffer(text);
 	destroyPQExpBuffer(conninfo);
 	pg_free(path);
