@@ -231,17 +231,17 @@ becomes($replica, '/replica', 200, 'tags that are nonsense are none');
 set($replica, 'pgcluster.tags', '{}');
 
 # What the store says of the group
-my $sync = { leader => $leader, sync_standby => "other,$replica" };
-$c->{store}->put($c->key(0, 'sync'), JSON::PP::encode_json($sync));
+configure(synchronous_mode => 'on');
 becomes($replica, '/sync', 200);
 is(status($replica, '/async'), 503, 'a synchronous standby is not asynchronous');
 is(status($replica, '/read-only-sync'), 200, '... and may be read from');
-is((grep { $_->{name} eq $replica } @{ json($leader, '/cluster')->{members} })[0]{role}, 'sync_standby', '... for all to see');
+ok(PgCluster::wait_until(sub { (grep { $_->{name} eq $replica } @{ json($leader, '/cluster')->{members} })[0]{role} eq 'sync_standby' }), '... for all to see');
 configure(synchronous_mode => 'quorum');
 becomes($replica, '/quorum', 200);
 is(status($replica, '/sync'), 503, 'one of a quorum is not synchronous by itself');
-$c->{store}->put($c->key(0, 'sync'), JSON::PP::encode_json({ %$sync, leader => 'other' }));
-becomes($replica, '/async', 200, 'what another leader wrote does not count');
+is(status($replica, '/read-only-quorum'), 200, '... and may be read from');
+configure(synchronous_mode => 'off');
+becomes($replica, '/async', 200);
 configure(pause => JSON::PP::true);
 ok(PgCluster::wait_until(sub { json($replica, '/cluster')->{pause} }), 'pause');
 ok(json($replica, '/patroni')->{pause}, '... of each member');
