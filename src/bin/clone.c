@@ -30,11 +30,26 @@ say_waiting(const char *why)
 	said = pg_strdup(why);
 }
 
+static char *
+server_conninfo(const char *host, const char *port)
+{
+	PQExpBufferData conninfo;
+
+	initPQExpBuffer(&conninfo);
+	conninfo_append(&conninfo, "host", host);
+	conninfo_append(&conninfo, "port", port ? port : "5432");
+	conninfo_append(&conninfo, "user", options.replication_user);
+	conninfo_append(&conninfo, "dbname", "postgres");
+	conninfo_append(&conninfo, "application_name", options.name ? options.name : "pgcluster_node");
+	conninfo_append(&conninfo, "connect_timeout", "5");
+	conninfo_append_common(&conninfo);
+	return conninfo.data;
+}
+
 char *
 clone_find_leader(void)
 {
 	GroupView view;
-	PQExpBufferData conninfo;
 
 	if (!store_group_view(&view))
 	{
@@ -51,15 +66,43 @@ clone_find_leader(void)
 		say_waiting("waiting for the former leadership of this member to end");
 		return NULL;
 	}
-	initPQExpBuffer(&conninfo);
-	conninfo_append(&conninfo, "host", view.leader_host);
-	conninfo_append(&conninfo, "port", view.leader_port ? view.leader_port : "5432");
-	conninfo_append(&conninfo, "user", options.replication_user);
-	conninfo_append(&conninfo, "dbname", "postgres");
-	conninfo_append(&conninfo, "application_name", options.name ? options.name : "pgcluster_node");
-	conninfo_append(&conninfo, "connect_timeout", "5");
-	conninfo_append_common(&conninfo);
-	return conninfo.data;
+	return server_conninfo(view.leader_host, view.leader_port);
+}
+
+char *
+clone_find_remote(void)
+{
+	GroupView view;
+
+	if (!store_group_view(&view) || view.remote_host == NULL)
+		return NULL;
+	if (view.remote_host[0] == '\0')
+	{
+		say_waiting("standby_cluster names no host to clone");
+		return NULL;
+	}
+	return server_conninfo(view.remote_host, view.remote_port);
+}
+
+bool
+clone_leader_is_standby(void)
+{
+	GroupView view;
+
+	return options.etcd != NULL && options.scope != NULL && store_group_view(&view) &&
+		   view.leader_is_standby;
+}
+
+/* The member that asks to be cloned, to spare the leader; NULL: none does. */
+static char *
+find_preferred(void)
+{
+	GroupView view;
+
+	if (options.etcd == NULL || options.scope == NULL || !store_group_view(&view) ||
+		view.clone_host == NULL)
+		return NULL;
+	return server_conninfo(view.clone_host, view.clone_port);
 }
 
 /* Without it the leader refuses us, and the reason it gives helps nobody. */
@@ -97,6 +140,35 @@ run_pg_basebackup(const char *source, const char *stage)
 	return result;
 }
 
+/* What another standby streams from, and through which slot, is its own business. */
+static void
+forget_upstream(const char *stage)
+{
+	char *path = psprintf("%s/postgresql.auto.conf", stage);
+
+	datadir_append_file(path, "primary_conninfo = ''\nprimary_slot_name = ''\n");
+	pg_free(path);
+}
+
+static ProcessResult
+copy_server(const char *source, const char *stage)
+{
+	char *preferred = find_preferred();
+	ProcessResult result = PROCESS_FAILED;
+
+	if (preferred != NULL)
+	{
+		pg_log_info("cloning a member with the tag clonefrom into \"%s\"", options.data_dir);
+		result = run_pg_basebackup(preferred, stage);
+	}
+	if (result == PROCESS_FAILED)
+	{
+		pg_log_info("cloning the leader into \"%s\"", options.data_dir);
+		result = run_pg_basebackup(source, stage);
+	}
+	return result;
+}
+
 ProcessResult
 clone_data_directory(const char *source, bool keep_config)
 {
@@ -105,15 +177,17 @@ clone_data_directory(const char *source, bool keep_config)
 	ProcessResult result;
 
 	warn_if_no_passfile();
-	pg_log_info("cloning the leader into \"%s\"", options.data_dir);
-	result = run_pg_basebackup(source, stage);
+	result = copy_server(source, stage);
 	if (result == PROCESS_OK)
 	{
 		unlink(foreign_request);
 		if (keep_config)
 			datadir_stage_config();
 		else
+		{
 			config_complete(stage);
+			forget_upstream(stage);
+		}
 		datadir_sync(stage);
 		datadir_commit();
 		datadir_make_standby();

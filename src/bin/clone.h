@@ -14,9 +14,16 @@
  */
 extern char *clone_find_leader(void);
 
+/* The same of the cluster that this group follows; NULL when it follows none. */
+extern char *clone_find_remote(void);
+
+/* True when the group's leader is itself a standby, of another cluster. */
+extern bool clone_leader_is_standby(void);
+
 /*
- * Copies the server of "source" into the data directory; with keep_config
- * the configuration files there stay.  On failure nothing is changed.
+ * Copies the server of "source", or the member that asks to be cloned instead
+ * of it, into the data directory; with keep_config the configuration files
+ * there stay.  On failure nothing is changed.
  */
 extern ProcessResult clone_data_directory(const char *source, bool keep_config);
 

@@ -247,7 +247,7 @@ rejoin_data_directory(const char *source)
 {
 	ProcessResult result = PROCESS_FAILED;
 
-	if (!prepare_source(source))
+	if (!clone_leader_is_standby() && !prepare_source(source))
 		return process_stop_signal() ? PROCESS_STOPPED : PROCESS_FAILED;
 
 	datadir_remember_config();

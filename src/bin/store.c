@@ -17,6 +17,7 @@
 #include "pqexpbuffer.h"
 
 #include "dcs/codec.h"
+#include "ha/sections.h"
 #include "node.h"
 #include "store.h"
 
@@ -251,41 +252,93 @@ group_key(const char *name)
 
 /* Host and port out of the URL in the member's JSON. */
 static void
-read_member(const char *value, GroupView *view)
+read_address(json_object *member, char **host, char **port)
 {
-	json_object *member = json_tokener_parse(value);
 	json_object *url;
 	PQconninfoOption *parts = NULL;
 
-	if (member != NULL && json_object_object_get_ex(member, "conn_url", &url))
+	if (json_object_object_get_ex(member, "conn_url", &url))
 		parts = PQconninfoParse(json_object_get_string(url), NULL);
 	for (PQconninfoOption *p = parts; p != NULL && p->keyword != NULL; p++)
 	{
 		if (p->val == NULL)
 			continue;
 		if (strcmp(p->keyword, "host") == 0)
-			view->leader_host = pg_strdup(p->val);
+			*host = pg_strdup(p->val);
 		else if (strcmp(p->keyword, "port") == 0)
-			view->leader_port = pg_strdup(p->val);
+			*port = pg_strdup(p->val);
 	}
 	PQconninfoFree(parts);
+}
+
+static bool
+has_text(json_object *object, const char *field, const char *text)
+{
+	json_object *value;
+
+	return json_object_object_get_ex(object, field, &value) &&
+		   json_object_is_type(value, json_type_string) &&
+		   strcmp(json_object_get_string(value), text) == 0;
+}
+
+static bool
+is_to_be_cloned(json_object *member)
+{
+	json_object *tags;
+	json_object *flag;
+
+	return json_object_object_get_ex(member, "tags", &tags) &&
+		   json_object_is_type(tags, json_type_object) &&
+		   json_object_object_get_ex(tags, "clonefrom", &flag) &&
+		   json_object_is_type(flag, json_type_boolean) && json_object_get_boolean(flag) &&
+		   (has_text(member, "state", "streaming") || has_text(member, "state", "running"));
+}
+
+static void
+read_member(const char *name, const char *value, GroupView *view)
+{
+	json_object *member = json_tokener_parse(value);
+
+	if (json_object_is_type(member, json_type_object))
+	{
+		if (view->leader != NULL && strcmp(name, view->leader) == 0)
+		{
+			read_address(member, &view->leader_host, &view->leader_port);
+			view->leader_is_standby = has_text(member, "role", "standby_leader");
+		}
+		if (view->clone_host == NULL && is_to_be_cloned(member) &&
+			(options.name == NULL || strcmp(name, options.name) != 0))
+			read_address(member, &view->clone_host, &view->clone_port);
+	}
 	json_object_put(member);
 }
 
-bool
-store_group_view(GroupView *view)
+static void
+read_config(const char *value, GroupView *view)
 {
-	char *prefix = group_key("");
+	json_object *config = json_tokener_parse(value);
+	StandbySettings standby;
+
+	sections_read_standby(config, &standby);
+	if (standby.enabled)
+	{
+		view->remote_host = pg_strdup(standby.host);
+		view->remote_port = psprintf("%d", standby.port);
+	}
+	json_object_put(config);
+}
+
+static void
+read_group(const CodecAnswer *answer, GroupView *view)
+{
 	char *initialize = group_key("initialize");
 	char *leader = group_key("leader");
-	CodecAnswer answer;
-	bool ok =
-		ask(CODEC_RANGE, codec_range_request(prefix, true), &answer) && answer.status == DCS_OK;
+	char *config = group_key("config");
+	char *members = group_key("members/");
 
-	memset(view, 0, sizeof(*view));
-	for (int i = 0; ok && i < answer.nkvs; i++)
+	for (int i = 0; i < answer->nkvs; i++)
 	{
-		const DcsKeyValue *kv = &answer.kvs[i];
+		const DcsKeyValue *kv = &answer->kvs[i];
 
 		if (strcmp(kv->key, initialize) == 0)
 		{
@@ -294,20 +347,31 @@ store_group_view(GroupView *view)
 		}
 		else if (strcmp(kv->key, leader) == 0)
 			view->leader = pg_strdup(kv->value);
+		else if (strcmp(kv->key, config) == 0)
+			read_config(kv->value, view);
 	}
-	if (ok && view->leader != NULL)
-	{
-		char *member = psprintf("%smembers/%s", prefix, view->leader);
-
-		for (int i = 0; i < answer.nkvs; i++)
-			if (strcmp(answer.kvs[i].key, member) == 0)
-				read_member(answer.kvs[i].value, view);
-		pg_free(member);
-	}
-	codec_answer_free(&answer);
-	pg_free(prefix);
+	for (int i = 0; i < answer->nkvs; i++)
+		if (strncmp(answer->kvs[i].key, members, strlen(members)) == 0)
+			read_member(answer->kvs[i].key + strlen(members), answer->kvs[i].value, view);
 	pg_free(initialize);
 	pg_free(leader);
+	pg_free(config);
+	pg_free(members);
+}
+
+bool
+store_group_view(GroupView *view)
+{
+	char *prefix = group_key("");
+	CodecAnswer answer;
+	bool ok =
+		ask(CODEC_RANGE, codec_range_request(prefix, true), &answer) && answer.status == DCS_OK;
+
+	memset(view, 0, sizeof(*view));
+	if (ok)
+		read_group(&answer, view);
+	codec_answer_free(&answer);
+	pg_free(prefix);
 	return ok;
 }
 

@@ -18,6 +18,15 @@ typedef struct GroupView
 	char *leader;	   /* name of the member, NULL: nobody leads */
 	char *leader_host; /* where it is reached; NULL: not known */
 	char *leader_port;
+	bool leader_is_standby; /* of a standby cluster */
+
+	/* a member with the tag clonefrom, other than this one; NULL: there is none */
+	char *clone_host;
+	char *clone_port;
+
+	/* the cluster that this one follows; NULL: none */
+	char *remote_host;
+	char *remote_port;
 } GroupView;
 
 /* Reads the keys of the group; what *view holds lives as long as the program. */

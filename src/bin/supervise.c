@@ -76,6 +76,24 @@ win_initialization(void)
 	return store_claim_initialize();
 }
 
+/* The first member of a standby cluster is a copy, too. */
+static ProcessResult
+make_first_data(void)
+{
+	GroupView view;
+	char *remote = clone_find_remote();
+
+	if (remote != NULL)
+	{
+		notify_status("cloning the cluster to follow");
+		return clone_data_directory(remote, false);
+	}
+	if (!store_group_view(&view) || view.remote_host != NULL)
+		return PROCESS_FAILED;
+	notify_status("making the first member of the group");
+	return init_data_directory();
+}
+
 static ProcessResult
 make_data(void)
 {
@@ -87,13 +105,16 @@ make_data(void)
 		if (win_initialization())
 		{
 			process_tick = keep_claim;
-			notify_status("making the first member of the group");
-			result = init_data_directory();
+			result = make_first_data();
 			process_tick = result == PROCESS_OK ? watch_claim : NULL;
 			claim_wanted = result == PROCESS_OK;
 			if (!claim_wanted)
 				store_claim_release();
-			return result;
+			/* The other cluster may be away for now. */
+			if (result != PROCESS_FAILED || clone_find_remote() == NULL)
+				return result;
+			process_sleep(RETRY_MS);
+			continue;
 		}
 		source = clone_find_leader();
 		notify_status(source ? "cloning the leader" : "waiting for a leader to clone");

@@ -56,7 +56,7 @@ act_wait(const HaView *view)
 static void
 forget_upstream(void)
 {
-	static const ServerSource nobody = {.conninfo = "", .slot = ""};
+	static const ServerSource nobody = SERVER_SOURCE_NOBODY;
 
 	if (server_follows(&nobody) || !once_in_a_while(&agent.followed_us))
 		return;
@@ -169,7 +169,8 @@ act_acquire(const HaView *view)
 	writes[nw++] = (DcsWrite){key_name(KEY_LEADER), config_node_name, agent.lease};
 	writes[nw++] = (DcsWrite){key_name(KEY_EPOCH), key_write_epoch(config_node_name), 0};
 
-	agent.acquired_timeline = view->role == HA_REPLICA ? highest_timeline() + 1 : 0;
+	agent.acquired_timeline =
+		view->role == HA_REPLICA && !view->standby_cluster ? highest_timeline() + 1 : 0;
 	if (agent.acquired_timeline != 0)
 	{
 		compares[nc++] = unchanged(KEY_TIMELINE);
@@ -352,7 +353,8 @@ act_follow(const HaView *view)
 	agent.voting = -1;
 	if (!upstream_source(&source))
 		return;
-	followed = psprintf("%s %s", source.slot, source.conninfo);
+	followed = psprintf("%s %s %s %s %s", source.slot, source.conninfo, source.restore_command,
+						source.archive_cleanup_command, source.apply_delay);
 	if (strcmp(followed, agent.followed) == 0 && !once_in_a_while(&agent.followed_us))
 		return;
 	server_follow(&source);
@@ -367,12 +369,21 @@ act_rejoin(const HaView *view)
 
 	if (conninfo == NULL || !once_in_a_while(&agent.acted_us))
 		return;
-	ereport(LOG, (errmsg("the data of member \"%s\" have diverged from those of the leader",
-						 config_node_name),
-				  errdetail("This member is at %X/%X of timeline %u, which the leader has not.",
-							LSN_FORMAT_ARGS(view->position.lsn), view->position.timeline),
-				  errhint("They are being rewound, or cloned anew.")));
-	server_rejoin(psprintf("%s dbname=postgres", conninfo), !agent.config.use_pg_rewind);
+	if (view->diverged)
+		ereport(LOG, (errmsg("the data of member \"%s\" have diverged from those of the leader",
+							 config_node_name),
+					  errdetail("This member is at %X/%X of timeline %u, which the leader has not.",
+								LSN_FORMAT_ARGS(view->position.lsn), view->position.timeline),
+					  errhint("They are being rewound, or cloned anew.")));
+	else
+		ereport(LOG,
+				(errmsg("the leader has removed WAL that member \"%s\" needs", config_node_name),
+				 errdetail("This member is at %X/%X, the leader's WAL begins at %X/%X.",
+						   LSN_FORMAT_ARGS(view->position.lsn),
+						   LSN_FORMAT_ARGS(agent.status.oldest_wal)),
+				 errhint("The data are being cloned anew.")));
+	server_rejoin(psprintf("%s dbname=postgres", conninfo),
+				  !view->diverged || !agent.config.use_pg_rewind);
 }
 
 static void

@@ -253,7 +253,7 @@ static bool
 is_change_near(const HaView *view)
 {
 	return view->role == HA_STARTING || !view->position_known || sync_is_changing() ||
-		   (view->role == HA_REPLICA && view->lease == LEASE_MINE) ||
+		   (view->role == HA_REPLICA && view->lease == LEASE_MINE && !view->standby_cluster) ||
 		   (view->role == HA_PRIMARY &&
 			(view->switchover.asked || agent.decision.action == HA_DEMOTE)) ||
 		   (view->role == HA_REPLICA && view->lease == LEASE_OTHER && !agent.self.streaming &&

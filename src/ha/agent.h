@@ -56,7 +56,9 @@ typedef struct AgentSelf
 	HaPosition applied; /* what of the position was replayed */
 	bool streaming;
 	bool promoting;
-	int64 unstreamed_us; /* since when not; 0: it is, or need not */
+	int receiver; /* the process that receives, and since when it does */
+	int64 receiver_us;
+	int64 unstreamed_us; /* since when none lasts; 0: it does, or need not */
 	bool may_lead;
 	int priority;
 	char upstream[HA_NAME_SIZE]; /* the tag replicatefrom */
@@ -233,7 +235,7 @@ typedef struct Agent
 	AgentUpstream upstream;
 	int64 detour_until;	  /* the leader is streamed from, whatever the tag says */
 	int64 slotless_until; /* no slot is asked for */
-	char followed[1024];  /* primary_conninfo written last */
+	char followed[2560];  /* the source written last */
 	int64 followed_us;
 	int64 acted_us; /* when a drastic step was last tried */
 	bool stopping;

@@ -388,6 +388,50 @@ is_promoting(const HaView *view, int64_t now_us)
 	return view->promoting;
 }
 
+/*
+ * Standby clusters
+ */
+
+static bool
+is_primary_needless(const HaView *view, int64_t now_us)
+{
+	return view->standby_cluster && !view->paused;
+}
+
+static bool
+is_standby_cluster(const HaView *view, int64_t now_us)
+{
+	return view->standby_cluster;
+}
+
+static bool
+is_cluster_followed(const HaView *view, int64_t now_us)
+{
+	return view->standby_cluster && view->following;
+}
+
+/* What it has, the candidate gets from the other cluster. */
+static bool
+is_successor_ready(const HaView *view, int64_t now_us)
+{
+	const HaSwitchover *s = &view->switchover;
+
+	return view->standby_cluster && is_switchover_asked(view, now_us) && s->candidate_live &&
+		   s->candidate_may_lead;
+}
+
+static bool
+is_successor_void(const HaView *view, int64_t now_us)
+{
+	return view->standby_cluster && view->switchover.asked;
+}
+
+static bool
+is_wal_gone(const HaView *view, int64_t now_us)
+{
+	return view->wal_gone && !view->paused;
+}
+
 #define WHEN(condition) #condition, condition
 #define ALWAYS NULL, NULL
 
@@ -405,6 +449,7 @@ static const HaRule rules[] = {
 	{HA_STARTING, LEASE_ANY, ALWAYS, HA_WAIT, "the server is starting"},
 
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_unproven), HA_WAIT, "leading is not proven, the fence holds commits"},
+	{HA_PRIMARY, LEASE_MINE, WHEN(is_primary_needless), HA_DEMOTE, "the group is to follow another cluster"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_replaceable), HA_RELEASE, "this server cannot write or take connections, another member can"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_switchover_void), HA_CANCEL, "the candidate of the switchover cannot take over"},
 	{HA_PRIMARY, LEASE_MINE, WHEN(is_candidate_async), HA_CANCEL, "the candidate of the switchover is not synchronous"},
@@ -416,6 +461,7 @@ static const HaRule rules[] = {
 	{HA_PRIMARY, LEASE_OTHER, WHEN(is_paused), HA_WAIT, "the cluster is paused, the fence holds commits"},
 	{HA_PRIMARY, LEASE_OTHER, ALWAYS, HA_DEMOTE, "another member leads"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(is_unwell), HA_WAIT, "this server cannot write or take connections, another member may lead"},
+	{HA_PRIMARY, LEASE_FREE, WHEN(is_primary_needless), HA_DEMOTE, "the group is to follow another cluster"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(led_last), HA_ACQUIRE, "nobody led since this member did"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(is_paused), HA_WAIT, "the cluster is paused, the fence holds commits"},
 	{HA_PRIMARY, LEASE_FREE, WHEN(may_not_lead), HA_DEMOTE, "the tags of this member forbid that it leads"},
@@ -424,6 +470,10 @@ static const HaRule rules[] = {
 
 	{HA_REPLICA, LEASE_MINE, WHEN(is_unproven), HA_WAIT, "leading is not proven"},
 	{HA_REPLICA, LEASE_MINE, WHEN(is_promoting), HA_PROMOTE, "the lease is won"},
+	{HA_REPLICA, LEASE_MINE, WHEN(is_successor_ready), HA_HAND_OVER, "the lead of the standby cluster is asked for"},
+	{HA_REPLICA, LEASE_MINE, WHEN(is_successor_void), HA_CANCEL, "the candidate of the switchover cannot take over"},
+	{HA_REPLICA, LEASE_MINE, WHEN(is_cluster_followed), HA_RENEW, "this member leads, and follows another cluster"},
+	{HA_REPLICA, LEASE_MINE, WHEN(is_standby_cluster), HA_FOLLOW, "the group follows another cluster"},
 	{HA_REPLICA, LEASE_MINE, WHEN(is_candidate_ready), HA_HAND_OVER, "the candidate of the switchover has all WAL"},
 	{HA_REPLICA, LEASE_MINE, WHEN(is_candidate_awaited), HA_WAIT, "the candidate of the switchover is to get all WAL"},
 	{HA_REPLICA, LEASE_MINE, WHEN(is_switchover_asked), HA_CANCEL, "the candidate of the switchover did not catch up"},
@@ -431,6 +481,7 @@ static const HaRule rules[] = {
 
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_rejoin_held), HA_WAIT, "the cluster is paused, and this member has WAL that the leader has not"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_diverged), HA_REJOIN, "this member has WAL that the leader has not"},
+	{HA_REPLICA, LEASE_OTHER, WHEN(is_wal_gone), HA_REJOIN, "the leader has removed WAL that this member needs"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_leader_behind), HA_WAIT, "the leader is behind this member"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_following), HA_WAIT, "this member follows the leader"},
 	{HA_REPLICA, LEASE_OTHER, ALWAYS, HA_FOLLOW, "another member leads"},

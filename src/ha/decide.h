@@ -121,6 +121,7 @@ typedef struct HaView
 	bool promoting;		/* promotion was asked for */
 	bool following;		/* set up to stream from the leader */
 	bool streaming;		/* does so: the other server is alive */
+	bool wal_gone;		/* the leader has removed WAL that this member needs */
 
 	/* the store */
 	HaLease lease;
@@ -129,9 +130,10 @@ typedef struct HaView
 	bool key_is_own; /* LEASE_EARLIER: this agent or one before it got that lease */
 	bool never_led;	 /* the group never had a leader */
 	bool paused;
-	bool leader_behind; /* the leader has less WAL than this member */
-	int64_t vacant_us;	/* since when there is no leader, 0: there is one */
-	int64_t trouble_us; /* when the store last failed this member, 0: never */
+	bool standby_cluster; /* the group follows another cluster: nobody is a primary */
+	bool leader_behind;	  /* the leader has less WAL than this member */
+	int64_t vacant_us;	  /* since when there is no leader, 0: there is one */
+	int64_t trouble_us;	  /* when the store last failed this member, 0: never */
 	HaSwitchover switchover;
 	HaSyncView sync;
 	int npeers;

@@ -76,6 +76,7 @@ static const Field fields[] = {
 	{NULL, "postgresql", FIELD_OBJECT, 0, 0, 0, ELSEWHERE},
 	{"postgresql", "parameters", FIELD_OBJECT, 0, 0, 0, ELSEWHERE},
 	{"postgresql", "use_pg_rewind", FIELD_FLAG, true, 0, 0, IN(use_pg_rewind)},
+	{"postgresql", "clone_when_wal_is_gone", FIELD_FLAG, true, 0, 0, IN(clone_if_behind)},
 	{"postgresql", "use_slots", FIELD_FLAG, true, 0, 0, IN(use_slots)},
 	{"postgresql", "pg_hba", FIELD_REFUSED, 0, 0, 0, SIZE_MAX,
 	 "Edit pg_hba.conf on each member, and call cluster_reload() for it."},

@@ -37,6 +37,7 @@ typedef struct HaConfig
 	bool paused;
 	bool use_pg_rewind;
 	bool use_slots;
+	bool clone_if_behind;
 } HaConfig;
 
 /* Why a document cannot be stored. */

@@ -101,7 +101,7 @@ static const char *
 role_of(const SharedMember *m, bool leads)
 {
 	if (leads)
-		return "leader";
+		return strcmp(m->role, "standby_leader") == 0 ? "standby_leader" : "leader";
 	switch (m->sync)
 	{
 		case HA_SYNC_STANDBY:

@@ -457,9 +457,11 @@ key_read_status(const char *value, HaStatus *status)
 
 	status->optime = 0;
 	status->timeline = 0;
+	status->oldest_wal = 0;
 	status->nslots = 0;
 	if (object == NULL)
 		return;
+	status->oldest_wal = (uint64) get_number(object, "oldest_wal", 0, 0, PG_INT64_MAX);
 	if (json_object_object_get_ex(object, "slots", &slots) &&
 		json_object_is_type(slots, json_type_object))
 		read_positions(slots, status);
@@ -748,6 +750,8 @@ key_write_status(const HaStatus *status)
 
 	add_number(object, "optime", (int64) status->optime);
 	add_number(object, "timeline", status->timeline);
+	if (status->oldest_wal > 0)
+		add_number(object, "oldest_wal", (int64) status->oldest_wal);
 	if (status->nslots > 0)
 	{
 		json_object *slots = json_object_new_object();

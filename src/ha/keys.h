@@ -35,6 +35,7 @@ typedef struct HaStatus
 {
 	uint64 optime;
 	uint32 timeline;
+	uint64 oldest_wal; /* before it the leader has none; 0: not known */
 	int nslots;
 	SlotPosition slots[SLOT_MAX]; /* of the leader */
 } HaStatus;

@@ -203,6 +203,13 @@ lease_maintain(void)
  * The member key
  */
 
+/* This server is a standby, and will be one while it leads. */
+static bool
+leads_standby_cluster(void)
+{
+	return agent.standby.enabled && agent.self.role == HA_REPLICA && observe_lease() == LEASE_MINE;
+}
+
 static const char *
 present_state(void)
 {
@@ -213,6 +220,14 @@ present_state(void)
 	if (agent.self.role == HA_PRIMARY)
 		return ha_fence_is_open() ? "running" : "fenced";
 	return agent.self.streaming ? "streaming" : "running";
+}
+
+static const char *
+present_role(void)
+{
+	if (agent.self.role == HA_PRIMARY)
+		return "primary";
+	return leads_standby_cluster() ? "standby_leader" : "replica";
 }
 
 static void
@@ -226,7 +241,7 @@ describe_self(HaMember *member)
 	strlcpy(shown->host, ha_own_host(), sizeof(shown->host));
 	shown->port = ha_own_port();
 	ha_own_api_url(shown->api_url, sizeof(shown->api_url));
-	strlcpy(shown->role, agent.self.role == HA_PRIMARY ? "primary" : "replica", HA_STATE_SIZE);
+	strlcpy(shown->role, present_role(), HA_STATE_SIZE);
 	strlcpy(shown->state, present_state(), HA_STATE_SIZE);
 	shown->timeline = agent.self.position.timeline;
 	shown->lsn = agent.self.position.lsn;
@@ -350,6 +365,7 @@ put_status(int64 epoch)
 	const char *known = observe_key(KEY_HISTORY)->value;
 	int n = 1;
 
+	status.oldest_wal = slots_oldest_wal();
 	status.nslots = slots_positions(&agent.status, status.slots, SLOT_MAX);
 	writes[0] = (DcsWrite){key_name(KEY_STATUS), key_write_status(&status), 0};
 	if (agent.status_epoch != epoch || agent.status_timeline != status.timeline)
@@ -372,8 +388,8 @@ lease_publish_leadership(void)
 	int64 epoch = observe_key(KEY_LEADER)->create_revision;
 	bool due;
 
-	if (agent.lease == 0 || agent.self.role != HA_PRIMARY || observe_lease() != LEASE_MINE ||
-		!agent_may_send(OP_STATUS))
+	if (agent.lease == 0 || observe_lease() != LEASE_MINE || !agent_may_send(OP_STATUS) ||
+		!agent.self.position_known || (agent.self.role != HA_PRIMARY && !leads_standby_cluster()))
 		return;
 	due = clock_now_us() - agent.status_us >= agent.config.loop_wait * US_PER_S &&
 		  agent.status_lsn != agent.self.position.lsn;

@@ -26,6 +26,12 @@
 #include "ha/server.h"
 #include "ha/settings.h"
 
+/* How long a standby tries to get WAL that is not there. */
+#define WAL_PATIENCE_US (5 * INT64CONST(1000000))
+
+/* One that streams for so long will go on. */
+#define RECEIVER_LASTS_US INT64CONST(1000000)
+
 #define MAX_FORKS 1024
 
 /* A checkpoint before a switchover is not waited for longer than this. */
@@ -373,6 +379,26 @@ observe_health(AgentSelf *self)
 	self->unwell = unwell;
 }
 
+/*
+ * A receiver that is refused the WAL it asks for counts as streaming for the
+ * moment that it lives.
+ */
+static void
+observe_receiver(AgentSelf *self)
+{
+	int receiver = server_receiver();
+	int64 now = clock_now_us();
+
+	if (receiver != self->receiver)
+		self->receiver_us = now;
+	self->receiver = receiver;
+	if (self->role != HA_REPLICA ||
+		(self->streaming && receiver != 0 && now - self->receiver_us >= RECEIVER_LASTS_US))
+		self->unstreamed_us = 0;
+	else if (self->unstreamed_us == 0)
+		self->unstreamed_us = now;
+}
+
 void
 observe_self(void)
 {
@@ -386,10 +412,7 @@ observe_self(void)
 	self->role = role;
 	observe_position(self);
 	self->streaming = role == HA_REPLICA && server_is_streaming();
-	if (self->streaming || role != HA_REPLICA)
-		self->unstreamed_us = 0;
-	else if (self->unstreamed_us == 0)
-		self->unstreamed_us = clock_now_us();
+	observe_receiver(self);
 	self->promoting = role == HA_REPLICA && PromoteIsTriggered();
 	key_read_tags(config_tags, &self->may_lead, &self->priority);
 	key_read_upstream(config_tags, self->upstream);
@@ -518,10 +541,10 @@ view_history(HaView *view)
 		return;
 	theirs.timeline = m->said.shown.timeline;
 	theirs.lsn = m->said.shown.lsn;
-	settled = is_primary(m);
-	view->leader_behind =
-		theirs.timeline < view->position.timeline ||
-		(!settled && theirs.timeline == view->position.timeline && theirs.lsn < view->position.lsn);
+	settled = is_primary(m) || strcmp(m->said.shown.role, "standby_leader") == 0;
+	view->leader_behind = theirs.timeline < view->position.timeline ||
+						  (!is_primary(m) && theirs.timeline == view->position.timeline &&
+						   theirs.lsn < view->position.lsn);
 	/* Patroni takes the timeline out of the key when its server stops. */
 	if (!settled || theirs.timeline == 0)
 		return;
@@ -530,10 +553,21 @@ view_history(HaView *view)
 	 * begun without the lease.
 	 */
 	if (theirs.timeline < view->position.timeline)
-		view->diverged = agent.connected;
+		view->diverged = agent.connected && is_primary(m);
 	/* Only a history that was written in this timeline tells of its fork. */
 	else if (agent.status.timeline >= theirs.timeline)
 		view->diverged = is_history_left(view, theirs.timeline);
+}
+
+/* Streaming fails, and by what the leader says of its WAL it must. */
+static bool
+is_wal_gone(const HaView *view)
+{
+	const AgentSelf *self = &agent.self;
+
+	return agent.config.clone_if_behind && view->lease == LEASE_OTHER && view->position_known &&
+		   view->position.lsn < agent.status.oldest_wal && self->unstreamed_us != 0 &&
+		   clock_now_us() - self->unstreamed_us > WAL_PATIENCE_US && !server_has_archive();
 }
 
 static bool
@@ -689,6 +723,8 @@ observe_view(HaView *view)
 	view->trouble_us = agent.trouble_us;
 	upstream_choose();
 	view->following = is_following();
+	view->wal_gone = is_wal_gone(view);
+	view->standby_cluster = agent.standby.enabled;
 	view_history(view);
 	view_sync(view);
 	view_switchover(view);

@@ -72,6 +72,17 @@ server_is_streaming(void)
 	return streaming;
 }
 
+int
+server_receiver(void)
+{
+	int pid;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	pid = (int) WalRcv->pid;
+	SpinLockRelease(&WalRcv->mutex);
+	return pid;
+}
+
 bool
 server_asked_for_wal(void)
 {
@@ -176,6 +187,10 @@ server_timeline_is_checkpointed(void)
  * Following
  */
 
+/* Settings of a standby cluster end with it: they bear this mark. */
+#define OTHERS_MARK "# pgcluster"
+static bool others_written = false;
+
 static bool
 is_set_to(const char *setting, const char *value)
 {
@@ -183,10 +198,42 @@ is_set_to(const char *setting, const char *value)
 }
 
 bool
+server_has_archive(void)
+{
+	return recoveryRestoreCommand != NULL && recoveryRestoreCommand[0] != '\0';
+}
+
+/* In milliseconds; -1: not a delay. */
+static int
+read_delay(const char *text)
+{
+	int delay;
+
+	return parse_int(text, &delay, GUC_UNIT_MS, NULL) ? delay : -1;
+}
+
+/* What the source leaves open has to have been left open before, too. */
+static bool
+are_others_set(const ServerSource *source)
+{
+	int delay = read_delay(source->apply_delay);
+
+	if (source->restore_command[0] == '\0' && source->archive_cleanup_command[0] == '\0' &&
+		source->apply_delay[0] == '\0')
+		return !others_written;
+	return (source->restore_command[0] == '\0' ||
+			is_set_to(recoveryRestoreCommand, source->restore_command)) &&
+		   (source->archive_cleanup_command[0] == '\0' ||
+			is_set_to(archiveCleanupCommand, source->archive_cleanup_command)) &&
+		   (delay < 0 || recovery_min_apply_delay == delay);
+}
+
+bool
 server_follows(const ServerSource *source)
 {
 	return is_set_to(PrimaryConnInfo, source->conninfo) &&
-		   is_set_to(PrimarySlotName, source->slot) && (hot_standby_feedback || !source->feedback);
+		   is_set_to(PrimarySlotName, source->slot) && are_others_set(source) &&
+		   (hot_standby_feedback || !source->feedback);
 }
 
 /* Is this line of a configuration file about that setting? */
@@ -200,6 +247,15 @@ is_line_of(const char *line, const char *setting)
 	return pg_strncasecmp(line, setting, length) == 0 && strchr(" \t='", line[length]) != NULL;
 }
 
+static bool
+is_marked(const char *line)
+{
+	size_t length = strcspn(line, "\n");
+
+	return length >= strlen(OTHERS_MARK) &&
+		   strncmp(line + length - strlen(OTHERS_MARK), OTHERS_MARK, strlen(OTHERS_MARK)) == 0;
+}
+
 static void
 append_setting(StringInfo out, const char *setting, const char *value)
 {
@@ -211,6 +267,17 @@ append_setting(StringInfo out, const char *setting, const char *value)
 		appendStringInfoChar(out, *p);
 	}
 	appendStringInfoString(out, "'\n");
+}
+
+static void
+append_other(StringInfo out, const char *setting, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	append_setting(out, setting, value);
+	out->data[out->len - 1] = ' ';
+	appendStringInfoString(out, OTHERS_MARK "\n");
+	others_written = true;
 }
 
 /* The contents of postgresql.auto.conf with another source. */
@@ -229,7 +296,7 @@ rewrite_auto_conf(const ServerSource *source)
 	while (file != NULL && getline(&line, &size, file) > 0)
 	{
 		if (is_line_of(line, "primary_conninfo") || is_line_of(line, "primary_slot_name") ||
-			(source->feedback && is_line_of(line, "hot_standby_feedback")))
+			(source->feedback && is_line_of(line, "hot_standby_feedback")) || is_marked(line))
 			continue;
 		appendStringInfoString(&out, line);
 		if (out.data[out.len - 1] != '\n')
@@ -243,6 +310,12 @@ rewrite_auto_conf(const ServerSource *source)
 	append_setting(&out, "primary_slot_name", source->slot);
 	if (source->feedback)
 		append_setting(&out, "hot_standby_feedback", "on");
+	others_written = false;
+	append_other(&out, "restore_command", source->restore_command);
+	append_other(&out, "archive_cleanup_command", source->archive_cleanup_command);
+	/* With one that makes no sense the server would not start. */
+	append_other(&out, "recovery_min_apply_delay",
+				 read_delay(source->apply_delay) < 0 ? "" : source->apply_delay);
 	return out.data;
 }
 
@@ -273,7 +346,7 @@ write_file(const char *path, const char *contents)
 	fsync_fname(".", true);
 }
 
-static const ServerSource nobody = {.conninfo = "", .slot = ""};
+static const ServerSource nobody = SERVER_SOURCE_NOBODY;
 
 static void
 set_source(const ServerSource *source)

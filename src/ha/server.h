@@ -13,6 +13,12 @@
 /* True when this start found the data as a primary's that did not stop in order. */
 extern bool server_was_primary(void);
 
+/* True when WAL may come from an archive. */
+extern bool server_has_archive(void);
+
+/* The process that asks another server for WAL, or 0. */
+extern int server_receiver(void);
+
 /* True when WAL arrives from another server. */
 extern bool server_is_streaming(void);
 
@@ -41,7 +47,17 @@ typedef struct ServerSource
 	const char *conninfo; /* empty: nobody */
 	const char *slot;	  /* empty: without one */
 	bool feedback;		  /* hot_standby_feedback must be on */
+	/* of a standby cluster; empty: as the server's own settings have it */
+	const char *restore_command;
+	const char *archive_cleanup_command;
+	const char *apply_delay;
 } ServerSource;
+
+#define SERVER_SOURCE_NOBODY                                                              \
+	{                                                                                     \
+		.conninfo = "", .slot = "", .restore_command = "", .archive_cleanup_command = "", \
+		.apply_delay = ""                                                                 \
+	}
 
 /* Is this the source?  Makes it so, without a restart. */
 extern bool server_follows(const ServerSource *source);

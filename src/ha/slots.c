@@ -519,11 +519,16 @@ scan_wal(void)
 {
 	static int64 scanned_us = 0;
 	int64 now = clock_now_us();
+	XLogRecPtr oldest;
 
 	if (scanned_us != 0 && now - scanned_us < SCAN_US)
 		return;
 	scanned_us = now;
-	pg_atomic_write_u64(&shared->oldest_wal, slot_ops_oldest_wal());
+	oldest = slot_ops_oldest_wal();
+	if (oldest == pg_atomic_read_u64(&shared->oldest_wal))
+		return;
+	pg_atomic_write_u64(&shared->oldest_wal, oldest);
+	slots_note_change();
 }
 
 static void

@@ -17,7 +17,7 @@
 typedef struct SlotOrders
 {
 	bool known; /* there were any */
-	bool leads; /* this member has the lease, and so makes what is missing */
+	bool leads; /* this member is the primary of its group, and so makes what is missing */
 	int64 ttl_us;
 	int64 epoch;		   /* of the leader */
 	char leader_host[256]; /* empty: nobody to copy from */

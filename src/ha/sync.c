@@ -73,7 +73,8 @@ present_epoch(void)
 bool
 sync_is_required(void)
 {
-	return agent.config.sync_mode != SYNC_MODE_OFF && agent.sync.key.present;
+	return agent.config.sync_mode != SYNC_MODE_OFF && agent.sync.key.present &&
+		   !agent.standby.enabled;
 }
 
 static bool

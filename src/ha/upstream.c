@@ -88,12 +88,12 @@ give_way(const AgentUpstream *former, const char *leader, int64 now)
 {
 	const AgentSelf *self = &agent.self;
 
-	if (self->streaming || self->unstreamed_us == 0 || former->since_us == 0 ||
+	if (self->unstreamed_us == 0 || former->since_us == 0 ||
 		now - Max(self->unstreamed_us, former->since_us) < PATIENCE_US)
 		return;
 	if (former->member[0] != '\0' && strcmp(former->member, leader) != 0)
 		agent.detour_until = now + DETOUR_US;
-	else if (former->slot[0] != '\0' && !leader_has_slot(former->slot))
+	else if (former->member[0] != '\0' && former->slot[0] != '\0' && !leader_has_slot(former->slot))
 		agent.slotless_until = now + DETOUR_US;
 }
 
@@ -104,6 +104,13 @@ choose(AgentUpstream *upstream)
 	const AgentMember *leader = name == NULL ? NULL : observe_member(ha_own_group(), name);
 	int64 now = clock_now_us();
 
+	if (agent.standby.enabled && observe_lease() == LEASE_MINE)
+	{
+		strlcpy(upstream->host, agent.standby.host, sizeof(upstream->host));
+		strlcpy(upstream->slot, agent.standby.slot, sizeof(upstream->slot));
+		upstream->port = agent.standby.port;
+		return;
+	}
 	if (leader == NULL)
 		return;
 	give_way(&agent.upstream, name, now);
@@ -133,12 +140,20 @@ bool
 upstream_source(ServerSource *source)
 {
 	const AgentUpstream *upstream = &agent.upstream;
+	bool leads = observe_lease() == LEASE_MINE;
 
-	memset(source, 0, sizeof(*source));
-	if (upstream->host[0] == '\0')
+	*source = (ServerSource) SERVER_SOURCE_NOBODY;
+	if (upstream->host[0] == '\0' && !(agent.standby.enabled && leads))
 		return false;
-	source->conninfo = ha_primary_conninfo(upstream->host, upstream->port);
+	if (upstream->host[0] != '\0')
+		source->conninfo = ha_primary_conninfo(upstream->host, upstream->port);
 	source->slot = upstream->slot;
+	if (agent.standby.enabled)
+	{
+		source->restore_command = agent.standby.restore_command;
+		source->archive_cleanup_command = leads ? agent.standby.archive_cleanup_command : "";
+		source->apply_delay = leads ? agent.standby.apply_delay : "";
+	}
 	for (int i = 0; i < agent.slots.npermanent; i++)
 		if (agent.slots.permanent[i].kind == SLOT_LOGICAL)
 			source->feedback = !agent.standby.enabled;

@@ -463,6 +463,24 @@ slots_positions(const HaStatus *former, SlotPosition *positions, int max)
 	return 0;
 }
 
+XLogRecPtr
+slots_oldest_wal(void)
+{
+	return InvalidXLogRecPtr;
+}
+
+int
+server_receiver(void)
+{
+	return self->session.alive ? self->session.serial : 0;
+}
+
+bool
+server_has_archive(void)
+{
+	return false;
+}
+
 bool
 slots_have_changed(void)
 {

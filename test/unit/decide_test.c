@@ -437,6 +437,56 @@ switchover_forgotten(HaView *view)
 	view->vacant_us = NOW - HA_TAKE_WAIT_US;
 }
 
+static void
+standby_cluster(HaView *view)
+{
+	view->standby_cluster = true;
+	view->voted = true;
+}
+
+static void
+standby_cluster_paused(HaView *view)
+{
+	standby_cluster(view);
+	view->paused = true;
+}
+
+static void
+standby_cluster_followed(HaView *view)
+{
+	standby_cluster(view);
+	view->following = true;
+}
+
+static void
+standby_cluster_switched(HaView *view)
+{
+	standby_cluster_followed(view);
+	switchover(view);
+	view->switchover.candidate_has_all = false;
+}
+
+static void
+standby_cluster_void(HaView *view)
+{
+	standby_cluster_switched(view);
+	view->switchover.candidate_live = false;
+}
+
+static void
+wal_gone(HaView *view)
+{
+	view->following = true;
+	view->wal_gone = true;
+}
+
+static void
+wal_gone_paused(HaView *view)
+{
+	wal_gone(view);
+	view->paused = true;
+}
+
 static const struct
 {
 	HaRole role;
@@ -473,6 +523,20 @@ static const struct
 	{HA_PRIMARY, LEASE_FREE, unwell_long, HA_ACQUIRE, "or nobody comes"},
 	{HA_REPLICA, LEASE_FREE, unwell, HA_WAIT, "a standby that cannot write"},
 	{HA_REPLICA, LEASE_FREE, unwell_alone, HA_ACQUIRE, "a standby that cannot write, alone"},
+
+	{HA_PRIMARY, LEASE_MINE, standby_cluster, HA_DEMOTE,
+	 "a leader that is to follow another cluster"},
+	{HA_PRIMARY, LEASE_FREE, standby_cluster, HA_DEMOTE, "a primary in a standby cluster"},
+	{HA_PRIMARY, LEASE_MINE, standby_cluster_paused, HA_RENEW, "but not while paused"},
+	{HA_REPLICA, LEASE_MINE, standby_cluster, HA_FOLLOW, "a standby leader is not promoted"},
+	{HA_REPLICA, LEASE_MINE, standby_cluster_followed, HA_RENEW, "a standby leader that streams"},
+	{HA_REPLICA, LEASE_MINE, standby_cluster_switched, HA_HAND_OVER, "the next one may lag"},
+	{HA_REPLICA, LEASE_MINE, standby_cluster_void, HA_CANCEL, "but not be away"},
+	{HA_REPLICA, LEASE_FREE, standby_cluster, HA_ACQUIRE,
+	 "a standby of a standby cluster leads next"},
+	{HA_REPLICA, LEASE_OTHER, standby_cluster, HA_FOLLOW, "its others follow their leader"},
+	{HA_REPLICA, LEASE_OTHER, wal_gone, HA_REJOIN, "a standby whose WAL has gone"},
+	{HA_REPLICA, LEASE_OTHER, wal_gone_paused, HA_WAIT, "but not while paused"},
 
 	{HA_STARTING, LEASE_MINE, untouched, HA_WAIT, "a leader in crash recovery"},
 	{HA_STARTING, LEASE_MINE, overdue, HA_RELEASE, "a leader in overlong crash recovery"},
@@ -592,17 +656,20 @@ random_view(void)
 	HaView view = sound((HaRole) random_below(HA_ANY_ROLE), (HaLease) random_below(LEASE_ANY));
 	HaSwitchover *s = &view.switchover;
 	bool *flags[] = {
-		&view.position_known,  &view.may_lead,	   &view.voted,			 &view.name_taken,
-		&view.foreign,		   &view.diverged,	   &view.lagging,		 &view.start_overdue,
-		&view.promoting,	   &view.following,	   &view.proven,		 &view.led_last,
-		&view.key_is_own,	   &view.never_led,	   &view.paused,		 &view.unwell,
-		&view.promised,		   &view.unlisted,	   &view.leader_behind,	 &s->asked,
-		&s->candidate_is_self, &s->candidate_live, &s->candidate_near,	 &s->candidate_may_lead,
-		&s->candidate_streams, &s->checkpointed,   &s->candidate_has_all};
+		&view.position_known,  &view.may_lead,	   &view.voted,			  &view.name_taken,
+		&view.foreign,		   &view.diverged,	   &view.lagging,		  &view.start_overdue,
+		&view.promoting,	   &view.following,	   &view.proven,		  &view.led_last,
+		&view.key_is_own,	   &view.never_led,	   &view.paused,		  &view.unwell,
+		&view.promised,		   &view.unlisted,	   &view.leader_behind,	  &s->asked,
+		&s->candidate_is_self, &s->candidate_live, &s->candidate_near,	  &s->candidate_may_lead,
+		&s->candidate_streams, &s->checkpointed,   &s->candidate_has_all, &view.standby_cluster,
+		&view.wal_gone};
 
 	for (size_t i = 0; i < lengthof(flags); i++)
 		*flags[i] = random_bool();
 	view.foreign &= random_below(8) == 0;
+	view.standby_cluster &= random_below(4) == 0;
+	view.wal_gone &= view.lease == LEASE_OTHER && view.role == HA_REPLICA;
 	view.name_taken &= random_below(8) == 0;
 	view.position = random_position();
 	view.vacant_us = view.lease == LEASE_FREE ? NOW - (int64_t) random_below(8) * SECOND : 0;
@@ -626,7 +693,10 @@ violation(const HaView *v, HaAction action)
 		return "a server that is no member acts";
 	if (action == HA_PROMOTE && !(leads && v->role == HA_REPLICA))
 		return "promotion without the lease";
-	if (action == HA_RENEW && !(leads && v->role == HA_PRIMARY))
+	if (action == HA_PROMOTE && v->standby_cluster && !v->promoting)
+		return "promotion in a standby cluster";
+	if (action == HA_RENEW &&
+		!(leads && (v->role == HA_PRIMARY || (v->standby_cluster && v->following))))
 		return "leading without the lease";
 	if (action == HA_ACQUIRE && v->lease != LEASE_FREE)
 		return "taking a key that is held";
@@ -638,17 +708,22 @@ violation(const HaView *v, HaAction action)
 		return "a standby that is not fit takes the key";
 	if (action == HA_RETAKE && !v->key_is_own)
 		return "taking over the key of another";
-	if (action == HA_DEMOTE && v->lease == LEASE_MINE)
+	if (action == HA_DEMOTE && v->lease == LEASE_MINE && !v->standby_cluster)
 		return "demotion of the leader";
 	if (action == HA_STEP_DOWN && !(leads && v->role == HA_PRIMARY && v->switchover.closed_us &&
 									v->switchover.candidate_has_all))
 		return "stepping down before the candidate has all WAL";
-	if (action == HA_HAND_OVER && !(v->role == HA_REPLICA && v->switchover.candidate_has_all &&
-									v->position_known && !v->promoting))
+	if (action == HA_HAND_OVER && !v->standby_cluster &&
+		!(v->role == HA_REPLICA && v->switchover.candidate_has_all && v->position_known &&
+		  !v->promoting))
 		return "handing over before the candidate has all WAL";
-	if (action == HA_FOLLOW && (v->diverged || v->leader_behind || v->role != HA_REPLICA))
+	if (action == HA_FOLLOW && v->role != HA_REPLICA)
+		return "following as a primary";
+	if (action == HA_FOLLOW && v->lease == LEASE_MINE && !v->standby_cluster)
+		return "a leader that follows";
+	if (action == HA_FOLLOW && v->lease != LEASE_MINE && (v->diverged || v->leader_behind))
 		return "following a leader that is behind";
-	if (action == HA_REJOIN && !(v->diverged && v->lease == LEASE_OTHER))
+	if (action == HA_REJOIN && !((v->diverged || v->wal_gone) && v->lease == LEASE_OTHER))
 		return "giving up WAL without need";
 	return NULL;
 }

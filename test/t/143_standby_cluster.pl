@@ -1,0 +1,82 @@
+# A cluster that follows another one: its leader streams from that, its other
+# members from its leader; it fails over by itself, and leads when it is told to.
+use strict;
+use warnings;
+
+use File::Copy qw(copy);
+use JSON::PP;
+use PgCluster;
+use Test::More;
+
+my $main = PgCluster->new(groups => { 0 => 1 }, dcs => { slots => { other => { type => 'physical' } } });
+$main->start;
+my $primary = $main->wait_ready(0);
+$main->sql(0, 'CREATE TABLE t (i int); INSERT INTO t VALUES (1)');
+
+# The same roles and passwords.
+my $c = PgCluster->new(groups => { 0 => 2 });
+my $follow = { host => '127.0.0.1', port => $main->node($primary)->{port}, primary_slot_name => 'other' };
+$c->{passfile} = "$c->{dir}/passfile";
+copy($main->{passfile}, $c->{passfile});
+chmod 0600, $c->{passfile};
+$c->{store}->start;
+sub configure { return $c->{store}->put($c->key(0, 'config'), JSON::PP->new->canonical->encode({ ttl => 5, @_ })); }
+configure(standby_cluster => $follow);
+$c->start_node($_) foreach $c->node_names;
+
+sub standby_leader
+{
+	my ($former) = @_;
+	my $leader;
+
+	PgCluster::wait_until(sub {
+			$leader = $c->leader(0);
+			return unless defined $leader && $leader ne ($former // '');
+			my ($status, $out) = $c->try_sql($leader, "SELECT role FROM cluster_status() WHERE member = '$leader'");
+			return $out eq "standby_leader\n"; })
+	  or BAIL_OUT("there is no standby leader:\n" . $c->tails);
+	return $leader;
+}
+
+sub streams_from
+{
+	my ($cluster, $name, $expected) = @_;
+
+	return $cluster->poll($name, "SELECT string_agg(application_name, ' ') FROM pg_stat_replication WHERE state = 'streaming'", $expected);
+}
+
+my $leader = standby_leader();
+my ($other) = grep { $_ ne $leader } $c->members(0);
+like(PgCluster::read_file($c->node($leader)->{log}), qr/the clone is complete/, 'the first member is a clone, too');
+unlike(PgCluster::read_file($c->node($leader)->{log}), qr/initialising group/, 'and not made by initdb');
+ok(streams_from($main, $primary, $leader), 'the leader streams from the other cluster, and nobody else does');
+is($main->sql(0, "SELECT active FROM pg_replication_slots WHERE slot_name = 'other'"), 't', 'through its slot');
+ok(streams_from($c, $leader, $other), 'the others stream from the leader');
+$main->sql(0, 'INSERT INTO t VALUES (2)');
+ok($c->poll($other, 'SELECT count(*) FROM t', '2'), 'and get all');
+my ($status, undef, $err) = $c->try_sql($leader, 'INSERT INTO t VALUES (3)');
+like($err, qr/read-only transaction/, 'nobody writes here');
+like($c->{store}->get($c->key(0, "members/$leader")), qr/"role":"standby_leader"/, 'its key says what it is');
+
+# By hand, and by force.
+ok($c->poll($leader, "SELECT state FROM cluster_status() WHERE member = '$other'", 'streaming'), 'the other streams');
+$c->sql($leader, 'SELECT cluster_switchover()');
+is(standby_leader($leader), $other, 'switchover: the other member leads');
+ok(streams_from($main, $primary, $other), 'switchover: and streams');
+ok(streams_from($c, $other, $leader), 'switchover: the old leader streams from it');
+$c->kill_all($other);
+is(standby_leader($other), $leader, 'kill: another member leads');
+ok(streams_from($main, $primary, $leader), 'kill: and streams');
+$c->start_node($other);
+ok(streams_from($c, $leader, $other), 'kill: the old leader comes back');
+is($c->sql($leader, 'SELECT received_tli FROM pg_stat_wal_receiver'),
+	$main->sql(0, 'SELECT timeline_id FROM pg_control_checkpoint()'), 'nobody was promoted for it');
+
+# It becomes a cluster of its own, and a standby of the other way round.
+configure();
+is($c->new_leader(0, undef), $leader, 'without the section the leader is promoted');
+$c->sql(0, 'INSERT INTO t VALUES (3)');
+ok($c->poll($other, 'SELECT count(*) FROM t', '3'), 'and the others follow it');
+$c->stop;
+$main->stop;
+done_testing();
