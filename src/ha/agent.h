@@ -308,6 +308,8 @@ extern bool upstream_source(ServerSource *source);
 
 /* request.c */
 extern void request_attend(const HaView *view);
+/* A switchover was planned for a time that has gone by without it. */
+extern bool request_is_missed(const HaFailover *failover);
 /* What an agent before this one had begun. */
 extern void request_inherit(void);
 /* The request that the flight is for, NULL when nobody waits for it any more. */

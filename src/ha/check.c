@@ -232,6 +232,25 @@ check_replication_user(StringInfo detail)
 	return ok;
 }
 
+static bool
+check_pending_restart(StringInfo detail)
+{
+	HaPicture *picture = palloc0(sizeof(HaPicture));
+
+	ha_read_picture(picture);
+	for (int i = 0; i < picture->nmembers; i++)
+	{
+		const SharedMember *m = &picture->members[i];
+
+		if (strcmp(m->name, config_node_name) != 0 || !m->pending_restart)
+			continue;
+		appendStringInfo(detail, "settings wait for a restart: %s", m->pending);
+		return false;
+	}
+	appendStringInfoString(detail, "no setting waits for a restart");
+	return true;
+}
+
 typedef struct Check
 {
 	const char *name;
@@ -258,6 +277,7 @@ static const Check checks[] = {
 	{"rewind", true, check_rewind, "Set wal_log_hints to on, or enable data checksums: else a diverged member must be cloned anew."},
 	{"timeline", true, check_timeline_target, "Set recovery_target_timeline to latest: a standby must follow a new leader."},
 	{"rejoin program", true, check_rejoin_program, "Install pgcluster_node beside the server's programs."},
+	{"pending restart", true, check_pending_restart, "Call cluster_restart() for this member."},
 	{"replication role", true, check_replication_user, "Create it with LOGIN and REPLICATION, or set pgcluster.replication_user."},
 };
 /* clang-format on */

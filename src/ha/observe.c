@@ -640,8 +640,7 @@ view_switchover(HaView *view)
 	bool due = failover->value != NULL && key_read_failover(failover->value, &asked) &&
 			   asked.member[0] != '\0' && asked.at <= GetCurrentTimestamp();
 
-	/* What was planned for a time at which the cluster is paused does not happen. */
-	if (due && asked.at != 0 && agent.config.paused)
+	if (due && request_is_missed(&asked))
 		due = false;
 
 	/* It is about the present leader; without one, about the last. */

@@ -242,6 +242,8 @@ unmet_condition(const AgentOrder *o)
 
 	if (o->kind == ORDER_PLANNED_RESTART && agent.config.paused)
 		return "the group is paused, and what was planned does not happen";
+	if (o->kind == ORDER_PLANNED_RESTART && order->at < PgStartTime)
+		return "the server was started since the time that was planned";
 	if (order->only_pending && agent.pending_restart[0] == '\0')
 		return "no setting waits for a restart";
 	if (order->only_role[0] != '\0' && strcmp(order->only_role, role) != 0)

@@ -27,6 +27,9 @@
 /* After this time who asked is told to look for themselves. */
 #define REQUEST_WAIT_US (120 * INT64CONST(1000000))
 
+/* A planned switchover that is so late does not happen any more. */
+#define MISSED_US (300 * INT64CONST(1000000))
+
 /* How long a candidate is waited for that is not fit, but may soon be. */
 #define FIT_WAIT_US (3 * INT64CONST(1000000))
 
@@ -579,8 +582,21 @@ cleared(void *arg, const DcsResult *result)
 }
 
 /*
+ * It does not happen later: a cluster that was paused or away at that time is
+ * not to be surprised by it.
+ */
+bool
+request_is_missed(const HaFailover *failover)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return failover->at != 0 && failover->at <= now &&
+		   (agent.config.paused || now - failover->at > MISSED_US);
+}
+
+/*
  * The leader tidies its group's failover key: one that is about a former
- * leader, was missed in a pause, or makes no sense, goes; one that leaves the choice to the leader
+ * leader, was missed, or makes no sense, goes; one that leaves the choice to the leader
  * gets a candidate.
  */
 static void
@@ -598,8 +614,7 @@ tidy_failover(const HaView *view)
 	compare.key = key_name(KEY_FAILOVER);
 	write.key = compare.key;
 
-	if (key_read_failover(key->value, &failover) &&
-		!(agent.config.paused && failover.at != 0 && failover.at <= GetCurrentTimestamp()) &&
+	if (key_read_failover(key->value, &failover) && !request_is_missed(&failover) &&
 		(failover.leader[0] == '\0' || strcmp(failover.leader, config_node_name) == 0) &&
 		strcmp(failover.member, config_node_name) != 0)
 	{

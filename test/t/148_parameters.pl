@@ -89,6 +89,7 @@ pending($leader, 't');
 pending($standby, 't');
 my $member = JSON::PP::decode_json($c->{store}->get($c->key(0, "members/$leader")));
 is($member->{pending_restart_reason}{max_connections}{new_value}, $more, 'what waits for the restart is told');
+is($c->sql($leader, q{SELECT ok FROM cluster_check() WHERE check_name = 'pending restart' AND detail ~ 'max_connections'}), 'f', 'also by cluster_check()');
 my (undef, undef, $err) = $c->try_sql($standby, "SELECT cluster_restart('$leader')");
 like($err, qr/member "$standby" has to be restarted before, for a larger max_connections/, 'not the leader first');
 $c->sql($leader, "SELECT cluster_restart('$standby', only_pending => true)");
