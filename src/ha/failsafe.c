@@ -66,6 +66,7 @@ ha_failsafe_confirm(const char *leader, int ttl, char *reason, size_t size)
 	int64 now = clock_now_us();
 	int64 hold = ttl * US_PER_S;
 	int64 asked;
+	int64 answered;
 	char holder[HA_NAME_SIZE];
 
 	if (!ha_enabled())
@@ -81,12 +82,16 @@ ha_failsafe_confirm(const char *leader, int ttl, char *reason, size_t size)
 	if (now < read_moment(&ha_shared->failsafe_started_us) + hold)
 		return refuse(reason, size, "this member has just started");
 
-	/* Questions that follow each other are about one silence of the store. */
+	/*
+	 * Questions that follow each other are about one silence of the store,
+	 * unless it spoke in between and fell silent again.
+	 */
 	asked = read_moment(&ha_shared->failsafe_asked_us);
+	answered = read_moment(&ha_shared->failsafe_answered_us);
 	if (asked == 0 || now - asked > hold)
 		pg_atomic_write_u64(&ha_shared->failsafe_first_us, (uint64) now);
 	pg_atomic_write_u64(&ha_shared->failsafe_asked_us, (uint64) now);
-	if (read_moment(&ha_shared->failsafe_answered_us) > read_moment(&ha_shared->failsafe_first_us))
+	if (answered > read_moment(&ha_shared->failsafe_first_us) && now - answered < hold / 2)
 		return refuse(reason, size, "this member hears from the store");
 
 	pg_atomic_write_u64(&ha_shared->failsafe_promised_us,
