@@ -52,6 +52,7 @@ typedef struct AgentSelf
 {
 	HaRole role;
 	HaPosition position;
+	bool wal_read; /* all that is here */
 	bool position_known;
 	HaPosition applied; /* what of the position was replayed */
 	bool streaming;

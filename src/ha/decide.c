@@ -202,6 +202,13 @@ may_not_lead(const HaView *view, int64_t now_us)
 	return !view->may_lead;
 }
 
+/* Whether it is part of the leader's history cannot be told yet. */
+static bool
+is_wal_unread(const HaView *view, int64_t now_us)
+{
+	return !view->wal_read;
+}
+
 static bool
 is_position_unknown(const HaView *view, int64_t now_us)
 {
@@ -484,9 +491,11 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_wal_gone), HA_REJOIN, "the leader has removed WAL that this member needs"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_leader_behind), HA_WAIT, "the leader is behind this member"},
 	{HA_REPLICA, LEASE_OTHER, WHEN(is_following), HA_WAIT, "this member follows the leader"},
+	{HA_REPLICA, LEASE_OTHER, WHEN(is_wal_unread), HA_WAIT, "local WAL is still being read"},
 	{HA_REPLICA, LEASE_OTHER, ALWAYS, HA_FOLLOW, "another member leads"},
 
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lead_kept), HA_WAIT, "the cluster is paused"},
+	{HA_REPLICA, LEASE_FREE, WHEN(has_promised), HA_WAIT, "another member may go on leading without the store"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_vote_due), HA_VOTE, "nobody leads, and the vote counts by the sync key"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_not_lead), HA_WAIT, "the tags of this member forbid that it leads"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_unwell), HA_WAIT, "this server cannot write"},
@@ -494,7 +503,6 @@ static const HaRule rules[] = {
 	{HA_REPLICA, LEASE_FREE, WHEN(is_diverged), HA_WAIT, "this member has WAL that the group's history has not"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_lagging), HA_WAIT, "this member is too far behind the last leader"},
 	{HA_REPLICA, LEASE_FREE, WHEN(has_not_voted), HA_VOTE, "nobody leads"},
-	{HA_REPLICA, LEASE_FREE, WHEN(has_promised), HA_WAIT, "another member may go on leading without the store"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_unlisted), HA_WAIT, "the failsafe key does not name this member"},
 	{HA_REPLICA, LEASE_FREE, WHEN(may_leader_return), HA_WAIT, "the last leader may come back"},
 	{HA_REPLICA, LEASE_FREE, WHEN(is_asynchronous), HA_WAIT, "this member may lack acknowledged commits"},

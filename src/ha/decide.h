@@ -106,7 +106,8 @@ typedef struct HaView
 	char name[HA_NAME_SIZE];
 	HaRole role;
 	HaPosition position;
-	bool position_known; /* all local WAL was read */
+	bool wal_read;		 /* all that is here */
+	bool position_known; /* and the server is consistent */
 	bool may_lead;		 /* by its tags */
 	int priority;
 	bool voted;

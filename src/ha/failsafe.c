@@ -111,15 +111,21 @@ failsafe_begin(void)
 }
 
 /* Only the present leader can be named, and it cannot have been another since. */
-bool
-failsafe_has_promised(void)
+int64
+failsafe_promised_until(void)
 {
 	int64 until = read_moment(&ha_shared->failsafe_promised_us);
 	int64 started = read_moment(&ha_shared->failsafe_started_us);
 
 	if (observe_key(KEY_FAILSAFE)->value != NULL)
 		until = Max(until, started + agent.config.ttl * US_PER_S);
-	return clock_now_us() < until;
+	return until;
+}
+
+bool
+failsafe_has_promised(void)
+{
+	return clock_now_us() < failsafe_promised_until();
 }
 
 bool

@@ -26,6 +26,7 @@ extern void failsafe_end_acquiring(void);
 
 /* Has this member promised to leave the lead to another? */
 extern bool failsafe_has_promised(void);
+extern int64 failsafe_promised_until(void);
 
 /* Is there a failsafe key that does not name that member? */
 extern bool failsafe_leaves_out(const char *member);

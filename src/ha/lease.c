@@ -255,7 +255,8 @@ describe_self(HaMember *member)
 			sizeof(shown->tags));
 	strlcpy(member->instance, ha_instance(), sizeof(member->instance));
 	member->unwell = agent.self.unwell;
-	member->voted = agent.voting >= 0;
+	/* Who may be led on without the store may still get WAL: it votes anew afterwards. */
+	member->voted = agent.voting >= 0 && !failsafe_has_promised();
 	member->vote = agent.voting;
 }
 

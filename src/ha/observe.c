@@ -320,15 +320,13 @@ present_role(void)
 
 /*
  * Has recovery read all WAL that is here?  A primary that crashed, or was
- * demoted, is consistent only then.  With others consistency comes first:
+ * demoted, is consistent only then.  With others consistency may come first:
  * when nothing is left, recovery asks for more or waits for it to appear.
  */
 static bool
-is_local_wal_read(const AgentSelf *self)
+is_local_wal_read(void)
 {
-	if (!HotStandbyActive() && EnableHotStandby)
-		return false;
-	return self->position_known || server_was_primary() || server_asked_for_wal() ||
+	return (HotStandbyActive() && server_was_primary()) || server_asked_for_wal() ||
 		   server_waits_for_wal();
 }
 
@@ -341,6 +339,7 @@ observe_position(AgentSelf *self)
 	if (self->role == HA_PRIMARY)
 	{
 		lsn = GetFlushRecPtr(&timeline);
+		self->wal_read = true;
 		self->position_known = true;
 		self->applied = (HaPosition){timeline, lsn};
 	}
@@ -350,7 +349,9 @@ observe_position(AgentSelf *self)
 		XLogRecPtr received = GetWalRcvFlushRecPtr(NULL, &received_timeline);
 
 		lsn = GetXLogReplayRecPtr(&timeline);
-		self->position_known = self->role == HA_REPLICA && lsn != 0 && is_local_wal_read(self);
+		self->wal_read =
+			self->role == HA_REPLICA && lsn != 0 && (self->wal_read || is_local_wal_read());
+		self->position_known = self->wal_read && (HotStandbyActive() || !EnableHotStandby);
 		self->applied = (HaPosition){timeline, lsn};
 		if (received > lsn)
 		{
@@ -529,7 +530,7 @@ view_history(HaView *view)
 	bool settled;
 
 	/* The end of the own WAL has to be known. */
-	if (!view->position_known || view->position.timeline == 0)
+	if (!view->wal_read || view->position.timeline == 0)
 		return;
 	if (leader->value == NULL)
 	{
@@ -550,10 +551,12 @@ view_history(HaView *view)
 		return;
 	/*
 	 * Timelines are allotted in ascending order, so one above the leader's was
-	 * begun without the lease.
+	 * begun without the lease.  But who streams on it has it from the leader,
+	 * whose key is old news then: a watch that goes on after an outage has to
+	 * catch up.
 	 */
 	if (theirs.timeline < view->position.timeline)
-		view->diverged = agent.connected && is_primary(m);
+		view->diverged = agent.connected && is_primary(m) && !agent.self.streaming;
 	/* Only a history that was written in this timeline tells of its fork. */
 	else if (agent.status.timeline >= theirs.timeline)
 		view->diverged = is_history_left(view, theirs.timeline);
@@ -687,6 +690,7 @@ observe_view(HaView *view)
 	strlcpy(view->name, config_node_name, HA_NAME_SIZE);
 	view->role = self->role;
 	view->position = self->position;
+	view->wal_read = self->wal_read;
 	view->position_known = self->position_known;
 	view->may_lead = self->may_lead;
 	view->priority = self->priority;
@@ -718,7 +722,9 @@ observe_view(HaView *view)
 	view->never_led = observe_key(KEY_EPOCH)->value == NULL;
 	view->lagging = self->position.lsn + agent.config.maximum_lag < agent.status.optime;
 	view->paused = agent.config.paused;
-	view->vacant_us = agent.vacant_us;
+	/* The election begins when the leader cannot go on without the store any more. */
+	if (agent.vacant_us != 0)
+		view->vacant_us = Max(agent.vacant_us, failsafe_promised_until());
 	view->trouble_us = agent.trouble_us;
 	upstream_choose();
 	view->following = is_following();

@@ -180,6 +180,8 @@ check_acquired(int member, int former, bool handed_over)
 	statistics.acquisitions++;
 	if (!m->may_lead)
 		world_fail("%s leads against its tags", m->name);
+	if (fault_unfit >> member & 1)
+		world_fail("%s leads although it cannot write", m->name);
 	if (fault_no_election && member != former)
 		world_fail("%s leads although the cluster is paused", m->name);
 	if (is_forced(member))
@@ -203,6 +205,34 @@ check_promoted(const Member *m, int former, uint32 timeline)
 		world_fail("the switchover from %s to %s lost WAL", members[handed_by].name, m->name);
 	candidate_acquired = false;
 	handed_by = -1;
+}
+
+/* What an agent may know when it has its server follow another, or rewound. */
+void
+check_follows(const Member *m, int upstream)
+{
+	const Member *u = upstream < 0 ? NULL : &members[upstream];
+
+	if (u == NULL || u == m)
+		return;
+	if (u->phase == PHASE_STANDBY && !u->session.alive && u->head != m->head &&
+		records[u->head].timeline == records[m->head].timeline &&
+		server_is_ancestor(u->head, m->head))
+		world_fail("%s follows %s, which is behind it", m->name, u->name);
+	if (u->phase == PHASE_PRIMARY && sim_agent->status.timeline >= records[u->head].timeline &&
+		!server_is_ancestor(m->head, u->head))
+		world_fail("%s follows %s, although it has WAL which that one has not", m->name, u->name);
+}
+
+void
+check_rejoins(const Member *m, int source)
+{
+	const Member *u = source < 0 ? NULL : &members[source];
+
+	if (sim_agent->config.paused)
+		world_fail("%s is rewound although the cluster is paused", m->name);
+	if (u != NULL && u->phase == PHASE_PRIMARY && server_is_ancestor(m->head, u->head))
+		world_fail("%s is rewound although all its WAL is part of that of %s", m->name, u->name);
 }
 
 static bool

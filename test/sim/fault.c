@@ -363,6 +363,7 @@ fault_heal(void *a, int64 b)
 	fault_put_config();
 	fault_healed = world_now;
 	fault_no_election = false;
+	fault_unfit = 0;
 	for (int i = 0; i < nmembers; i++)
 	{
 		Member *m = &members[i];

@@ -447,6 +447,7 @@ void
 server_follow(const ServerSource *source)
 {
 	world_trace("%s: follows %s", self->name, source->conninfo);
+	check_follows(self, member_of(source->conninfo));
 	self->upstream = member_of(source->conninfo);
 	end_session(self);
 }
@@ -1162,6 +1163,8 @@ rejoin_main(void *arg)
 bool
 server_rejoin(const char *conninfo, bool clone)
 {
+	if (sim_agent->decision.action == HA_REJOIN)
+		check_rejoins(self, member_of(conninfo));
 	self->upstream = -1;
 	self->rejoin_wanted = true;
 	server_stop(self);

@@ -261,6 +261,7 @@ extern bool fault_is_single;	/* this schedule has one fault, of which more is kn
 extern int64 fault_gap;			/* how long nobody may lead */
 extern int fault_next_leader;	/* who leads afterwards; -1: anybody */
 extern int fault_unwell;		/* who does not lead when all is healed; -1: anybody may */
+extern uint32 fault_unfit;		/* bits of members that may not take the lead now */
 extern bool fault_may_lose;		/* acknowledged commits that not all standbys have */
 extern bool fault_no_election;	/* nobody but the last leader may lead now */
 extern void single_choose(void);
@@ -291,6 +292,8 @@ extern bool check_settled(void); /* all is well again */
 extern bool check_acknowledged_since(int64 when, int member);
 extern bool check_switchover_over(void); /* the key that asks for one is gone */
 extern void check_void_promises(void);	 /* what was acknowledged so far may be lost */
+extern void check_follows(const Member *m, int upstream);
+extern void check_rejoins(const Member *m, int source);
 extern void check_acquired(int member, int former, bool handed_over);
 extern void check_promoted(const Member *m, int former, uint32 timeline);
 extern void check_acknowledged(Member *m, int record);

@@ -16,6 +16,7 @@ int fault_next_leader;
 bool fault_no_election;
 int fault_unwell;
 bool fault_may_lose;
+uint32 fault_unfit;
 
 #define AT_ONCE (300 * MS)
 #define A_RESTART (2 * SECOND)
@@ -430,6 +431,45 @@ paused_leader_dies(void)
 	is_over_early = true;
 }
 
+static void
+kill_first(void)
+{
+	server_kill(&members[first]);
+}
+
+static void
+power_first_off(void)
+{
+	server_power_off(&members[first]);
+}
+
+static void
+fail_over_by_hand(void)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), ",%s,0", members[other].name);
+	store_put(KEY_FAILOVER, text);
+}
+
+/* Somebody makes a member lead that lacks WAL which others have. */
+static void
+paused_failover(void)
+{
+	other = choose_candidate();
+	expect(NEVER, -1);
+	if (other < 0)
+		return;
+	members[other].disk_delay = 12 * SECOND;
+	group_config.paused = true;
+	fault_put_config();
+	fault_may_lose = true;
+	after(SECOND, power_first_off);
+	after(SECOND + expiry(), fail_over_by_hand);
+	lasts = expiry() + 5 * SECOND;
+	is_over_early = true;
+}
+
 /*
  * A leader that was frozen comes back, with WAL of its own, when the one that
  * led meanwhile has just died: it must not lead again.
@@ -521,6 +561,7 @@ paused_leaders_alternate(void)
 		return;
 	}
 	expect(NEVER, -1);
+	fault_unwell = first;
 	lasts = 4 * group_config.ttl * SECOND;
 	is_over_early = true;
 	leader()->process->paused_until = world_now + 20 * SECOND;
@@ -542,13 +583,26 @@ all_restart(void)
 	server_kill(leader());
 }
 
-/* Standbys are further behind than the group permits. */
+/* The leader dies, and all but one of the standbys cannot write either. */
 static void
-end_first(void)
+heirs_are_unwell(void)
 {
-	server_power_off(&members[first]);
+	expect(NEVER, -1);
+	/* They may have commits that it has not. */
+	fault_may_lose = true;
+	other = choose_candidate();
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (i == first || i == other)
+			continue;
+		members[i].unwell_until = world_now + 10 * SECOND;
+		fault_unfit |= other < 0 ? 0 : UINT32_C(1) << i;
+	}
+	after(1500 * MS, kill_first);
+	lasts = 9 * SECOND;
 }
 
+/* Standbys are further behind than the group permits. */
 static void
 standbys_lag(void)
 {
@@ -559,7 +613,7 @@ standbys_lag(void)
 	for (int i = 0; i < nmembers; i++)
 		if (i != first)
 			members[i].disk_delay = 60 * SECOND;
-	after(chance_between(2, 4) * SECOND, end_first);
+	after(chance_between(2, 4) * SECOND, power_first_off);
 	lasts = 10 * SECOND;
 }
 
@@ -700,6 +754,8 @@ static const struct
 	{"pause", paused_leader_dies, 1},
 	{"alternation", leaders_alternate, 2},
 	{"paused-alternation", paused_leaders_alternate, 2},
+	{"paused-failover", paused_failover, 1},
+	{"unwell-heirs", heirs_are_unwell, 1},
 	{"restarts", all_restart, 1},
 	{"lag", standbys_lag, 1},
 	{"wipe", store_is_wiped, 1},
@@ -787,6 +843,7 @@ single_choose(void)
 	fault_no_election = false;
 	fault_unwell = -1;
 	fault_may_lose = false;
+	fault_unfit = 0;
 	is_over_early = false;
 	lasts = 0;
 }

@@ -24,6 +24,7 @@ sound(HaRole role, HaLease lease)
 	view.role = role;
 	view.lease = lease;
 	view.position = (HaPosition){2, 1000};
+	view.wal_read = true;
 	view.position_known = true;
 	view.may_lead = true;
 	view.priority = 1;
@@ -155,6 +156,7 @@ promoting(HaView *view)
 static void
 unread(HaView *view)
 {
+	view->wal_read = false;
 	view->position_known = false;
 }
 
@@ -721,7 +723,8 @@ violation(const HaView *v, HaAction action)
 		return "following as a primary";
 	if (action == HA_FOLLOW && v->lease == LEASE_MINE && !v->standby_cluster)
 		return "a leader that follows";
-	if (action == HA_FOLLOW && v->lease != LEASE_MINE && (v->diverged || v->leader_behind))
+	if (action == HA_FOLLOW && v->lease != LEASE_MINE &&
+		(v->diverged || v->leader_behind || !v->wal_read))
 		return "following a leader that is behind";
 	if (action == HA_REJOIN && !((v->diverged || v->wal_gone) && v->lease == LEASE_OTHER))
 		return "giving up WAL without need";
