@@ -317,6 +317,7 @@ ha_read_picture(HaPicture *picture)
 	}
 	picture->deadline_us = (int64) pg_atomic_read_u64(&ha_shared->deadline_us);
 	picture->turn_us = (int64) pg_atomic_read_u64(&ha_shared->turn_us);
+	picture->promised_us = (int64) pg_atomic_read_u64(&ha_shared->failsafe_promised_us);
 	return locked;
 }
 

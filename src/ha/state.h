@@ -93,13 +93,14 @@ typedef struct SharedMember
 } SharedMember;
 
 /*
- * The own group.  The clock is that of base/clock.h.  Of the two moments
+ * The own group.  The clock is that of base/clock.h.  Of the moments
  * that come first, no view of the store is older news.
  */
 typedef struct HaPicture
 {
 	int64 deadline_us; /* until when this server may commit; 0: it may not */
 	int64 turn_us;	   /* when the agent began its last turn */
+	int64 promised_us; /* until when this server leaves the lead to one without the store */
 
 	/* as the agent last saw it */
 	bool connected;	   /* the store is being watched */

@@ -186,6 +186,8 @@ http_write_status(const HttpFacts *facts, HttpAnswer *answer)
 	add_server(object, facts);
 	if (picture->holder[0] == '\0')
 		add_flag(object, "cluster_unlocked", true);
+	if (facts->failsafe)
+		add_flag(object, "failsafe_mode_is_active", true);
 	if (facts->self != NULL && facts->self->pending_restart)
 		add_flag(object, "pending_restart", true);
 	if (facts->self != NULL && facts->self->restart_at != 0)

@@ -127,6 +127,16 @@ holds_lead(const HttpFacts *facts)
 		   facts->now_us - picture->answered_us < picture->ttl * INT64CONST(1000000);
 }
 
+static bool
+goes_without_store(const HttpFacts *facts)
+{
+	const HaPicture *picture = facts->picture;
+
+	if (facts->leads)
+		return facts->now_us - picture->answered_us >= picture->ttl * INT64CONST(1000000);
+	return facts->now_us < picture->promised_us;
+}
+
 void
 http_facts_look(HttpFacts *facts)
 {
@@ -141,6 +151,7 @@ http_facts_look(HttpFacts *facts)
 		look_at_standby(facts);
 	look_at_group(facts);
 	facts->leads = facts->primary && facts->lease_left_us > 0;
+	facts->failsafe = goes_without_store(facts);
 	facts->standby_leader = !facts->primary && facts->running && holds_lead(facts);
 }
 

@@ -20,6 +20,7 @@ typedef struct HttpFacts
 	bool primary;		 /* recovery is over */
 	bool leads;			 /* primary, and may commit */
 	bool standby_leader; /* of a standby cluster */
+	bool failsafe;		 /* leads on without the store, or has agreed to that */
 	XLogRecPtr written;	 /* of a primary */
 	XLogRecPtr received; /* of a standby; what was replayed at least */
 	XLogRecPtr replayed;

@@ -151,6 +151,12 @@ unlocked(const HttpFacts *facts)
 }
 
 static double
+failsafe(const HttpFacts *facts)
+{
+	return facts->failsafe;
+}
+
+static double
 timeline(const HttpFacts *facts)
 {
 	return facts->running ? facts->timeline : 0;
@@ -268,6 +274,8 @@ static const Metric metrics[] = {
 	 "Version of PostgreSQL, 0 if it does not let sessions in."},
 	{"patroni_cluster_unlocked", "gauge", unlocked,
 	 "1 if nobody leads the group."},
+	{"patroni_failsafe_mode_is_active", "gauge", failsafe,
+	 "1 if this leader goes on without etcd, or this member has agreed to that."},
 	{"patroni_postgres_timeline", "counter", timeline,
 	 "Timeline of this server, 0 if it does not let sessions in."},
 	{"patroni_dcs_last_seen", "gauge", store_seen,

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use HTTP::Tiny;
 use PgCluster;
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -49,7 +50,7 @@ is(JSON::PP::decode_json($c->{store}->get($key))->{$leader},
 	"http://127.0.0.1:$port{$leader}/patroni", 'and where their HTTP servers are');
 
 # A member that has just started confirms nobody.
-sleep(0.1) while time() - $^T < $ttl + 2;
+$c->poll($_, qq(SELECT clock_timestamp() > pg_postmaster_start_time() + interval '1 second' * ($ttl + 1))) foreach $c->members(0);
 
 my $writer = $c->writer(0, rate => 50);
 PgCluster::wait_until(sub { $writer->acknowledged > 20 }) or BAIL_OUT('the writer does not write');
@@ -60,6 +61,15 @@ $c->{store}->stop('KILL');
 ok(PgCluster::wait_until(sub { events($leader, 'all members confirm') > 0 }), 'all members confirm the leader');
 PgCluster::wait_until(sub { time() - $start > 4 * $ttl }, 10 * $ttl);
 is($c->sql($leader, 'SELECT fenced FROM cluster_lease()'), 'f', 'the fence is open after four times the ttl');
+foreach my $name ($c->members(0))
+{
+	my $http = HTTP::Tiny->new(timeout => 5);
+	my $path = $name eq $leader ? 'primary' : 'replica';
+	my $answer = $http->get("http://127.0.0.1:$port{$name}/$path");
+
+	is($answer->{status}, 200, "$name is still a $path");
+	like($answer->{content}, qr/"failsafe_mode_is_active":true/, '... and says how');
+}
 $c->{store}->start;
 ok(PgCluster::wait_until(sub { events($leader, 'answers again') > 0 }), 'etcd answers again');
 my $count = $writer->acknowledged;
