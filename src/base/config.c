@@ -25,6 +25,7 @@ char *config_etcd_key;
 char *config_etcd_password_file;
 int config_etcd_protocol;
 char *config_etcd_username;
+bool config_fence_reads;
 int config_fence_wait;
 int config_group;
 char *config_http_allowlist;
@@ -158,6 +159,8 @@ static const IntSetting int_settings[] = {
 };
 
 static const BoolSetting bool_settings[] = {
+	{"pgcluster.fence_reads", &config_fence_reads, false, PGC_USERSET, 0,
+	 "Also refuses queries on a primary that cannot prove that it leads."},
 	{"pgcluster.http_allowlist_include_members", &config_http_allowlist_include_members, false, PGC_SIGHUP, 0,
 	 "Adds the addresses of all members of the cluster to http_allowlist."},
 };

@@ -18,6 +18,7 @@ extern char *config_etcd_key;
 extern char *config_etcd_password_file;
 extern int config_etcd_protocol; /* EtcdProtocol */
 extern char *config_etcd_username;
+extern bool config_fence_reads;
 extern int config_fence_wait; /* milliseconds */
 extern int config_group;
 extern char *config_http_allowlist;

@@ -14,6 +14,13 @@
  * they work when the agent is stopped, hung or gone.  What moves the
  * deadline is the agent's business.
  *
+ * Some statements do what no rollback undoes before their transaction ends;
+ * they are looked at before they begin.  Reads are not fenced unless
+ * pgcluster.fence_reads asks for it.  Nor are what writes WAL without a
+ * transaction (a message outside of one, the progress of an origin, hint
+ * bits), notifications and autovacuum: no commit of data is acknowledged with
+ * them, and a rejoin discards what they wrote.
+ *
  * A session that starts behind a closed fence starts read-only, so that a
  * client which looks for a server to write to goes elsewhere; it becomes
  * read-write by itself when the fence has opened.
@@ -25,6 +32,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "replication/walsender.h"
@@ -48,6 +56,7 @@ StaticAssertDecl(offsetof(Port, sock) == 0, "the socket is the first field of Po
 /* The agent may die with the deadline far ahead or not: look again now and then. */
 #define RECHECK_MS 1000
 
+static ExecutorStart_hook_type prev_executor_start = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* The present transaction was looked at before its commit: look again after. */
@@ -67,7 +76,7 @@ fence_applies(void)
 }
 
 static void
-refuse_commit(void)
+refuse(const char *what)
 {
 	GroupLeader leader;
 	bool other =
@@ -75,7 +84,7 @@ refuse_commit(void)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-			 errmsg("cannot commit: member \"%s\" does not hold the lease of its group",
+			 errmsg("cannot %s: member \"%s\" does not hold the lease of its group", what,
 					config_node_name),
 			 other ? errdetail("Member \"%s\" (%s:%d) leads group %d.", leader.member, leader.host,
 							   leader.port, leader.group_id)
@@ -89,11 +98,10 @@ refuse_commit(void)
 
 /* Waits until the fence is open, at most pgcluster.fence_wait; else an error. */
 static void
-wait_at_fence(void)
+wait_for(const char *what)
 {
 	int64 until;
 
-	second_look_due = true;
 	if (ha_fence_is_open())
 		return;
 
@@ -106,11 +114,18 @@ wait_at_fence(void)
 		if (left <= 0)
 		{
 			ConditionVariableCancelSleep();
-			refuse_commit();
+			refuse(what);
 		}
 		ConditionVariableTimedSleep(&ha_shared->fence_cv, Min(left, RECHECK_MS), PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
+}
+
+static void
+wait_at_fence(void)
+{
+	second_look_due = true;
+	wait_for("commit");
 }
 
 /*
@@ -129,16 +144,26 @@ is_wait_broken_off(XactEvent event)
 
 /*
  * The commit is on disk, but the client must not hear that it succeeded:
- * another member may lead without it.
+ * another member may lead without it.  A worker has no client, but others to
+ * tell, as the publisher whose changes it applied: it ends.
  */
 static void
 cut_client(const char *reason)
 {
-	if (MyProcPort == NULL || MyProcPort->sock == PGINVALID_SOCKET)
+	bool worker = MyBackendType == B_BG_WORKER;
+
+	if (!worker && (MyProcPort == NULL || MyProcPort->sock == PGINVALID_SOCKET))
 		return;
-	shutdown(MyProcPort->sock, SHUT_RDWR);
+	if (worker)
+	{
+		ProcDiePending = true;
+		InterruptPending = true;
+	}
+	else
+		shutdown(MyProcPort->sock, SHUT_RDWR);
 	ereport(LOG_SERVER_ONLY,
-			(errmsg("%s during a commit, the client's connection was closed", reason),
+			(errmsg("%s during a commit, %s", reason,
+					worker ? "the worker ends" : "the client's connection was closed"),
 			 errdetail("The transaction is committed on this server, but it is not certain that it "
 					   "is part of the cluster's history.")));
 }
@@ -216,6 +241,47 @@ fence_transaction(XactEvent event, void *arg)
 }
 
 /*
+ * Reads, as far as pgcluster.fence_reads asks for it: when they begin, for
+ * what was sent cannot be called back.
+ */
+static void
+look_before_reading(void)
+{
+	if (config_fence_reads && fence_applies() && MyProcPort != NULL && !am_walsender &&
+		!RecoveryInProgress())
+		wait_for("read");
+}
+
+static void
+fence_executor_start(QueryDesc *query, int flags)
+{
+	if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+		look_before_reading();
+	if (prev_executor_start)
+		prev_executor_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+/*
+ * Statements that act before their transaction commits: on files, or, for
+ * subscriptions, on another server.
+ */
+static bool
+acts_at_once(const Node *statement)
+{
+	static const NodeTag tags[] = {T_CreatedbStmt,			T_DropdbStmt,
+								   T_AlterDatabaseStmt,		T_CreateTableSpaceStmt,
+								   T_DropTableSpaceStmt,	T_CreateSubscriptionStmt,
+								   T_AlterSubscriptionStmt, T_DropSubscriptionStmt};
+
+	for (size_t i = 0; i < lengthof(tags); i++)
+		if (nodeTag(statement) == tags[i])
+			return true;
+	return false;
+}
+
+/*
  * The second phase writes without a transaction id of its own.  A rollback
  * is a write just as well: it would be missing on a leader that has the
  * transaction prepared.
@@ -234,11 +300,16 @@ fence_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *query_env,
 			  DestReceiver *dest, QueryCompletion *completion)
 {
-	bool second_phase =
-		is_second_phase(pstmt->utilityStmt) && fence_applies() && !RecoveryInProgress();
+	const Node *statement = pstmt->utilityStmt;
+	bool applies = fence_applies() && !RecoveryInProgress();
+	bool second_phase = applies && is_second_phase(statement);
 
 	if (second_phase)
 		wait_at_fence();
+	else if (applies && acts_at_once(statement))
+		wait_for("change what a rollback cannot bring back");
+	if (IsA(statement, CopyStmt) || IsA(statement, FetchStmt))
+		look_before_reading();
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, query_env, dest,
@@ -256,6 +327,8 @@ fence_init(void)
 	if (!ha_enabled())
 		return;
 	RegisterXactCallback(fence_transaction, NULL);
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = fence_executor_start;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = fence_utility;
 }

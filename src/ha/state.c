@@ -184,6 +184,18 @@ ha_event_record(const char *decision, const char *reason)
 	LWLockRelease(ha_shared->lock);
 }
 
+static bool
+lock_soon(LWLock *lock)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+	{
+		if (LWLockConditionalAcquire(lock, LW_SHARED))
+			return true;
+		pg_usleep(LOCK_NAP_US);
+	}
+	return false;
+}
+
 uint64
 ha_leaders_generation(void)
 {
@@ -198,7 +210,9 @@ ha_group_leader(int group_id, GroupLeader *leader)
 	if (ha_shared == NULL)
 		return false;
 
-	LWLockAcquire(ha_shared->lock, LW_SHARED);
+	/* An agent that is stopped must not stop those who ask. */
+	if (!lock_soon(ha_shared->lock))
+		return false;
 	for (int i = 0; i < ha_shared->ngroups && !found; i++)
 	{
 		const GroupLeader *l = &ha_shared->groups[i].leader;
@@ -280,18 +294,6 @@ copy_picture(HaPicture *picture)
 		if (ha_shared->members[i].group_id == ha_own_group())
 			picture->members[n++] = ha_shared->members[i];
 	picture->nmembers = n;
-}
-
-static bool
-lock_soon(LWLock *lock)
-{
-	for (int i = 0; i < LOCK_TRIES; i++)
-	{
-		if (LWLockConditionalAcquire(lock, LW_SHARED))
-			return true;
-		pg_usleep(LOCK_NAP_US);
-	}
-	return false;
 }
 
 bool
