@@ -65,6 +65,11 @@
 #define compat_slot_create(name, logical, persistency) \
 	ReplicationSlotCreate((name), (logical), (persistency), false)
 #endif
+#if PG_VERSION_NUM >= 170000
+#define compat_slot_cleanup() ReplicationSlotCleanup(false)
+#else
+#define compat_slot_cleanup() ReplicationSlotCleanup()
+#endif
 #if PG_VERSION_NUM >= 180000
 #define compat_slot_acquire(name) ReplicationSlotAcquire((name), true, false)
 #else

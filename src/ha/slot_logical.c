@@ -564,7 +564,7 @@ turn(SlotOrders *orders)
 	if (!RecoveryInProgress())
 	{
 		/* Copies that are not good must not be taken for the slot. */
-		ReplicationSlotCleanup();
+		compat_slot_cleanup();
 		hang_up();
 		if (orders->leads)
 			make_missing(orders);

@@ -179,13 +179,29 @@ slot_ops_create_physical(const SlotWish *wish)
 	ReplicationSlotRelease();
 }
 
+/* What a member that streams from elsewhere fed back when it streamed from here. */
+static void
+forget_feedback(void)
+{
+	ReplicationSlot *slot = MyReplicationSlot;
+
+	SpinLockAcquire(&slot->mutex);
+	slot->data.xmin = slot->effective_xmin = InvalidTransactionId;
+	slot->data.catalog_xmin = slot->effective_catalog_xmin = InvalidTransactionId;
+	SpinLockRelease(&slot->mutex);
+	ReplicationSlotsComputeRequiredXmin(false);
+}
+
 void
 slot_ops_advance_physical(const char *name, XLogRecPtr lsn)
 {
 	compat_slot_acquire(name);
 	/* Its walsender may have moved it meanwhile. */
 	if (MyReplicationSlot->data.restart_lsn < lsn)
+	{
 		set_restart_lsn(lsn);
+		forget_feedback();
+	}
 	ReplicationSlotRelease();
 }
 
