@@ -23,9 +23,9 @@
 
 #define PROMOTION_WAIT_MS 30000
 
-/* More rewinds than this in so many seconds are too many. */
+/* More rewinds than this, each begun so soon after the one before, are too many. */
 #define MAX_REWINDS 3
-#define REWINDS_SECONDS 300
+#define SOON_SECONDS 20
 
 bool
 rejoin_is_due(void)
@@ -207,21 +207,22 @@ run_pg_rewind(const char *source)
 	return result;
 }
 
+/* When the last rewind ended, and how many came before it one after the other. */
+static time_t last_rewind = 0;
+static int rewinds_before = 0;
+
 /*
- * Data that diverge again and again, although they were rewound, are beyond
- * what pg_rewind sees.
+ * Data that are found to have diverged as soon as they were rewound, again
+ * and again, are beyond what pg_rewind sees.  A cluster that fails over often
+ * is another matter: there each rewind served for a while.
  */
 static bool
 rewound_too_often(void)
 {
-	static time_t begun[MAX_REWINDS];
-	static int n = 0;
-	time_t now = time(NULL);
-	time_t *oldest = &begun[n++ % MAX_REWINDS];
-	bool too_often = n > MAX_REWINDS && now - *oldest < REWINDS_SECONDS;
+	bool soon = last_rewind != 0 && time(NULL) - last_rewind < SOON_SECONDS;
 
-	*oldest = now;
-	return too_often;
+	rewinds_before = soon ? rewinds_before + 1 : 0;
+	return rewinds_before >= MAX_REWINDS;
 }
 
 static ProcessResult
@@ -231,6 +232,7 @@ rewind_data_directory(const char *source)
 
 	if (result == PROCESS_OK)
 		result = run_pg_rewind(source);
+	last_rewind = time(NULL);
 	datadir_restore_config();
 	if (result == PROCESS_OK)
 	{
