@@ -598,6 +598,19 @@ make_group_settings(void)
 	pg_free(path);
 }
 
+bool
+datadir_drop_group_settings(void)
+{
+	char *path = datadir_path(GROUP_SETTINGS_FILE);
+	struct stat st;
+	bool any = stat(path, &st) == 0 && st.st_size > 0;
+
+	if (any)
+		datadir_write_file(path, "");
+	pg_free(path);
+	return any;
+}
+
 void
 datadir_write_node_settings(void)
 {

@@ -101,6 +101,12 @@ extern void datadir_restore_config(void);
 extern void datadir_write_node_settings(void);
 extern void datadir_make_standby(void);
 
+/*
+ * Empties the file with the group's parameters, which the agent fills again
+ * when the server runs.  False: it was empty.
+ */
+extern bool datadir_drop_group_settings(void);
+
 #define REJOIN_FILE "pgcluster.rejoin"
 #define NODE_SETTINGS_FILE "pgcluster_node.conf"
 #define GROUP_SETTINGS_FILE "pgcluster.group.conf" /* the agent writes it */

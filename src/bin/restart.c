@@ -111,6 +111,7 @@ static ProcessResult
 run_pg_ctl_restart(void)
 {
 	char *program = psprintf("%s/pg_ctl", options.bindir);
+	/* Of a server that is down, "restart" is "start" with the same options. */
 	const char *argv[] = {program, "restart", "-D", options.data_dir, "--mode=fast", "-w",
 						  "-t",	   "300",	  NULL};
 	ProcessResult result = process_run(argv, NULL, true);
@@ -138,6 +139,12 @@ run_command_restart(void)
 		restart_begin();
 	restart_served();
 	result = run_pg_ctl_restart();
+	/* See supervise.c. */
+	if (result == PROCESS_FAILED && datadir_postmaster() == 0 && datadir_drop_group_settings())
+	{
+		pg_log_info("starting without the parameters of the group");
+		result = run_pg_ctl_restart();
+	}
 	if (result != PROCESS_OK)
 		restart_give_up();
 	while (kept.lease != 0 && process_sleep(100))

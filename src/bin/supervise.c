@@ -29,6 +29,7 @@
 /* Ends sooner than this after the start count as quick failures. */
 #define QUICK_SECONDS 10
 #define MAX_QUICK_FAILURES 5
+#define GROUP_QUICK_FAILURES 3
 
 #define POLL_MS 500
 #define ANNOUNCE_POLL_MS 100
@@ -403,6 +404,18 @@ wait_for_server(pid_t server)
 	}
 }
 
+/*
+ * What keeps the server from starting may be a parameter of the group, which
+ * only its agent could take back.  Without them the server comes up, and shows
+ * that they wait for a restart.
+ */
+static void
+try_without_group(int quick_failures)
+{
+	if (quick_failures >= GROUP_QUICK_FAILURES && datadir_drop_group_settings())
+		pg_log_info("starting without the parameters of the group");
+}
+
 /* Nothing, then longer with each quick failure. */
 static void
 back_off(int quick_failures)
@@ -467,6 +480,7 @@ run_command_run(void)
 	do
 	{
 		back_off(end.quick_failures);
+		try_without_group(end.quick_failures);
 		prepared = prepare();
 		if (process_stop_signal() != 0 || prepared != PROCESS_OK)
 			break;

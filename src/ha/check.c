@@ -233,6 +233,18 @@ check_replication_user(StringInfo detail)
 }
 
 static bool
+check_pause(StringInfo detail)
+{
+	HaPicture *picture = palloc0(sizeof(HaPicture));
+
+	ha_read_picture(picture);
+	appendStringInfoString(detail, picture->paused
+									   ? "the group is paused, nobody takes over by itself"
+									   : "the group is not paused");
+	return !picture->paused;
+}
+
+static bool
 check_pending_restart(StringInfo detail)
 {
 	HaPicture *picture = palloc0(sizeof(HaPicture));
@@ -277,6 +289,7 @@ static const Check checks[] = {
 	{"rewind", true, check_rewind, "Set wal_log_hints to on, or enable data checksums: else a diverged member must be cloned anew."},
 	{"timeline", true, check_timeline_target, "Set recovery_target_timeline to latest: a standby must follow a new leader."},
 	{"rejoin program", true, check_rejoin_program, "Install pgcluster_node beside the server's programs."},
+	{"pause", true, check_pause, "Call cluster_resume()."},
 	{"pending restart", true, check_pending_restart, "Call cluster_restart() for this member."},
 	{"replication role", true, check_replication_user, "Create it with LOGIN and REPLICATION, or set pgcluster.replication_user."},
 };

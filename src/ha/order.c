@@ -401,7 +401,10 @@ attend_taken(AgentOrder *o)
 	if (strcmp(o->said.start, own_start()) != 0 || kinds[o->kind].act == NULL)
 		answer(o, ORDER_DONE, 0, kinds[o->kind].done, "");
 	else if (agent.order_begun_us[o->kind] != 0 && now - agent.order_begun_us[o->kind] > GIVE_UP_US)
+	{
+		agent.lease_kept = false;
 		refuse(o, "the server does not stop", "See the log of that member.");
+	}
 	else if (*acted == 0 || now - *acted > REPEAT_US)
 	{
 		*acted = now;

@@ -44,6 +44,7 @@ $c->sql($third, 'SELECT cluster_pause()');
 is($c->sql($leader, "SELECT cluster_config()->>'pause'"), 'true', 'the pause is in the configuration');
 is(scalar(grep { ($_->{pause} // 0) } map { JSON::PP::decode_json($c->{store}->get($c->key(0, "members/$_"))) } $c->members(0)),
 	3, 'all members say that they know');
+is($c->sql($third, "SELECT ok FROM cluster_check() WHERE check_name = 'pause'"), 'f', 'cluster_check() reminds of it');
 
 # The leader's server goes away and comes back: nobody took over.
 my $epoch = $c->sql($leader, 'SELECT epoch FROM cluster_leader()');

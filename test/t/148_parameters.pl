@@ -41,7 +41,7 @@ sub pending
 {
 	my ($name, $is) = @_;
 
-	ok($c->poll($leader, "SELECT pending_restart FROM cluster_status() WHERE member = '$name'", $is), "$name: pending_restart is $is");
+	ok($c->poll($standby, "SELECT pending_restart FROM cluster_status() WHERE member = '$name'", $is), "$name: pending_restart is $is");
 	return;
 }
 
@@ -126,6 +126,18 @@ $c->sql($leader, 'SELECT cluster_switchover()');
 is($c->new_leader(0, $leader), $standby, 'the other one leads');
 $c->wait_streaming($leader);
 is($c->sql($leader, 'SHOW hot_standby'), 'on', 'the former leader is a hot standby');
+
+# One that keeps a server from starting does so three times; then the server
+# comes up without, and still wants it.
+$c->sql($standby, q{SELECT cluster_set_config('{"postgresql": {"parameters": {"shared_preload_libraries": "pgcluster,no_such_library"}}}')});
+ok($c->poll($standby, "SELECT pending_restart FROM cluster_status() WHERE member = '$leader'"), 'a library that is not there waits for a restart');
+$c->sql($standby, "SELECT cluster_restart('$leader')");
+is($c->sql($leader, 'SHOW shared_preload_libraries'), 'pgcluster', 'a server that cannot start with it comes up without');
+ok($c->poll($standby, "SELECT pending_restart FROM cluster_status() WHERE member = '$leader'"), 'and shows that it waits again');
+$c->sql($standby, q{SELECT cluster_set_config('{"postgresql": {"parameters": {"shared_preload_libraries": null}}}')});
+ok($c->poll($leader, q{SELECT count(*) = 0 FROM cluster_check() WHERE detail ~ 'no_such_library'}), 'until it is taken back');
+$c->sql($standby, "SELECT cluster_restart('$leader')");
+pending($leader, 'f');
 
 $c->stop;
 done_testing();
