@@ -237,6 +237,8 @@ write_member(const HttpFacts *facts, const SharedMember *member)
 		json_object_object_add(object, "scheduled_restart", write_restart(member->restart_at));
 	if (strcmp(member->name, facts->picture->holder) == 0)
 		return object;
+	if (member->lsn_known)
+		add_text(object, "lsn", psprintf("%X/%X", LSN_FORMAT_ARGS((XLogRecPtr) member->lsn)));
 	if (http_facts_lag(facts, member, &lag))
 		add_number(object, "lag", lag);
 	else

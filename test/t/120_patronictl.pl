@@ -9,6 +9,7 @@ my ($patronictl) = grep { -x } map { "$_/patronictl" } split /:/, $ENV{PATH} . '
 plan skip_all => 'there is no patronictl' unless $patronictl;
 
 my $c = PgCluster->new(groups => { 0 => 2, 1 => 2 });
+$c->node($_)->{settings} = { 'pgcluster.http_port' => PgCluster::free_port() } foreach $c->members(1);
 $c->start;
 my $config = "$c->{dir}/p.yml";
 PgCluster::write_file($config, <<"END");
@@ -47,6 +48,12 @@ ok( PgCluster::wait_until(
 			return 2 == grep { ($_->{'Pending restart'} // '') eq '*' } @listed;
 		}),
 	'that a restart is pending is listed');
+
+# A worker group is told over its own members' HTTP servers.
+my $former = $c->leader(1);
+$c->wait_ready(1);
+like($c->run($patronictl, '-c', $config, 'switchover', 'test', '--group', '1', '--force'), qr/Successfully switched over/, 'switchover in a worker group');
+isnt($c->new_leader(1, $former), $former, '... which another member leads now');
 
 $c->stop;
 

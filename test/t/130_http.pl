@@ -196,6 +196,7 @@ foreach my $m (@members)
 	is($m->{port}, $c->node($m->{name})->{port}, 'port');
 	is($m->{host}, '127.0.0.1', 'host');
 	is($m->{api_url}, "http://127.0.0.1:$port{$m->{name}}/patroni", 'where its HTTP server is');
+	like($m->{lsn} // '', $leads ? qr/^$/ : qr{^[0-9A-F]+/[0-9A-F]+$}, 'position');
 	like($m->{lag} // '', $leads ? qr/^$/ : qr/^\d+$/, 'lag');
 }
 is_deeply(json($replica, '/config'), { ttl => 5, loop_wait => 1 }, 'configuration');

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use File::Copy qw(copy);
+use HTTP::Tiny;
 use JSON::PP;
 use PgCluster;
 use Test::More;
@@ -19,6 +20,8 @@ my $follow = { host => '127.0.0.1', port => $main->node($primary)->{port}, prima
 $c->{passfile} = "$c->{dir}/passfile";
 copy($main->{passfile}, $c->{passfile});
 chmod 0600, $c->{passfile};
+my %http = map { $_ => PgCluster::free_port() } $c->node_names;
+$c->node($_)->{settings} = { 'pgcluster.http_port' => $http{$_} } foreach $c->node_names;
 $c->{store}->start;
 sub configure { return $c->{store}->put($c->key(0, 'config'), JSON::PP->new->canonical->encode({ ttl => 5, @_ })); }
 configure(standby_cluster => $follow);
@@ -57,6 +60,27 @@ ok($c->poll($other, 'SELECT count(*) FROM t', '2'), 'and get all');
 my ($status, undef, $err) = $c->try_sql($leader, 'INSERT INTO t VALUES (3)');
 like($err, qr/read-only transaction/, 'nobody writes here');
 like($c->{store}->get($c->key(0, "members/$leader")), qr/"role":"standby_leader"/, 'its key says what it is');
+
+# What load balancers are told.
+sub status { return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$http{$_[0]}$_[1]")->{status}; }
+
+my @checks = (
+	[ '/standby-leader', 200, 503 ],
+	[ '/standby_leader', 200, 503 ],
+	[ '/leader', 200, 503 ],
+	[ '/primary', 503, 503 ],
+	[ '/read-write', 503, 503 ],
+	[ '/replica', 503, 200 ],
+	[ '/read-only', 200, 200 ],
+	[ '/readiness', 200, 200 ],
+	[ '/health', 200, 200 ]);
+foreach my $check (@checks)
+{
+	my ($path, $of_leader, $of_other) = @$check;
+
+	ok(PgCluster::wait_until(sub { status($leader, $path) == $of_leader }), "$path of the leader is $of_leader");
+	ok(PgCluster::wait_until(sub { status($other, $path) == $of_other }), "$path of the other is $of_other");
+}
 
 # By hand, and by force.
 ok($c->poll($leader, "SELECT state FROM cluster_status() WHERE member = '$other'", 'streaming'), 'the other streams');
