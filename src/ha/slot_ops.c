@@ -71,12 +71,11 @@ describe(const ReplicationSlot *slot, SlotFact *fact)
 	fact->catalog_xmin = slot->data.catalog_xmin;
 }
 
-int
-slot_ops_list(SlotFact *facts, int max)
+static int
+list_slots(SlotFact *facts, int max)
 {
 	int n = 0;
 
-	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
 	for (int i = 0; i < max_replication_slots && n < max; i++)
 	{
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
@@ -90,6 +89,28 @@ slot_ops_list(SlotFact *facts, int max)
 		if (copy.data.persistency == RS_PERSISTENT)
 			describe(&copy, &facts[n++]);
 	}
+	return n;
+}
+
+int
+slot_ops_list(SlotFact *facts, int max)
+{
+	int n;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	n = list_slots(facts, max);
+	LWLockRelease(ReplicationSlotControlLock);
+	return n;
+}
+
+int
+slot_ops_try_list(SlotFact *facts, int max)
+{
+	int n;
+
+	if (!LWLockConditionalAcquire(ReplicationSlotControlLock, LW_SHARED))
+		return -1;
+	n = list_slots(facts, max);
 	LWLockRelease(ReplicationSlotControlLock);
 	return n;
 }

@@ -173,7 +173,9 @@ slots_attend(const HaView *view)
 	if (view->role == HA_STARTING || observe_key(KEY_CONFIG)->value == NULL)
 		return;
 	fill_orders(view, orders);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	/* Somebody who was stopped may hold it: the agent does not wait. */
+	if (!LWLockConditionalAcquire(shared->lock, LW_EXCLUSIVE))
+		return;
 	differ = memcmp(&shared->orders, orders, sizeof(SlotOrders)) != 0;
 	if (differ)
 	{
@@ -224,19 +226,27 @@ int
 slots_positions(const HaStatus *former, SlotPosition *positions, int max)
 {
 	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
+	uint64 changes;
 	int nfacts;
 	int n = 0;
 
-	changes_told = pg_atomic_read_u64(&shared->changes);
-	nfacts = slot_ops_list(facts, SLOT_MAX);
+	changes = pg_atomic_read_u64(&shared->changes);
+	nfacts = slot_ops_try_list(facts, SLOT_MAX);
+	if (nfacts < 0)
+	{
+		memcpy(positions, former->slots, sizeof(SlotPosition) * former->nslots);
+		return former->nslots;
+	}
+	changes_told = changes;
 	for (int i = 0; i < nfacts && n < max; i++)
 	{
 		const SlotFact *fact = &facts[i];
+		const SlotWish *wish =
+			slot_find_wish(shared->orders.wishes, shared->orders.nwishes, fact->name);
 		XLogRecPtr lsn = fact->kind == SLOT_LOGICAL ? fact->confirmed_lsn : fact->restart_lsn;
 
 		if (lsn == InvalidXLogRecPtr ||
-			(fact->origin == SLOT_FOREIGN &&
-			 slot_find_wish(shared->orders.wishes, shared->orders.nwishes, fact->name) == NULL))
+			(fact->origin == SLOT_FOREIGN && (wish == NULL || wish->kind != fact->kind)))
 			continue;
 		strlcpy(positions[n].name, fact->name, SLOT_NAME_SIZE);
 		positions[n++].lsn = lsn;

@@ -59,6 +59,8 @@ extern void slot_wait_init(void);
  * leave no slot acquired then if slot_ops_clean_up is called.
  */
 extern int slot_ops_list(SlotFact *facts, int max);
+/* For who must not wait: -1 when somebody holds the lock. */
+extern int slot_ops_try_list(SlotFact *facts, int max);
 extern void slot_ops_create_physical(const SlotWish *wish);
 extern void slot_ops_advance_physical(const char *name, XLogRecPtr lsn);
 extern void slot_ops_drop(const char *name);

@@ -96,11 +96,22 @@ ok($c->poll($next, slots($next, 'true'), names($away, $leader)), 'a slot that is
 $c->stop_node($away);
 ok($c->poll($next, slots($next, 'true'), lc $leader), 'so does that of a member that has gone');
 
-# A slot that outgrew max_slot_wal_keep_size is of no use.
+# Something else bears the name of its slot: it streams without one, for as long.
+$c->sql($next, sprintf("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')", lc $away));
 $c->start_node($away);
-$c->wait_streaming($away);
+ok($c->poll($next, "SELECT count(*) FROM pg_stat_replication WHERE application_name = '$away' AND state = 'streaming'", '1'),
+	'a standby whose slot cannot be made streams without');
+is($c->sql($away, 'SHOW primary_slot_name'), '', 'it asks for none');
+$c->sql($next, sprintf("SELECT pg_drop_replication_slot('%s')", lc $away));
+ok($c->poll($away, 'SHOW primary_slot_name', lc $away), 'but for its own when it is there');
+$c->{store}->put($c->key(0, 'config'), '{"ttl": 5, "postgresql": {"use_slots": false}}');
+ok($c->poll($away, 'SHOW primary_slot_name', ''), 'use_slots can be switched off');
+
+# A slot that outgrew max_slot_wal_keep_size is of no use.
 {
 	$c->{store}->put($c->key(0, 'config'), '{"ttl": 5}');
+	$c->wait_streaming($away);
+	$c->poll($next, "SELECT active FROM pg_replication_slots WHERE slot_name = '$away'");
 	$c->sql($next, "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'");
 	$c->sql($next, 'SELECT pg_reload_conf()');
 	$c->stop_node($away);
