@@ -12,8 +12,8 @@
  * After the last fault, the start of each server included: by when there is a
  * leader that acknowledges commits, and by when each member streams from it.
  */
-#define LEADER_BOUND_US (45 * SECOND)
-#define MEMBERS_BOUND_US (120 * SECOND)
+#define LEADER_BOUND_US (35 * SECOND)
+#define MEMBERS_BOUND_US (80 * SECOND)
 
 #define MAX_ACKNOWLEDGED 65536
 
@@ -178,7 +178,7 @@ check_acquired(int member, int former, bool handed_over)
 	HaStatus status;
 
 	statistics.acquisitions++;
-	if (!m->may_lead)
+	if (!m->may_lead && !m->tags_changed)
 		world_fail("%s leads against its tags", m->name);
 	if (fault_unfit >> member & 1)
 		world_fail("%s leads although it cannot write", m->name);
@@ -207,13 +207,20 @@ check_promoted(const Member *m, int former, uint32 timeline)
 	handed_by = -1;
 }
 
+/* What was known then may be no more when the agent was paused since. */
+static bool
+is_decided_lately(const Member *m)
+{
+	return world_now - m->process->decided_at < 100 * MS;
+}
+
 /* What an agent may know when it has its server follow another, or rewound. */
 void
 check_follows(const Member *m, int upstream)
 {
 	const Member *u = upstream < 0 ? NULL : &members[upstream];
 
-	if (u == NULL || u == m)
+	if (u == NULL || u == m || !is_decided_lately(m))
 		return;
 	if (u->phase == PHASE_STANDBY && !u->session.alive && u->head != m->head &&
 		records[u->head].timeline == records[m->head].timeline &&
@@ -229,6 +236,8 @@ check_rejoins(const Member *m, int source)
 {
 	const Member *u = source < 0 ? NULL : &members[source];
 
+	if (!is_decided_lately(m))
+		return;
 	if (sim_agent->config.paused)
 		world_fail("%s is rewound although the cluster is paused", m->name);
 	if (u != NULL && u->phase == PHASE_PRIMARY && server_is_ancestor(m->head, u->head))

@@ -162,6 +162,27 @@ cut_network(void)
 	fault_mend_after(choose_while());
 }
 
+/* Into two parts, one of them with the store. */
+static void
+divide_network(void)
+{
+	int way = chance_of(700) ? 0 : (int) chance_between(1, 2);
+	bool there[MAX_MEMBERS + 1] = {[STORE] = true};
+
+	for (int i = 0; i < nmembers; i++)
+		there[i] = chance_of(500);
+	world_trace("network: divided%s", way == 0 ? "" : ", one way");
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (!there[i])
+			fault_cut(i, STORE, way);
+		for (int k = 0; k < nmembers; k++)
+			if (!there[i] && there[k])
+				fault_cut(i, k, way);
+	}
+	fault_mend_after(choose_while());
+}
+
 static void
 quicken(void *a, int64 b)
 {
@@ -208,6 +229,21 @@ stop_store(void)
 
 	if (store_state() == STORE_UP)
 		fault_stop_store(how, choose_while());
+}
+
+static void
+store_hurries(void *a, int64 b)
+{
+	store_delay = 0;
+}
+
+static void
+slow_store(void)
+{
+	store_delay =
+		chance_of(500) ? chance_between(50 * MS, 800 * MS) : chance_between(SECOND, 3 * SECOND);
+	world_trace("store: takes up to %ld ms to do and to answer", (long) (store_delay / MS));
+	world_at(world_now + choose_while(), store_hurries, NULL, 0);
 }
 
 static void
@@ -288,6 +324,46 @@ slow_disk(void)
 }
 
 static void
+fill_disk(void)
+{
+	Member *m = choose_member();
+
+	m->full_until = world_now + choose_while();
+	world_trace("%s: its disk is full for %ld ms", m->name,
+				(long) ((m->full_until - world_now) / MS));
+}
+
+static void
+change_tags(void)
+{
+	Member *m = &members[chance_between(0, nmembers - 1)];
+
+	m->tags_changed = true;
+	m->may_lead = chance_of(500);
+	m->priority = (int) chance_between(1, 2);
+	m->sync_priority = (int) chance_between(0, 2);
+	world_trace("%s: %s lead, priority %d, %d as a synchronous standby", m->name,
+				m->may_lead ? "may" : "may not", m->priority, m->sync_priority);
+}
+
+static void
+replace_member(void)
+{
+	int i = (int) chance_between(0, nmembers - 1);
+
+	if (i != store_last_leader)
+		server_replace(&members[i]);
+}
+
+static void
+change_limits(void)
+{
+	group_config.loop_wait = (int) chance_between(1, 10);
+	group_config.primary_start_timeout = chance_of(500) ? 1 : 300;
+	fault_put_config();
+}
+
+static void
 make_unwell(void)
 {
 	Member *m = choose_member();
@@ -301,11 +377,32 @@ static const struct
 	void (*happen)(void);
 	int weight;
 } faults[] = {
-	{pause_agent, 10},		   {pause_machine, 10},	 {pause_session, 8}, {break_agent, 5},
-	{kill_agent, 6},		   {kill_postmaster, 8}, {power_off, 8},	 {shut_down, 5},
-	{cut_network, 16},		   {slow_network, 5},	 {stop_store, 8},	 {compact_store, 3},
-	{ask_session, 12},		   {write_failover, 6},	 {change_ttl, 2},	 {pause_cluster, 2},
-	{change_synchronicity, 5}, {slow_disk, 3},		 {make_unwell, 6},	 {turn_failsafe, 3},
+	{pause_agent, 10},
+	{pause_machine, 10},
+	{pause_session, 8},
+	{break_agent, 5},
+	{kill_agent, 6},
+	{kill_postmaster, 8},
+	{power_off, 8},
+	{shut_down, 5},
+	{cut_network, 16},
+	{slow_network, 5},
+	{stop_store, 8},
+	{compact_store, 3},
+	{ask_session, 12},
+	{write_failover, 6},
+	{change_ttl, 2},
+	{pause_cluster, 2},
+	{change_synchronicity, 5},
+	{slow_disk, 3},
+	{divide_network, 6},
+	{slow_store, 5},
+	{fill_disk, 4},
+	{change_tags, 4},
+	{replace_member, 3},
+	{change_limits, 2},
+	{make_unwell, 6},
+	{turn_failsafe, 3},
 };
 
 /*
@@ -358,6 +455,7 @@ fault_heal(void *a, int64 b)
 {
 	fault_over = true;
 	net_begin();
+	store_delay = 0;
 	store_set_state(STORE_UP);
 	group_config.paused = false;
 	fault_put_config();
@@ -372,6 +470,8 @@ fault_heal(void *a, int64 b)
 		m->backend_pause_in = 0;
 		m->disk_delay = 0;
 		m->unwell_until = 0;
+		m->full_until = 0;
+		m->may_lead |= m->tags_changed;
 		m->recovery_extra = 0;
 		fault_healed = Max(fault_healed, member_paused_until(m, m->process));
 		if (m->process != NULL)

@@ -89,6 +89,7 @@ __wrap_ha_decide(const HaView *view, int64_t now_us)
 
 	self->process->decided_lease = view->lease;
 	self->process->decided_proven = view->proven;
+	self->process->decided_at = world_now;
 	if (breakage == BREAK_NOTHING)
 		return __real_ha_decide(view, now_us);
 	rules = ha_rules(&n);

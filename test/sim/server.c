@@ -156,6 +156,11 @@ wal_written(void *a, int64 b)
 	}
 	if (records[message->record].depth <= records[m->head].depth)
 		return;
+	if (server_disk_is_full(m))
+	{
+		end_session(m);
+		return;
+	}
 	if (!server_is_ancestor(m->head, message->record))
 	{
 		world_fail("%s takes WAL that does not continue its own", m->name);
@@ -271,7 +276,7 @@ write_noise(void *a, int64 run)
 
 	if (m->run != run || m->phase != PHASE_PRIMARY)
 		return;
-	if (member_paused_until(m, NULL) <= world_now)
+	if (member_paused_until(m, NULL) <= world_now && !server_disk_is_full(m))
 		server_append(m);
 	world_at(world_now + chance_between(200 * MS, 3 * SECOND), write_noise, m, run);
 }
@@ -338,6 +343,20 @@ TimestampTz
 GetCurrentTimestamp(void)
 {
 	return world_now + 1;
+}
+
+bool
+server_disk_is_full(const Member *m)
+{
+	return m->full_until > world_now;
+}
+
+/* The agent's: an error when the disk is full. */
+static void
+write_file(void)
+{
+	if (server_disk_is_full(self))
+		sim_report(ERROR, __FILE__, __LINE__);
 }
 
 bool
@@ -446,6 +465,7 @@ server_follows(const ServerSource *source)
 void
 server_follow(const ServerSource *source)
 {
+	write_file();
 	world_trace("%s: follows %s", self->name, source->conninfo);
 	check_follows(self, member_of(source->conninfo));
 	self->upstream = member_of(source->conninfo);
@@ -557,7 +577,7 @@ bool
 probe_has_failed(int64 awake_us, char *reason, size_t size)
 {
 	strlcpy(reason, "unwell", size);
-	return self->unwell_until > world_now;
+	return self->unwell_until > world_now || server_disk_is_full(self);
 }
 
 /*
@@ -628,6 +648,7 @@ server_promote(uint32 timeline)
 
 	if (self->promoting)
 		return;
+	write_file();
 	world_trace("%s: is asked to promote to timeline %u", self->name, timeline);
 	if (self->process->decided_lease != LEASE_MINE || !self->process->decided_proven)
 		world_fail("%s leaves recovery although its lease is not proven", self->name);
@@ -785,6 +806,12 @@ recovered(void *a, int64 run)
 	if (m->standby_signal)
 	{
 		begin_standby(m, true);
+		return;
+	}
+	if (server_disk_is_full(m))
+	{
+		m->phase = PHASE_DOWN;
+		server_kill(m);
 		return;
 	}
 	m->phase = PHASE_PRIMARY;
@@ -972,6 +999,16 @@ server_power_off(Member *m)
 	world_at(world_now + chance_between(500 * MS, 12 * SECOND), start, m, m->run);
 }
 
+void
+server_replace(Member *m)
+{
+	server_power_off(m);
+	world_trace("%s: is replaced by a new member", m->name);
+	m->rejoin_wanted = true;
+	m->data_lost = true;
+	m->upstream = -1;
+}
+
 static bool
 standbys_have_all(const Member *m)
 {
@@ -1071,6 +1108,7 @@ server_demote(void)
 	Member *m = self;
 	int run = m->run;
 
+	write_file();
 	m->standby_signal = true;
 	m->upstream = -1;
 	world_trace("%s: demotes itself", m->name);
@@ -1136,7 +1174,8 @@ rejoin_once(Member *m, int own_run)
 	for (int t = 0; t < MAX_TIMELINES; t++)
 		if (source->files[t] == FILE_REAL)
 			m->files[t] = FILE_REAL;
-	m->head = chance_of(800) ? common_record(m->head, source->head) : source->head;
+	m->head = chance_of(800) && !m->data_lost ? common_record(m->head, source->head) : source->head;
+	m->data_lost = false;
 	m->consistent_at = m->head == source->head ? -1 : source->head;
 	return true;
 }

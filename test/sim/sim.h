@@ -51,6 +51,7 @@ typedef struct Process
 	int written_serial;
 	HaLease decided_lease; /* of the last view */
 	bool decided_proven;
+	int64 decided_at;
 } Process;
 
 typedef enum Phase
@@ -99,6 +100,8 @@ typedef struct Member
 	char instance[24];
 	int64 disk_delay;	/* added to each write */
 	int64 unwell_until; /* it cannot write, as its probe finds */
+	int64 full_until;	/* its disk */
+	bool tags_changed;
 
 	/* on disk */
 	int head; /* the last record of WAL */
@@ -108,6 +111,7 @@ typedef struct Member
 	int64 recovery_extra; /* what the next crash recovery takes longer */
 	ServerNames names;
 	bool rejoin_wanted;
+	bool data_lost;	   /* a clone is needed */
 	int consistent_at; /* the record to replay up to after a rewind */
 	HistoryFile files[MAX_TIMELINES];
 
@@ -191,6 +195,7 @@ extern void store_begin(void);
 extern void store_set_state(StoreState state);
 extern StoreState store_state(void);
 extern void store_compact(void);
+extern int64 store_delay; /* each request waits for up to so long, and so does its answer */
 extern const char *store_value(int slot);
 extern int64 store_revision_of(int slot);			/* of its creation */
 extern void store_put(int slot, const char *value); /* by somebody else */
@@ -219,6 +224,8 @@ extern int server_append(Member *m); /* WAL on a primary */
 extern bool server_is_ancestor(int older, int newer);
 extern void server_fail_agent(Member *m);
 extern void server_add_stranger(bool taken); /* by the name of a member, or of another cluster */
+extern bool server_disk_is_full(const Member *m);
+extern void server_replace(Member *m);		 /* by an empty one under its name */
 extern void server_crash(Member *m);		 /* a backend: crash-restart */
 extern void server_kill(Member *m);			 /* the postmaster */
 extern void server_power_off(Member *m);	 /* and all else */

@@ -60,6 +60,7 @@ static StoreState state;
 static int64 ppm;		 /* of its clock */
 static bool handed_over; /* the leader key was freed for a candidate */
 int store_last_leader;
+int64 store_delay;
 
 typedef struct Frozen
 {
@@ -545,6 +546,7 @@ typedef struct Attempt
 {
 	Request *request;
 	int number;
+	bool delayed;
 	Answer answer;
 } Attempt;
 
@@ -557,6 +559,12 @@ store_receive(void *a, int64 b)
 
 	if (is_held_up(store_receive, a, b))
 		return;
+	if (store_delay > 0 && !attempt->delayed)
+	{
+		attempt->delayed = true;
+		world_at(world_now + chance_between(0, store_delay), store_receive, a, b);
+		return;
+	}
 	answer->result.status = DCS_OK;
 	answer->result.reason = "failed";
 	if (state == STORE_REFUSES)
@@ -576,7 +584,8 @@ store_receive(void *a, int64 b)
 		run_lease_verb(r, answer);
 	answer->result.revision = revision;
 	answer->result.kvs = answer->kvs;
-	net_send(STORE, r->client->member->id, client_receive, attempt, 0);
+	net_send_late(STORE, r->client->member->id, chance_between(0, store_delay), client_receive,
+				  attempt, 0);
 }
 
 /*
@@ -1257,5 +1266,6 @@ store_begin(void)
 	frozen = NULL;
 	clients = NULL;
 	store_last_leader = -1;
+	store_delay = 0;
 	handed_over = false;
 }

@@ -52,9 +52,15 @@ commit(Member *m)
 		task_sleep(chance_between(50, 3 * MS));
 	if (m->backends != backends)
 		return;
+	/* The server ends all its processes, and then itself as it cannot recover. */
+	if (server_disk_is_full(m))
+	{
+		server_crash(m);
+		return;
+	}
 	record = server_append(m);
 	maybe_pause(m);
-	task_sleep(chance_between(50, 1500));
+	task_sleep(chance_between(50, 1500) + m->disk_delay / 4);
 	while (m->backends == backends && !sync_is_released(m, record))
 	{
 		/* A wait that is broken off, the fence takes for an unknown outcome. */
