@@ -103,6 +103,12 @@ shut_down(void)
 	server_stop(choose_member());
 }
 
+static void
+restart(void)
+{
+	server_restart_kept(choose_member());
+}
+
 /*
  * The network
  */
@@ -377,32 +383,15 @@ static const struct
 	void (*happen)(void);
 	int weight;
 } faults[] = {
-	{pause_agent, 10},
-	{pause_machine, 10},
-	{pause_session, 8},
-	{break_agent, 5},
-	{kill_agent, 6},
-	{kill_postmaster, 8},
-	{power_off, 8},
-	{shut_down, 5},
-	{cut_network, 16},
-	{slow_network, 5},
-	{stop_store, 8},
-	{compact_store, 3},
-	{ask_session, 12},
-	{write_failover, 6},
-	{change_ttl, 2},
-	{pause_cluster, 2},
-	{change_synchronicity, 5},
-	{slow_disk, 3},
-	{divide_network, 6},
-	{slow_store, 5},
-	{fill_disk, 4},
-	{change_tags, 4},
-	{replace_member, 3},
-	{change_limits, 2},
-	{make_unwell, 6},
-	{turn_failsafe, 3},
+	{pause_agent, 10},	{pause_machine, 10}, {pause_session, 8},
+	{break_agent, 5},	{kill_agent, 6},	 {kill_postmaster, 8},
+	{power_off, 8},		{shut_down, 5},		 {restart, 5},
+	{cut_network, 16},	{slow_network, 5},	 {stop_store, 8},
+	{compact_store, 3}, {ask_session, 12},	 {write_failover, 6},
+	{change_ttl, 2},	{pause_cluster, 2},	 {change_synchronicity, 5},
+	{slow_disk, 3},		{divide_network, 6}, {slow_store, 5},
+	{fill_disk, 4},		{change_tags, 4},	 {replace_member, 3},
+	{change_limits, 2}, {make_unwell, 6},	 {turn_failsafe, 3},
 };
 
 /*

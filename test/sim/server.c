@@ -1095,6 +1095,42 @@ server_stop(Member *m)
 	task_start(m, NULL, stop_in_context, (void *) (intptr_t) m->run);
 }
 
+/* pgcluster_node: one life of the machine, and so long. */
+typedef struct Keeper
+{
+	Member *member;
+	int boots;
+	int64 until;
+} Keeper;
+
+static void
+keep_lease(void *a, int64 lease)
+{
+	Keeper *keeper = a;
+	Member *m = keeper->member;
+	bool reaches = net_open(m->id, STORE) && member_paused_until(m, NULL) <= world_now;
+
+	if (m->boots != keeper->boots || world_now > keeper->until ||
+		(reaches && !store_keep_lease(lease)))
+		return;
+	world_at(world_now + SECOND, keep_lease, keeper, lease);
+}
+
+void
+server_restart_kept(Member *m)
+{
+	Keeper *keeper = world_alloc(sizeof(*keeper));
+
+	if (!m->postmaster || m->stopping || m->process == NULL || m->process->agent.lease == 0)
+		return;
+	*keeper = (Keeper){m, m->boots, world_now + 10 * SECOND};
+	m->process->agent.lease_kept = true;
+	m->shared->lease.value = 0;
+	world_trace("%s: is to restart, its lease is kept", m->name);
+	keep_lease(keeper, m->process->agent.lease);
+	server_stop(m);
+}
+
 void
 server_fail_agent(Member *m)
 {

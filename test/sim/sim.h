@@ -197,6 +197,8 @@ extern StoreState store_state(void);
 extern void store_compact(void);
 extern int64 store_delay; /* each request waits for up to so long, and so does its answer */
 extern const char *store_value(int slot);
+/* By somebody else, while the leader key is on it; false: it need not be kept any more. */
+extern bool store_keep_lease(int64 lease);
 extern int64 store_revision_of(int slot);			/* of its creation */
 extern void store_put(int slot, const char *value); /* by somebody else */
 extern void store_wipe(void);						/* deletes all keys */
@@ -231,6 +233,8 @@ extern void server_kill(Member *m);			 /* the postmaster */
 extern void server_power_off(Member *m);	 /* and all else */
 extern void server_stop(Member *m);			 /* in order, and start again */
 extern uint64 server_looks(const Member *m); /* to its agent: another number, another look */
+/* In order, while pgcluster_node keeps the lease. */
+extern void server_restart_kept(Member *m);
 /* In a session. */
 extern void server_ask_switchover(Member *m, const char *candidate);
 extern bool member_fence_is_open(const Member *m);

@@ -246,6 +246,16 @@ extend_lease(int64 id)
 	leases[id].expires = world_now + lease_time(leases[id].ttl);
 }
 
+bool
+store_keep_lease(int64 lease)
+{
+	if (state != STORE_UP || !leases[lease].alive || world_now >= leases[lease].expires ||
+		slots[KEY_LEADER].lease != lease)
+		return state != STORE_UP;
+	extend_lease(lease);
+	return true;
+}
+
 StoreState
 store_state(void)
 {
