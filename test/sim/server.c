@@ -602,7 +602,10 @@ promoted(void *a, int64 run)
 	while (m->files[timeline] != FILE_NONE)
 		timeline++;
 	if (timeline >= MAX_TIMELINES - 1)
-		abort();
+	{
+		world_fail("%s uses up all timelines", m->name);
+		return;
+	}
 	world_trace("%s: promoted to timeline %u at %lX", m->name, timeline, (long) last->lsn);
 	if (timeline_records[timeline] >= 0)
 		world_fail("%s uses timeline %u, which was used before", m->name, timeline);
