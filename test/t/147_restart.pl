@@ -61,7 +61,9 @@ is($c->new_leader(0, undef), $leader, 'it still leads');
 is($c->sql($leader, 'SELECT epoch FROM cluster_leader()'), $epoch, 'in the same epoch');
 my $seen = $writer->acknowledged;
 ok(PgCluster::wait_until(sub { $writer->acknowledged > $seen + 20 }), 'the writer goes on');
-is(scalar $c->lost_rows(0, $writer, $writer->stop), 0, 'no acknowledged row is missing');
+my @rows = $writer->stop;
+is(scalar $c->lost_rows(0, $writer, @rows), 0, 'no acknowledged row is missing');
+note(sprintf('the writer waited %.2f s', PgCluster::Writer::longest_gap($rows[0]{at}, @rows)));
 $c->wait_ready(0);
 
 # A session of its own server is told before it ends.
@@ -109,6 +111,16 @@ PgCluster::write_file($mark, 'own');
 $c->sql($third, "SELECT cluster_reinitialize('$second')");
 ok(PgCluster::wait_until(sub { !-e $mark }), 'a reinitialised member was cloned anew');
 $c->wait_streaming($second);
+
+# Who gives up waiting takes the order back.
+$before = started($second);
+$frozen = $c->agent_pid($second);
+kill 'STOP', $frozen;
+refused($third, "SET statement_timeout = '500ms'; SELECT cluster_restart('$second')", qr/57014/, 'an order nobody takes');
+ok(PgCluster::wait_until(sub { !defined $c->{store}->get($c->key(0, "orders/$second/restart")) }), 'it is taken back');
+kill 'CONT', $frozen;
+$c->sql($third, "SELECT cluster_reload('$second')");
+is(started($second), $before, 'and not carried out');
 
 # The agent that is told is killed before it has heard: the next one hears.
 $before = started($second);
