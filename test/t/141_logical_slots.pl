@@ -74,7 +74,7 @@ $c->wait_ready(0);
 	ok(PgCluster::wait_until(sub { $c->sql($leader, 'SELECT count(*) FROM pg_replication_slots WHERE active') == 3 }),
 		'everybody streams');
 	kill 'STOP', @receivers;
-	$c->sql($leader, 'INSERT INTO t VALUES (-1, 0)');
+	$c->sql($leader, 'SET synchronous_commit = local; INSERT INTO t VALUES (-1, 0)');
 	my $sent = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND backend_type = 'walsender'";
 	ok($c->poll($leader, $sent, '1'), 'its walsender waits for the standbys');
 	is($s->sql('c', 'SELECT count(*) FROM t WHERE id = -1'), '0', 'the subscriber has not got the row');

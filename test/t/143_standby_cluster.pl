@@ -96,11 +96,18 @@ ok(streams_from($c, $leader, $other), 'kill: the old leader comes back');
 is($c->sql($leader, 'SELECT received_tli FROM pg_stat_wal_receiver'),
 	$main->sql(0, 'SELECT timeline_id FROM pg_control_checkpoint()'), 'nobody was promoted for it');
 
-# It becomes a cluster of its own, and a standby of the other way round.
+# The two change places: first nobody leads, then the other one.
+$main->{store}->put($main->key(0, 'config'), JSON::PP->new->encode(
+		{ ttl => 5, standby_cluster => { host => '127.0.0.1', port => $c->node($leader)->{port} },
+			slots => { other => { type => 'physical' } } }));
+ok($main->poll($primary, "SELECT role FROM cluster_status()", 'standby_leader'), 'a leader becomes a standby leader');
+my $lsn = $main->sql($primary, 'SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())');
+ok($c->poll($leader, "SELECT pg_last_wal_replay_lsn() >= '$lsn'"), 'and passes on what it wrote');
 configure();
-is($c->new_leader(0, undef), $leader, 'without the section the leader is promoted');
+is($c->new_leader(0, undef), $leader, 'without the section the other leader is promoted');
 $c->sql(0, 'INSERT INTO t VALUES (3)');
-ok($c->poll($other, 'SELECT count(*) FROM t', '3'), 'and the others follow it');
+ok($c->poll($other, 'SELECT count(*) FROM t', '3'), 'its members follow it');
+ok($main->poll($primary, 'SELECT count(*) FROM t', '3'), 'and so does the other cluster');
 $c->stop;
 $main->stop;
 done_testing();
