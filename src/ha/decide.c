@@ -174,7 +174,7 @@ is_unwell(const HaView *view, int64_t now_us)
 	if (!view->unwell || view->paused || vacant_for(view, now_us) >= HA_UNWELL_WAIT_US)
 		return false;
 	for (int i = 0; i < view->npeers; i++)
-		if (view->peers[i].may_lead)
+		if (peer_is_eligible(view, &view->peers[i]))
 			return true;
 	return false;
 }
@@ -185,7 +185,7 @@ is_replaceable(const HaView *view, int64_t now_us)
 	if (!is_unwell(view, now_us))
 		return false;
 	for (int i = 0; i < view->npeers; i++)
-		if (view->peers[i].may_lead && view->peers[i].near)
+		if (peer_is_eligible(view, &view->peers[i]) && view->peers[i].near)
 			return true;
 	return false;
 }

@@ -550,6 +550,7 @@ show_commits(const SyncTurn *turn)
 static void
 keep_in_step(void)
 {
+	static const HaSyncPlan nothing_yet = {.step = SYNC_STAY};
 	SyncTurn *turn = palloc0(sizeof(SyncTurn));
 	SyncNames *names = palloc0(sizeof(SyncNames));
 	SyncNamesState state;
@@ -571,6 +572,8 @@ keep_in_step(void)
 	show_commits(turn);
 	if (choose_goal(turn))
 		take_step(turn, names);
+	else if (is_key_own())
+		make_sure(turn, &nothing_yet);
 }
 
 /* Synchronous mode is off: what was set for it goes, the key first. */

@@ -101,6 +101,15 @@ check_void_promises(void)
 	memset(promised, 0, sizeof(bool) * (size_t) nacknowledged);
 }
 
+static void
+note_kept(const Member *m, int record)
+{
+	if (nacknowledged == MAX_ACKNOWLEDGED)
+		abort();
+	promised[nacknowledged] = is_kept(m);
+	acknowledged[nacknowledged++] = record;
+}
+
 void
 check_acknowledged(Member *m, int record)
 {
@@ -121,11 +130,16 @@ check_acknowledged(Member *m, int record)
 	last_timeline = records[m->head].timeline;
 	last_acknowledged = world_now;
 	statistics.acknowledged++;
-	if (nacknowledged == MAX_ACKNOWLEDGED)
-		abort();
-	promised[nacknowledged] = is_kept(m);
-	statistics.promised += promised[nacknowledged];
-	acknowledged[nacknowledged++] = record;
+	note_kept(m, record);
+	statistics.promised += promised[nacknowledged - 1];
+}
+
+/* Somebody may have read it. */
+void
+check_shown(const Member *m, int record)
+{
+	if (is_kept(m))
+		note_kept(m, record);
 }
 
 bool

@@ -134,6 +134,7 @@ typedef struct Member
 	Process *process;
 	Session session;   /* as a standby */
 	bool commits_wait; /* as the checkpointer says */
+	bool shows;		   /* tables to sessions, see shown.c */
 	int released;	   /* what commits up to this depth wait for has come */
 	int backend_pause_in;
 	int64 backend_pause_for;
@@ -308,6 +309,7 @@ extern void check_rejoins(const Member *m, int source);
 extern void check_acquired(int member, int former, bool handed_over);
 extern void check_promoted(const Member *m, int former, uint32 timeline);
 extern void check_acknowledged(Member *m, int record);
+extern void check_shown(const Member *m, int record);
 extern void check_handed_over(int member);
 
 #endif

@@ -669,6 +669,105 @@ cut_leader_off(void)
 	fault_mend_after(4 * group_config.ttl * SECOND);
 }
 
+/*
+ * Synchronous modes.  Who leads, and when, depends on much; what was
+ * acknowledged, or shown, must not be lost.
+ */
+
+static void
+begin_synchronicity(HaSyncMode mode, bool (*holds)(void), void (*then)(void))
+{
+	expect(NEVER, -1);
+	fault_may_lose = true;
+	lasts += AWAIT_US;
+	group_config.sync_mode = mode;
+	group_config.sync_count = 1;
+	sync_standbys = 0;
+	fault_put_config();
+	await(holds, then);
+}
+
+static bool
+are_two_synchronous(void)
+{
+	const char *value = store_value(KEY_SYNC);
+	HaSyncKey sync;
+
+	key_read_sync_set(value, &sync);
+	return sync.nvoters >= 2 && check_settled();
+}
+
+/* With the leader goes the one standby that has what was acknowledged last. */
+static void
+lose_holders(void *a, int64 b)
+{
+	if (fault_over)
+		return;
+	server_power_off(leader());
+	server_power_off(&members[other]);
+}
+
+static void
+slow_down_others(void)
+{
+	HaSyncKey sync;
+
+	key_read_sync_set(store_value(KEY_SYNC), &sync);
+	other = sync.voters[chance_between(0, sync.nvoters - 1)][1] - '1';
+	for (int i = 0; i < nmembers; i++)
+		if (i != other && i != store_last_leader)
+			members[i].disk_delay = 900 * MS;
+	world_at(world_now + chance_between(200 * MS, 800 * MS), lose_holders, NULL, 0);
+}
+
+static void
+holders_are_lost(void)
+{
+	begin_synchronicity(SYNC_MODE_QUORUM, are_two_synchronous, slow_down_others);
+}
+
+static bool
+is_one_synchronous(void)
+{
+	HaSyncKey sync;
+
+	key_read_sync_set(store_value(KEY_SYNC), &sync);
+	return sync.nvoters >= 1 && check_settled();
+}
+
+static void
+lose_leader(void *a, int64 b)
+{
+	if (!fault_over)
+		server_power_off(leader());
+}
+
+static void
+crash_leader(void *a, int64 b)
+{
+	if (!fault_over)
+		server_crash(leader());
+}
+
+/* What no standby has comes to light in a crash, and the leader is lost. */
+static void
+leave_standbys_behind(void)
+{
+	for (int i = 0; i < nmembers; i++)
+		if (i != store_last_leader)
+			fault_cut(store_last_leader, i, 0);
+	fault_mend_after(6 * SECOND);
+	world_at(world_now + 300 * MS, crash_leader, NULL, 0);
+	world_at(world_now + chance_between(1000 * MS, 2000 * MS), lose_leader, NULL, 0);
+}
+
+static void
+crash_shows_commits(void)
+{
+	begin_synchronicity(chance_of(500) ? SYNC_MODE_ON : SYNC_MODE_QUORUM, is_one_synchronous,
+						leave_standbys_behind);
+}
+
 /* The others hear from the store, and do not confirm it for long. */
 static void
 leader_alone_is_cut_off(void)
@@ -763,6 +862,8 @@ static const struct
 	{"failsafe", all_confirm, 2},
 	{"failsafe-cut", leader_alone_is_cut_off, 1},
 	{"failsafe-left-out", left_out_returns, 2},
+	{"holders", holders_are_lost, 1},
+	{"crash-shows", crash_shows_commits, 1},
 };
 
 void
@@ -819,6 +920,8 @@ begin_story(void)
 		fault_gap = NEVER;
 	if (group_config.sync_mode != SYNC_MODE_OFF)
 		fault_next_leader = fault_unwell = -1;
+	if (group_config.sync_mode != SYNC_MODE_OFF)
+		fault_unfit = 0;
 	if (fault_gap < NEVER)
 		world_trace("nobody leads for %.3f s at most", fault_gap / 1e6);
 	world_at(world_now + lasts + chance_between(0, SECOND), end_story, NULL,

@@ -66,6 +66,7 @@ void
 sync_server_starts(Member *m)
 {
 	m->released = 0;
+	m->shows = m->names.serial == 0;
 	m->commits_wait = m->names.serial != 0 && m->names.names.count > 0;
 }
 

@@ -364,6 +364,109 @@ peer_ahead_idle(HaView *view)
 	view->vacant_us = NOW - 2 * SECOND;
 }
 
+/* The sync key lists both, and asks for a vote. */
+static void
+quorum(HaView *view)
+{
+	with_peer(view, true, 1000);
+	peers[0].synchronous = true;
+	view->sync = (HaSyncView){.required = true, .listed = true, .quorum = 1};
+}
+
+static void
+quorum_unheard(HaView *view)
+{
+	quorum(view);
+	peers[0].voted = false;
+	view->vacant_us = NOW - 60 * SECOND;
+}
+
+static void
+quorum_with_better(HaView *view)
+{
+	quorum(view);
+	peers[0].position.lsn = 1001;
+	view->vacant_us = NOW - 60 * SECOND;
+}
+
+static void
+quorum_with_stranger(HaView *view)
+{
+	quorum(view);
+	peers[0].synchronous = false;
+}
+
+static void
+quorum_that_led(HaView *view)
+{
+	quorum_unheard(view);
+	view->sync.led = true;
+	view->sync.listed = false;
+}
+
+static void
+quorum_barred(HaView *view)
+{
+	quorum(view);
+	view->voted = false;
+	view->may_lead = false;
+}
+
+static void
+quorum_promised(HaView *view)
+{
+	quorum(view);
+	view->voted = false;
+	view->promised = true;
+}
+
+static void
+asynchronous(HaView *view)
+{
+	quorum(view);
+	view->sync.listed = false;
+	view->vacant_us = NOW - 60 * SECOND;
+}
+
+static void
+synchronous(HaView *view)
+{
+	quorum_unheard(view);
+	view->sync.quorum = 0;
+}
+
+static void
+better_but_asynchronous(HaView *view)
+{
+	quorum_with_stranger(view);
+	peers[0].position.lsn = 2000;
+	view->sync.quorum = 0;
+}
+
+static void
+asynchronous_by_hand(HaView *view)
+{
+	asynchronous(view);
+	view->switchover.asked = true;
+	view->switchover.candidate_is_self = true;
+	view->switchover.by_hand = true;
+}
+
+static void
+asynchronous_candidate(HaView *view)
+{
+	asynchronous(view);
+	view->switchover.asked = true;
+	view->switchover.candidate_is_self = true;
+}
+
+static void
+unwell_and_asynchronous(HaView *view)
+{
+	unwell(view);
+	view->sync.required = true;
+}
+
 static void
 switchover(HaView *view)
 {
@@ -416,6 +519,20 @@ switchover_caught_up(HaView *view)
 {
 	switchover_closed(view);
 	view->switchover.candidate_has_all = true;
+}
+
+static void
+switchover_to_async(HaView *view)
+{
+	switchover(view);
+	view->sync.required = true;
+}
+
+static void
+switchover_to_async_by_hand(HaView *view)
+{
+	switchover_to_async(view);
+	view->switchover.by_hand = true;
 }
 
 static void
@@ -539,6 +656,25 @@ static const struct
 	{HA_REPLICA, LEASE_OTHER, standby_cluster, HA_FOLLOW, "its others follow their leader"},
 	{HA_REPLICA, LEASE_OTHER, wal_gone, HA_REJOIN, "a standby whose WAL has gone"},
 	{HA_REPLICA, LEASE_OTHER, wal_gone_paused, HA_WAIT, "but not while paused"},
+	{HA_PRIMARY, LEASE_MINE, unwell_and_asynchronous, HA_RENEW,
+	 "one that cannot write, others are not synchronous"},
+
+	{HA_REPLICA, LEASE_FREE, quorum, HA_ACQUIRE, "a synchronous standby with enough votes"},
+	{HA_REPLICA, LEASE_FREE, quorum_unheard, HA_WAIT, "one without, however long"},
+	{HA_REPLICA, LEASE_FREE, quorum_with_better, HA_WAIT, "the vote of one that has more"},
+	{HA_REPLICA, LEASE_FREE, quorum_with_stranger, HA_WAIT, "the vote of one that is not listed"},
+	{HA_REPLICA, LEASE_FREE, quorum_that_led, HA_ACQUIRE, "the last leader needs no vote"},
+	{HA_REPLICA, LEASE_FREE, quorum_barred, HA_VOTE, "who may not lead votes"},
+	{HA_REPLICA, LEASE_FREE, quorum_promised, HA_WAIT, "but not while a leader may go on"},
+	{HA_REPLICA, LEASE_FREE, asynchronous, HA_WAIT, "a standby that is not synchronous"},
+	{HA_REPLICA, LEASE_FREE, synchronous, HA_ACQUIRE, "one that has every commit by itself"},
+	{HA_REPLICA, LEASE_FREE, better_but_asynchronous, HA_ACQUIRE,
+	 "nobody waits for one that has not"},
+	{HA_REPLICA, LEASE_FREE, asynchronous_by_hand, HA_ACQUIRE, "a failover by hand goes through"},
+	{HA_REPLICA, LEASE_FREE, asynchronous_candidate, HA_WAIT, "a switchover does not"},
+	{HA_PRIMARY, LEASE_MINE, switchover_to_async, HA_CANCEL,
+	 "a switchover to who is not synchronous"},
+	{HA_PRIMARY, LEASE_MINE, switchover_to_async_by_hand, HA_CHECKPOINT, "by hand it is done"},
 
 	{HA_STARTING, LEASE_MINE, untouched, HA_WAIT, "a leader in crash recovery"},
 	{HA_STARTING, LEASE_MINE, overdue, HA_RELEASE, "a leader in overlong crash recovery"},
