@@ -236,6 +236,8 @@ check_follows(const Member *m, int upstream)
 
 	if (u == NULL || u == m || !is_decided_lately(m))
 		return;
+	if (m->session.alive && m->session.upstream == upstream)
+		world_fail("%s follows %s anew, from which it streams", m->name, u->name);
 	if (u->phase == PHASE_STANDBY && !u->session.alive && u->head != m->head &&
 		records[u->head].timeline == records[m->head].timeline &&
 		server_is_ancestor(u->head, m->head))

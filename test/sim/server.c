@@ -847,7 +847,11 @@ recovery_takes(const Member *m)
 
 	if (m->recovery_extra > 0)
 		return m->recovery_extra;
-	return m->in_production ? chance_between(20 * MS, Min(Max(most, 40 * MS), 900 * MS)) : 20 * MS;
+	if (!m->in_production)
+		return 20 * MS;
+	/* One that gives way has written a checkpoint before. */
+	return chance_between(20 * MS,
+						  Min(Max(most, 40 * MS), m->standby_signal ? 3 * SECOND : 900 * MS));
 }
 
 static void rejoin_main(void *arg);

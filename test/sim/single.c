@@ -24,8 +24,9 @@ uint32 fault_unfit;
 
 static int64 lasts; /* at least so long before all is healed */
 static bool is_over_early;
-static int first; /* who led when it began */
-static int other; /* the other one that the story is about */
+static bool is_known_in_any_mode; /* what comes of it, in synchronous modes too */
+static int first;				  /* who led when it began */
+static int other;				  /* the other one that the story is about */
 
 /*
  * What stories are made of
@@ -296,6 +297,26 @@ switchover_is_refused(void)
 	snprintf(text, sizeof(text), "%s,%s,0", leader()->name,
 			 candidate < 0 ? "m9" : members[candidate].name);
 	store_put(KEY_FAILOVER, text);
+}
+
+/* To a standby that need not have all commits. */
+static void
+asynchronous_is_refused(void)
+{
+	const char *value = store_value(KEY_SYNC);
+	HaSyncKey sync;
+
+	expect(AT_ONCE, store_last_leader);
+	if (value == NULL || group_config.sync_mode != SYNC_MODE_ON)
+		return;
+	key_read_sync_set(value, &sync);
+	for (int i = 0; i < nmembers; i++)
+		if (i != store_last_leader && !key_sync_lists(&sync, members[i].name))
+		{
+			is_known_in_any_mode = true;
+			ask_switchover(i);
+			return;
+		}
 }
 
 static void
@@ -602,6 +623,31 @@ heirs_are_unwell(void)
 	lasts = 9 * SECOND;
 }
 
+static void
+kill_first_and_delay_vote(void)
+{
+	bool quorum = group_config.sync_mode == SYNC_MODE_QUORUM;
+
+	if (members[other].process != NULL)
+		members[other].process->paused_until =
+			world_now + (quorum ? chance_between(2, 4) * SECOND : chance_between(300, 700) * MS);
+	server_kill(&members[first]);
+}
+
+/* Only one standby has all commits, and it is late when the leader dies. */
+static void
+best_votes_late(void)
+{
+	expect(NEVER, -1);
+	other = choose_candidate();
+	if (other < 0)
+		return;
+	for (int i = 0; i < nmembers; i++)
+		members[i].disk_delay = i == first || i == other ? 0 : chance_between(300, 900) * MS;
+	after(SECOND, kill_first_and_delay_vote);
+	lasts = 8 * SECOND;
+}
+
 /* Standbys are further behind than the group permits. */
 static void
 standbys_lag(void)
@@ -846,6 +892,7 @@ static const struct
 	{"slow-recovery", recovery_is_slow, 1},
 	{"switchover", switchover, 3},
 	{"refused-switchover", switchover_is_refused, 1},
+	{"asynchronous-candidate", asynchronous_is_refused, 1},
 	{"slow-candidate", candidate_is_slow, 1},
 	{"lost-candidate", candidate_is_lost, 1},
 	{"late-rest", rest_is_late, 2},
@@ -855,6 +902,7 @@ static const struct
 	{"paused-alternation", paused_leaders_alternate, 2},
 	{"paused-failover", paused_failover, 1},
 	{"unwell-heirs", heirs_are_unwell, 1},
+	{"late-vote", best_votes_late, 2},
 	{"restarts", all_restart, 1},
 	{"lag", standbys_lag, 1},
 	{"wipe", store_is_wiped, 1},
@@ -916,9 +964,9 @@ begin_story(void)
 	world_trace("story: %s", stories[story].name);
 	stories[story].begin();
 	/* Who may lead then, and when, hangs on more than is known here. */
-	if (group_config.sync_mode != SYNC_MODE_OFF)
+	if (group_config.sync_mode != SYNC_MODE_OFF && !is_known_in_any_mode)
 		fault_gap = NEVER;
-	if (group_config.sync_mode != SYNC_MODE_OFF)
+	if (group_config.sync_mode != SYNC_MODE_OFF && !is_known_in_any_mode)
 		fault_next_leader = fault_unwell = -1;
 	if (group_config.sync_mode != SYNC_MODE_OFF)
 		fault_unfit = 0;
@@ -948,6 +996,7 @@ single_choose(void)
 	fault_may_lose = false;
 	fault_unfit = 0;
 	is_over_early = false;
+	is_known_in_any_mode = false;
 	lasts = 0;
 }
 
