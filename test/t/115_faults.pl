@@ -1,9 +1,9 @@
-# Everything that PgCluster::Scenario lets happen to a leader: no two members
-# have writes acknowledged at one time, there is a leader again in time, and the
-# old leader comes back by itself.
+# What happens to leaders by PgCluster::Scenario, without synchronous
+# replication: no two members have writes acknowledged at one time, there is a
+# leader again in time, and the old leader comes back by itself.  These are those
+# where it makes a difference; 118_faults_quorum.pl runs them all.
 #
-# PGCLUSTER_FAULTS="name ..." picks scenarios; 118_faults_quorum.pl runs all of
-# them in synchronous mode.
+# PGCLUSTER_FAULTS="name ..." picks scenarios.
 use strict;
 use warnings;
 

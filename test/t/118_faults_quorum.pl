@@ -1,4 +1,5 @@
-# The same as 115_faults.pl, and no acknowledged row is ever lost.
+# Everything that PgCluster::Scenario lets happen to a leader, in synchronous
+# mode: what 115_faults.pl asserts, and no acknowledged row is ever lost.
 use strict;
 use warnings;
 

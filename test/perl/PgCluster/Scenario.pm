@@ -29,6 +29,7 @@ our $DISK = '1g';
 #	mend      undoes it, where the old leader does not come back by itself
 #	stays     true: nobody else takes over
 #	any       true: the old leader may lead again, as well as another one
+#	both      true: tested without synchronous replication too
 #	random    true: no two runs are the same; tests run it when it is asked for
 #	needs     network, disk or slow_etcd: options of the cluster
 #	dcs       run-time settings of the group
@@ -40,12 +41,14 @@ my @scenarios = (
 	{
 		name => 'switchover',
 		about => 'SELECT cluster_switchover(): the lead is handed over',
+		both => 1,
 		strike => sub { $_[0]{c}->sql($_[0]{old}, 'SELECT cluster_switchover()') },
 		gap => 5
 	},
 	{
 		name => 'clean_stop',
 		about => 'the leader is stopped in an orderly manner, and started when another one leads',
+		both => 1,
 		strike => sub { $_[0]{c}->stop_node($_[0]{old}) },
 		mend => sub { $_[0]{c}->start_node($_[0]{old}) },
 		gap => 10
@@ -53,6 +56,7 @@ my @scenarios = (
 	{
 		name => 'postmaster_kill',
 		about => 'SIGKILL for the postmaster of the leader',
+		both => 1,
 		any => 1,
 		strike => sub { $_[0]{c}->kill_postmaster($_[0]{old}) },
 		gap => 10
@@ -60,6 +64,7 @@ my @scenarios = (
 	{
 		name => 'node_kill',
 		about => 'SIGKILL for all processes of the leader, which is started when another one leads',
+		both => 1,
 		strike => sub { $_[0]{c}->kill_all($_[0]{old}) },
 		mend => sub { $_[0]{c}->start_node($_[0]{old}) },
 		gap => 10
@@ -67,6 +72,7 @@ my @scenarios = (
 	{
 		name => 'network_cut',
 		about => 'nobody can reach the leader, nor it anybody, until another one leads',
+		both => 1,
 		needs => 'network',
 		strike => sub { $_[0]{c}{network}->isolate($_[0]{old}) },
 		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
@@ -75,6 +81,7 @@ my @scenarios = (
 	{
 		name => 'cut_from_etcd',
 		about => 'the leader is cut off from etcd alone, until another one leads',
+		both => 1,
 		needs => 'network',
 		strike => sub { $_[0]{c}{network}->cut_both_ways($_[0]{old}, $_[0]->etcds) },
 		mend => sub { $_[0]{c}{network}->heal($_[0]{old}) },
@@ -192,6 +199,7 @@ my @scenarios = (
 	{
 		name => 'agent_stop',
 		about => 'SIGSTOP for the agent of the leader, for a time',
+		both => 1,
 		lasts => 1,
 		strike => sub { $_[0]{agent} = $_[0]{c}->agent_pid($_[0]{old}); kill 'STOP', $_[0]{agent} },
 		mend => sub { kill 'CONT', $_[0]{agent} },
@@ -200,6 +208,7 @@ my @scenarios = (
 	{
 		name => 'everything_stop',
 		about => 'SIGSTOP for all processes of the leader, for a time',
+		both => 1,
 		lasts => 1,
 		strike => sub { $_[0]{c}->freeze($_[0]{old}) },
 		mend => sub { $_[0]{c}->thaw($_[0]{old}) },
@@ -208,6 +217,7 @@ my @scenarios = (
 	{
 		name => 'postmaster_stop',
 		about => 'SIGSTOP for the postmaster of the leader, for a time',
+		both => 1,
 		lasts => 1,
 		strike => sub {
 			$_[0]{postmaster} = $_[0]{c}->postmaster_pid($_[0]{old});
@@ -219,6 +229,7 @@ my @scenarios = (
 	{
 		name => 'all_but_agent_stop',
 		about => 'SIGSTOP for all processes of the leader but its agent, for a time',
+		both => 1,
 		lasts => 1,
 		strike => sub { $_[0]{c}->freeze($_[0]{old}, $_[0]{c}->agent_pid($_[0]{old})) },
 		mend => sub { $_[0]{c}->thaw($_[0]{old}) },
@@ -227,6 +238,7 @@ my @scenarios = (
 	{
 		name => 'disk_full',
 		about => 'the disk of the leader is full, until another one leads',
+		both => 1,
 		needs => 'disk',
 		strike => sub { $_[0]{c}->fill_disk($_[0]{old}) },
 		mend => sub { $_[0]{c}->free_disk($_[0]{old}) },
@@ -254,6 +266,7 @@ my @scenarios = (
 	{
 		name => 'rewind_kill',
 		about => 'the leader is killed with rows that nobody else has, and again while it is rewound',
+		both => 1,
 		strike => sub {
 			my ($run) = @_;
 			$run->diverge;
@@ -391,12 +404,19 @@ sub test_all
 	my %picked = map { $_ => 1 } split ' ', $ENV{PGCLUSTER_FAULTS} // '';
 
 	$c->start;
-	foreach my $scenario (grep { %picked ? $picked{ $_->{name} } : !$_->{random} } @scenarios)
+	foreach my $scenario (grep { %picked ? $picked{ $_->{name} } : is_tested($_, $c->{sync}) } @scenarios)
 	{
 		test_one($c, $scenario);
 	}
 	$c->stop;
 	return;
+}
+
+sub is_tested
+{
+	my ($scenario, $sync) = @_;
+
+	return !$scenario->{random} && ($scenario->{both} || $sync ne 'off');
 }
 
 sub test_one
@@ -545,14 +565,15 @@ sub wait_lease
 	return $holder;
 }
 
-# The leader writes what its standbys do not get.
+# The leader writes what its standbys do not get; less than what forbids them to
+# lead (maximum_lag_on_failover).
 sub diverge
 {
 	my ($run) = @_;
 	my $c = $run->{c};
 
 	kill 'STOP', split /\n/, $c->sql($run->{old}, 'SELECT pid FROM pg_stat_replication');
-	$c->sql($run->{old}, 'SET synchronous_commit = local; CREATE TABLE diverged AS SELECT generate_series(1, 100000)');
+	$c->sql($run->{old}, 'SET synchronous_commit = local; CREATE TABLE diverged AS SELECT generate_series(1, 1000)');
 	return;
 }
 
