@@ -562,13 +562,17 @@ view_history(HaView *view)
 		view->diverged = is_history_left(view, theirs.timeline);
 }
 
-/* Streaming fails, and by what the leader says of its WAL it must. */
+/*
+ * Streaming fails, and by what the leader says of its WAL it must.  What a
+ * leader before it said does not count.
+ */
 static bool
 is_wal_gone(const HaView *view)
 {
 	const AgentSelf *self = &agent.self;
 
 	return agent.config.clone_if_behind && view->lease == LEASE_OTHER && view->position_known &&
+		   observe_key(KEY_STATUS)->mod_revision > observe_key(KEY_LEADER)->create_revision &&
 		   view->position.lsn < agent.status.oldest_wal && self->unstreamed_us != 0 &&
 		   clock_now_us() - self->unstreamed_us > WAL_PATIENCE_US && !server_has_archive();
 }

@@ -101,6 +101,7 @@ static int64 copies_epoch = 0; /* of the leader they were judged by */
 static WalReceiverConn *leader = NULL;
 static char leader_conninfo[1024];
 static int64 called_us = 0;
+static char complained_of[256] = ""; /* the reason that was logged last */
 
 static bool hushed = false;
 static emit_log_hook_type prev_emit_log = NULL;
@@ -382,13 +383,18 @@ call_leader(const SlotOrders *orders)
 	slots_note_call(false);
 	MemoryContextSwitchTo(former);
 	strlcpy(leader_conninfo, conninfo, sizeof(leader_conninfo));
-	if (leader == NULL)
+	if (leader != NULL)
+		complained_of[0] = '\0';
+	else if (strncmp(complained_of, reason, sizeof(complained_of) - 1) != 0)
+	{
+		strlcpy(complained_of, reason, sizeof(complained_of));
 		ereport(LOG, (errcode(ERRCODE_CONNECTION_FAILURE),
 					  errmsg("could not connect to the leader for the logical slots of database "
 							 "\"%s\": %s",
 							 database, reason),
 					  errhint("pg_hba.conf of the leader must let \"%s\" connect to this database.",
 							  config_replication_user)));
+	}
 	return leader != NULL;
 }
 
