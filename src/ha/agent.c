@@ -199,6 +199,31 @@ bury_server(void)
 }
 
 /*
+ * The server writes a checkpoint when it shuts down, long after this process
+ * has ended and perhaps for longer than the lease lasts.  One that is written
+ * before leaves little of that, and the lease is renewed meanwhile.
+ */
+static void
+keep_lease_for_checkpoint(void)
+{
+	int64 until = clock_now_us() + agent.config.primary_start_timeout * US_PER_S;
+	XLogRecPtr lsn;
+
+	if (agent.self.role != HA_PRIMARY || observe_lease() != LEASE_MINE)
+		return;
+	lsn = server_start_checkpoint();
+	while (!server_checkpointed_since(lsn) && observe_lease() == LEASE_MINE &&
+		   clock_now_us() < until)
+	{
+		lease_maintain();
+		lease_move_fence();
+		if (agent.dcs->ops->wait(agent.dcs, WL_POSTMASTER_DEATH | WL_TIMEOUT, SHORT_NAP_MS) &
+			WL_POSTMASTER_DEATH)
+			bury_server();
+	}
+}
+
+/*
  * The server shuts down.  The lease is kept: the postmaster gives it back
  * when the last record of this server's WAL has reached the standbys.  If it
  * was only the agent that was told to go, the exit status has it started again.
@@ -206,10 +231,13 @@ bury_server(void)
 static void
 take_leave(void)
 {
-	int64 until = clock_now_us() + FAREWELL_MS * US_PER_MS;
+	int64 until;
 
 	if (agent.dcs == NULL || agent.lease == 0)
 		proc_exit(1);
+	observe_self();
+	keep_lease_for_checkpoint();
+	until = clock_now_us() + FAREWELL_MS * US_PER_MS;
 	agent.lease_sent_us = 0; /* the last renewal is due now */
 	observe_self();
 	lease_maintain();
