@@ -299,11 +299,11 @@ pause_cluster(void)
 	fault_put_config();
 }
 
-/* In groups that have a synchronous mode. */
+/* In groups that have a synchronous mode, or may get one: it overrides the user's own setting. */
 static void
 change_synchronicity(void)
 {
-	if (group_config.sync_mode == SYNC_MODE_OFF && !chance_of(100))
+	if (group_config.sync_mode == SYNC_MODE_OFF && (sync_standbys > 0 || !chance_of(200)))
 		return;
 	group_config.sync_mode = (HaSyncMode) chance_between(SYNC_MODE_OFF, SYNC_MODE_QUORUM);
 	group_config.sync_count = (int) chance_between(1, 2);

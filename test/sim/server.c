@@ -425,8 +425,8 @@ XLogRecPtr
 server_start_checkpoint(void)
 {
 	XLogRecPtr lsn = records[self->head].lsn;
-	int64 takes =
-		chance_of(50) ? chance_between(SECOND, 6 * SECOND) : chance_between(5 * MS, 400 * MS);
+	int64 takes = chance_of(50) && !fault_is_single ? chance_between(SECOND, 6 * SECOND)
+													: chance_between(5 * MS, 400 * MS);
 
 	world_at(world_now + takes, checkpoint_done, self, (int64) lsn);
 	return lsn;

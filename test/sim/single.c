@@ -612,12 +612,16 @@ heirs_are_unwell(void)
 	/* They may have commits that it has not. */
 	fault_may_lose = true;
 	other = choose_candidate();
+	if (other >= 0)
+		members[other].disk_delay = 0;
 	for (int i = 0; i < nmembers; i++)
 	{
 		if (i == first || i == other)
 			continue;
 		members[i].unwell_until = world_now + 10 * SECOND;
-		fault_unfit |= other < 0 ? 0 : UINT32_C(1) << i;
+		/* In a synchronous mode the other may be kept from leading. */
+		if (other >= 0 && group_config.sync_mode == SYNC_MODE_OFF)
+			fault_unfit |= UINT32_C(1) << i;
 	}
 	after(1500 * MS, kill_first);
 	lasts = 9 * SECOND;
