@@ -8,11 +8,14 @@
 
 use strict;
 use warnings;
+use feature 'state';
 
 use FindBin;
-use lib "$FindBin::Bin/../../test/perl";
+use lib "$FindBin::Bin/../../test/perl", $FindBin::Bin;
 
+use Analytic;
 use Getopt::Long;
+use List::Util qw(sum);
 use PgCluster;
 use Time::HiRes qw(time);
 
@@ -40,16 +43,61 @@ my @workloads = (
 		mode => 'prepared',
 		script => 'UPDATE item SET balance = balance + 1 WHERE id = :id;'
 	},
-	{ name => 'copy', measure => \&copy },);
+	{ name => 'copy', measure => \&copy },
+	{
+		name => 'select_key_one_client',
+		measure => \&pgbench,
+		mode => 'prepared',
+		clients => 1,
+		script => 'SELECT * FROM item WHERE id = :id;'
+	},
+	{
+		name => 'rows',
+		measure => \&pgbench,
+		mode => 'extended',
+		clients => 1,
+		prepare => \&fill_copied,
+		script => 'SELECT * FROM copied;'
+	},
+	{ name => 'first_query', measure => \&first_query },
+	{
+		name => 'join_other',
+		measure => \&pgbench,
+		mode => 'simple',
+		clients => 1,
+		prepare => \&load_pairs,
+		script => 'SELECT count(*), sum(b.v) FROM left_side a JOIN right_side b ON a.v = b.w;'
+	},
+	{
+		name => 'join_other_small',
+		measure => \&pgbench,
+		mode => 'simple',
+		clients => 1,
+		prepare => \&load_pairs,
+		script => 'SELECT count(*), sum(b.v) FROM left_side a JOIN small_side b ON a.v = b.w;'
+	},
+	map({
+			{
+				name => "analytic: $_->[0]",
+				group => 'analytic',
+				measure => \&pgbench,
+				mode => 'simple',
+				clients => 1,
+				prepare => \&load_shop,
+				script => "$_->[1];"
+			}
+	} @Analytic::queries),);
 
 my ($turns, $seconds) = (3, 8);
 GetOptions('list' => \my $list, 'turns=i' => \$turns, 'seconds=i' => \$seconds) or exit 2;
 if ($list)
 {
-	print "$_->{name}\n" foreach @workloads;
+	my %seen;
+	print "$_\n" foreach grep { !$seen{$_}++ } map { $_->{group} // $_->{name} } @workloads;
 	exit 0;
 }
-my %known = map { $_->{name} => $_ } @workloads;
+my %known;
+push @{ $known{ $_->{group} // $_->{name} } }, $_ foreach @workloads;
 my @unknown = grep { !$known{$_} } @ARGV;
 if (@unknown || !@ARGV || $turns < 1 || $seconds < 1)
 {
@@ -75,7 +123,11 @@ my %side = (
 		config => "$settings\nshared_preload_libraries = ''\n"));
 $_->start foreach values %side;
 load_tables();
-run_workload($known{$_}) foreach @ARGV;
+foreach my $name (@ARGV)
+{
+	my @ratios = map { run_workload($_) } @{ $known{$name} };
+	printf "%s\t\t\t%.3f\n", "$name: geometric mean", exp(sum(map { log } @ratios) / @ratios) if @ratios > 1;
+}
 exit 0;
 
 # --- the tables ---------------------------------------------------------------
@@ -99,6 +151,46 @@ sub load_tables
 	return;
 }
 
+# Makes a table on both sides and fills it with the rows of a query.
+sub load_table
+{
+	my ($name, $columns, $key, $query) = @_;
+
+	foreach my $side (sort keys %side)
+	{
+		$side{$side}->sql('c', "CREATE TABLE $name ($columns)");
+		$side{$side}->sql('c', $key ? "SELECT create_distributed_table('$name', '$key')" : "SELECT create_reference_table('$name')")
+		  if $side eq 'ours';
+		$side{$side}->sql('c', "INSERT INTO $name $query");
+		$side{$side}->sql($_, 'VACUUM ANALYZE') foreach reverse $side{$side}->node_names;
+		$side{$side}->sql($_, 'CHECKPOINT') foreach $side{$side}->node_names;
+	}
+	return;
+}
+
+sub fill_copied
+{
+	copy($_) foreach values %side;
+	return;
+}
+
+sub load_shop
+{
+	load_table(@$_{qw(name columns key rows)}) foreach @Analytic::tables;
+	return;
+}
+
+# Tables that are not joined on what they are split by.
+sub load_pairs
+{
+	my $row = 'SELECT i, (i * 7919::bigint) % 1000003, (i * 104729::bigint) % 1000003';
+
+	load_table('left_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 1000000) i");
+	load_table('right_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 1000000) i");
+	load_table('small_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 10000) i");
+	return;
+}
+
 # A file in COPY's format; returns its name.
 sub write_rows
 {
@@ -119,6 +211,9 @@ sub run_workload
 	my ($workload) = @_;
 	my (@ours, @plain);
 
+	state %prepared;
+	$workload->{prepare}->() if $workload->{prepare} && !$prepared{ $workload->{prepare} }++;
+
 	foreach my $turn (0 .. $turns)
 	{
 		my %rate;
@@ -126,31 +221,41 @@ sub run_workload
 		{
 			# Turn 0 warms caches and connections up and is not counted.
 			$rate{$side} = $workload->{measure}->($side{$side}, $workload, $turn ? $seconds : 1);
-			progress(sprintf '%s turn %d %s: %.0f/s', $workload->{name}, $turn, $side, $rate{$side}) if $turn;
+			progress(sprintf '%s turn %d %s: %.1f/s', $workload->{name}, $turn, $side, $rate{$side}) if $turn;
 		}
 		next unless $turn;
 		push @ours, $rate{ours};
 		push @plain, $rate{plain};
 	}
-	printf "%s\t%.0f\t%.0f\t%.3f\n", $workload->{name}, median(@ours), median(@plain),
-	  median(map { $ours[$_] / $plain[$_] } 0 .. $#ours);
-	return;
+	my $ratio = median(map { $ours[$_] / $plain[$_] } 0 .. $#ours);
+	my $digits = median(@plain) < 100 ? 2 : 0;
+	printf "%s\t%.*f\t%.*f\t%.3f\n", $workload->{name}, $digits, median(@ours), $digits, median(@plain), $ratio;
+	return $ratio;
 }
 
 # Transactions a second of pgbench's clients.
 sub pgbench
 {
 	my ($cluster, $workload, $duration) = @_;
-	my $script = "$cluster->{dir}/$workload->{name}.sql";
+	my $script = "$cluster->{dir}/" . $workload->{name} =~ s/\W+/_/gr . '.sql';
 
 	PgCluster::write_file($script, "\\set id random(1, $rows)\n$workload->{script}\n");
 	my ($status, $out, $err) = $cluster->try_run(
-		"$cluster->{bindir}/pgbench", '-n', '-M', $workload->{mode},
-		'-c', $clients, '-j', 2, '-T', $duration, '-f', $script, $cluster->conninfo('c'));
+		"$cluster->{bindir}/pgbench", '-n', '-M', split(/ /, $workload->{mode}),
+		'-c', $workload->{clients} // $clients, '-j', ($workload->{clients} // 2) > 1 ? 2 : 1, '-T', $duration, '-f', $script, $cluster->conninfo('c'));
 	die "pgbench failed:\n$out$err" if $status != 0;
 	die "transactions failed:\n$out$err" if $out =~ /number of failed transactions: [1-9]/;
-	$out =~ /^tps = ([\d.]+) \(without/m or die "unexpected output of pgbench:\n$out";
+	$out =~ /^tps = ([\d.]+) \((?:without|including)/m or die "unexpected output of pgbench:\n$out";
 	return $1;
+}
+
+# New sessions a second that ask for one row: what connecting to the nodes and
+# reading the catalog cost beside connecting to the server.
+sub first_query
+{
+	my ($cluster, $workload, $duration) = @_;
+
+	return pgbench($cluster, { name => 'first_query', clients => 1, mode => 'simple -C', script => 'SELECT * FROM item WHERE id = :id;' }, $duration);
 }
 
 # Rows a second of one COPY into an empty table.

@@ -23,7 +23,10 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
 #include "parser/parsetree.h"
+#include "parser/parser.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -57,18 +60,25 @@ typedef struct SlotList
 	List *marks; /* Mark, in the order of the text */
 } SlotList;
 
-/* Settings that the deparser and the output functions of constants heed. */
+/*
+ * Settings that the deparser and the output functions of constants heed,
+ * beside the search_path.
+ */
 static const struct
 {
 	const char *name;
 	const char *value;
 } deparse_settings[] = {
-	{"search_path", "pg_catalog"},	  {"datestyle", "ISO, MDY"},
-	{"intervalstyle", "postgres"},	  {"extra_float_digits", "3"},
-	{"bytea_output", "hex"},		  {"standard_conforming_strings", "on"},
+	{"datestyle", "ISO, MDY"},
+	{"intervalstyle", "postgres"},
+	{"extra_float_digits", "3"},
+	{"bytea_output", "hex"},
+	{"standard_conforming_strings", "on"},
 	{"quote_all_identifiers", "off"},
 };
 
+static void set_for_deparsing(const char *name, const char *value);
+static bool settings_are_usual(void);
 static bool name_relations(Node *node, SlotList *slots);
 static void name_from_item(Node *item, Query *query, SlotList *slots);
 static void name_relation(RangeTblEntry *rte, SlotList *slots);
@@ -77,6 +87,26 @@ static const char *skip_string(const char *at);
 static int match_slots(const char *sql, const char *at, SlotList *slots);
 static void cut(const char *sql, SlotList *slots, List **pieces, List **schemas);
 
+static void
+set_for_deparsing(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
+/*
+ * Are they as in most sessions, so that nothing would change?  Any
+ * extra_float_digits above 0 means the same.
+ */
+static bool
+settings_are_usual(void)
+{
+	return DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_MDY &&
+		   IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits > 0 &&
+		   bytea_output == BYTEA_OUTPUT_HEX && standard_conforming_strings &&
+		   !quote_all_identifiers;
+}
+
 void
 template_make(Query *query, List **pieces, List **schemas)
 {
@@ -84,9 +114,9 @@ template_make(Query *query, List **pieces, List **schemas)
 	int level = NewGUCNestLevel();
 	char *sql;
 
-	for (size_t i = 0; i < lengthof(deparse_settings); i++)
-		(void) set_config_option(deparse_settings[i].name, deparse_settings[i].value, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_for_deparsing("search_path", "pg_catalog");
+	for (size_t i = 0; i < lengthof(deparse_settings) && !settings_are_usual(); i++)
+		set_for_deparsing(deparse_settings[i].name, deparse_settings[i].value);
 	name_relations((Node *) query, &slots);
 	sql = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, level);
