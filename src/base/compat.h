@@ -240,4 +240,25 @@ compat_nulled_outside(Var *column, Var *var, Bitmapset *relations)
 #endif
 }
 
+/*
+ * Statistics of tables, for the includer of commands/vacuum.h: false when a
+ * column is not to be looked at.
+ */
+#if PG_VERSION_NUM >= 180000
+#define compat_update_relation_statistics(rel, pages, rows)                       \
+	vac_update_relstats((rel), (pages), (rows), 0, 0, (rel)->rd_rel->relhasindex, \
+						InvalidTransactionId, InvalidMultiXactId, NULL, NULL, false)
+#else
+#define compat_update_relation_statistics(rel, pages, rows)                    \
+	vac_update_relstats((rel), (pages), (rows), 0, (rel)->rd_rel->relhasindex, \
+						InvalidTransactionId, InvalidMultiXactId, NULL, NULL, false)
+#endif
+#if PG_VERSION_NUM >= 170000
+#define compat_analyze_column(stats, column) compat_set_target((stats), (column))
+#define compat_set_target(stats, column) ((stats)->attstattarget = -1, true)
+#else
+#define compat_analyze_column(stats, column) \
+	((stats)->attr = (column), (column)->attstattarget != 0)
+#endif
+
 #endif

@@ -5,8 +5,10 @@
  * The shards of the tables that were named get the same command, then the
  * server does its part on the local tables.  Not the other way round: after a
  * VACUUM it holds a lock that the next one waits for, and a shard can live in
- * this very database.  Without names only the local tables are meant, as each
- * node's autovacuum sees to its shards.
+ * this very database.  What ANALYZE found on the shards is then collected for
+ * the planner (analyze.c).  Without names only the local tables are meant, as each
+ * node's autovacuum sees to its shards; what is known of them is collected all
+ * the same.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "shard/ddl/analyze.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/utility.h"
@@ -91,17 +94,52 @@ run_on_shards(const DistributedTable *table, const char *start, const char *colu
 	relation_close(rel, AccessShareLock);
 }
 
+static bool
+analyzes(VacuumStmt *stmt)
+{
+	ListCell *lc;
+
+	foreach (lc, stmt->options)
+	{
+		DefElem *option = lfirst(lc);
+
+		if (strcmp(option->defname, "analyze") == 0)
+			return defGetBoolean(option);
+	}
+	return !stmt->is_vacuumcmd;
+}
+
+/* The nodes see to their shards; here it is only asked what they know. */
+static bool
+analyze_all(UtilityCall *call)
+{
+	List *relids = NIL;
+	ListCell *lc;
+
+	utility_run(call);
+	foreach (lc, metadata_tables())
+		relids = lappend_oid(relids, lfirst_oid(lc));
+	foreach (lc, relids)
+		analyze_collect(lfirst_oid(lc), NIL);
+	return true;
+}
+
 bool
 vacuum_handle(UtilityCall *call)
 {
 	VacuumStmt *stmt = castNode(VacuumStmt, call->pstmt->utilityStmt);
 	bool transaction = IsInTransactionBlock(call->context == PROCESS_UTILITY_TOPLEVEL);
 	char *start;
+	List *relids = NIL;
+	List *columns = NIL;
 	ListCell *lc;
+	ListCell *other;
 
 	/* A VACUUM in a block is the server's to refuse. */
-	if (stmt->rels == NIL || (stmt->is_vacuumcmd && transaction))
+	if (stmt->is_vacuumcmd && transaction)
 		return false;
+	if (stmt->rels == NIL)
+		return analyzes(stmt) && analyze_all(call);
 	start = command_start(stmt);
 	foreach (lc, stmt->rels)
 	{
@@ -109,8 +147,18 @@ vacuum_handle(UtilityCall *call)
 		const DistributedTable *table =
 			target->relation ? utility_table(call, target->relation) : NULL;
 
-		if (table != NULL)
-			run_on_shards(table, start, column_list(target->va_cols), transaction);
+		if (table == NULL)
+			continue;
+		run_on_shards(table, start, column_list(target->va_cols), transaction);
+		relids = lappend_oid(relids, table->relid);
+		columns = lappend(columns, target->va_cols);
 	}
-	return false;
+	if (relids == NIL || !analyzes(stmt))
+		return false;
+
+	/* Whatever the server finds out about the shell is then replaced. */
+	utility_run(call);
+	forboth (lc, relids, other, columns)
+		analyze_collect(lfirst_oid(lc), lfirst(other));
+	return true;
 }

@@ -22,8 +22,10 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
-#include "parser/parsetree.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
@@ -79,6 +81,7 @@ static const struct
 
 static void set_for_deparsing(const char *name, const char *value);
 static bool settings_are_usual(void);
+static void rename_ambiguous(Query *query);
 static bool name_relations(Node *node, SlotList *slots);
 static void name_from_item(Node *item, Query *query, SlotList *slots);
 static void name_relation(RangeTblEntry *rte, SlotList *slots);
@@ -118,10 +121,45 @@ template_make(Query *query, List **pieces, List **schemas)
 	for (size_t i = 0; i < lengthof(deparse_settings) && !settings_are_usual(); i++)
 		set_for_deparsing(deparse_settings[i].name, deparse_settings[i].value);
 	name_relations((Node *) query, &slots);
+	rename_ambiguous(query);
 	sql = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, level);
 	find_slots(sql, &slots);
 	cut(sql, &slots, pieces, schemas);
+}
+
+/*
+ * ORDER BY takes a bare name for a column of the result first.  Where the
+ * deparser would write the name of a column of a table that also names
+ * something else in the result, that is given another name; nobody looks at
+ * the names that a node gives.
+ */
+static void
+rename_ambiguous(Query *query)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	if (query->commandType != CMD_SELECT)
+		return;
+	foreach (cell, query->sortClause)
+	{
+		TargetEntry *sorted = get_sortgroupclause_tle(lfirst(cell), query->targetList);
+		Var *var = (Var *) sorted->expr;
+		char *name;
+
+		if (!IsA(var, Var) || var->varlevelsup != 0 || var->varattno <= 0)
+			continue;
+		name = get_rte_attribute_name(rt_fetch(var->varno, query->rtable), var->varattno);
+		foreach (other, query->targetList)
+		{
+			TargetEntry *tle = lfirst(other);
+
+			if (!tle->resjunk && tle->resname != NULL && strcmp(tle->resname, name) == 0 &&
+				!equal(tle->expr, var))
+				tle->resname = psprintf("pgcluster_%d", tle->resno);
+		}
+	}
 }
 
 char *

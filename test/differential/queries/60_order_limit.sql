@@ -109,3 +109,19 @@ SELECT o.order_id FROM orders o JOIN users u USING (user_id) ORDER BY u.name DES
 
 -- order by random has all rows
 SELECT count(*) FROM (SELECT user_id FROM users ORDER BY random()) s;
+
+-- names in the result that are those of other columns
+-- ordered
+SELECT order_id AS user_id, user_id AS order_id FROM orders ORDER BY orders.user_id, orders.order_id LIMIT 5;
+
+-- two columns of one name
+-- ordered
+SELECT user_id, user_id + 1 AS user_id FROM users ORDER BY 1 LIMIT 3;
+
+-- ... of one key
+-- ordered
+SELECT total AS order_id, order_id AS total FROM orders WHERE user_id = 8 ORDER BY orders.order_id DESC;
+
+-- ... with DISTINCT ON
+-- ordered
+SELECT DISTINCT ON (orders.user_id) order_id AS user_id, user_id AS u FROM orders ORDER BY orders.user_id, order_id;

@@ -108,3 +108,8 @@ ROLLBACK;
 -- VACUUM and ANALYZE of named tables
 VACUUM kv, accounts;
 ANALYZE orders;
+
+-- statistics of a table come from its shards
+ANALYZE types;
+SELECT reltuples FROM pg_class WHERE oid = 'types'::regclass;
+SELECT attname, null_frac, n_distinct FROM pg_stats WHERE schemaname = current_schema AND tablename = 'types';
