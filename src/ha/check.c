@@ -15,6 +15,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "replication/slot.h"
 #include "replication/walsender.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -27,6 +28,7 @@
 #include "ha/keys.h"
 #include "ha/probe.h"
 #include "ha/shared.h"
+#include "ha/slots.h"
 
 /* Sets the detail in any case. */
 typedef bool (*CheckFn)(StringInfo detail);
@@ -105,7 +107,19 @@ static bool
 check_leader(StringInfo detail)
 {
 	GroupLeader leader;
+	char holder[HA_NAME_SIZE];
+	bool standby_cluster;
 
+	LWLockAcquire(ha_shared->lock, LW_SHARED);
+	standby_cluster = ha_shared->standby_cluster;
+	strlcpy(holder, ha_shared->holder, sizeof(holder));
+	LWLockRelease(ha_shared->lock);
+	if (standby_cluster && holder[0] != '\0')
+	{
+		appendStringInfo(detail, "member \"%s\" leads group %d, which follows another cluster",
+						 holder, ha_own_group());
+		return true;
+	}
 	if (!ha_group_leader(ha_own_group(), &leader))
 	{
 		appendStringInfo(detail, "group %d has no leader", ha_own_group());
@@ -114,6 +128,36 @@ check_leader(StringInfo detail)
 	appendStringInfo(detail, "member \"%s\" (%s:%d) leads group %d", leader.member, leader.host,
 					 leader.port, leader.group_id);
 	return true;
+}
+
+/* The slots that others made need room as well. */
+static bool
+check_slots(StringInfo detail)
+{
+	SlotOrders *orders = palloc(sizeof(SlotOrders));
+	SlotFact *facts = palloc(sizeof(SlotFact) * SLOT_MAX);
+	int nfacts = slot_ops_list(facts, SLOT_MAX);
+	int needed;
+
+	slots_read_orders(orders);
+	needed = orders->nwishes;
+	for (int i = 0; i < nfacts; i++)
+		if (slot_find_wish(orders->wishes, orders->nwishes, facts[i].name) == NULL)
+			needed++;
+	for (int i = 0; i < orders->nwishes; i++)
+		if (orders->wishes[i].kind == SLOT_LOGICAL && wal_level < WAL_LEVEL_LOGICAL)
+		{
+			appendStringInfo(detail, "slot \"%s\" is logical, wal_level is not",
+							 orders->wishes[i].name);
+			return false;
+		}
+	if (!slots_are_kept())
+	{
+		appendStringInfoString(detail, "the worker that keeps the slots is not running");
+		return false;
+	}
+	appendStringInfo(detail, "%d of %d are needed", needed, max_replication_slots);
+	return needed <= max_replication_slots;
 }
 
 static bool
@@ -286,6 +330,7 @@ static const Check checks[] = {
 	{"quick restart", true, check_sync_method, "Set recovery_init_sync_method to syncfs, or a demotion takes as long as syncing all files."},
 	{"WAL level", true, check_wal_level, "Set wal_level to replica or logical."},
 	{"WAL senders", true, check_senders, "Set max_wal_senders to at least 3."},
+	{"replication slots", true, check_slots, "Raise max_replication_slots or max_worker_processes, or set wal_level to logical."},
 	{"rewind", true, check_rewind, "Set wal_log_hints to on, or enable data checksums: else a diverged member must be cloned anew."},
 	{"timeline", true, check_timeline_target, "Set recovery_target_timeline to latest: a standby must follow a new leader."},
 	{"rejoin program", true, check_rejoin_program, "Install pgcluster_node beside the server's programs."},

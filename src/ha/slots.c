@@ -260,6 +260,17 @@ slots_oldest_wal(void)
 	return pg_atomic_read_u64(&shared->oldest_wal);
 }
 
+bool
+slots_are_kept(void)
+{
+	bool kept;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	kept = shared->worker != NULL;
+	LWLockRelease(shared->lock);
+	return kept;
+}
+
 void
 slots_read_orders(SlotOrders *orders)
 {

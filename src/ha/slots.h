@@ -41,6 +41,9 @@ extern int slots_positions(const HaStatus *former, SlotPosition *positions, int 
 /* Before this position pg_wal has nothing; 0: not known. */
 extern XLogRecPtr slots_oldest_wal(void);
 
+/* True when the worker that keeps them runs. */
+extern bool slots_are_kept(void);
+
 /* The present orders; those that nobody gave are empty. */
 extern void slots_read_orders(SlotOrders *orders);
 

@@ -38,6 +38,9 @@ foreach my $name (@standbys)
 	is($c->sql($name, 'SHOW primary_slot_name'), lc $name, 'and uses its own');
 }
 
+is($c->sql($leader, "SELECT detail FROM cluster_check() WHERE check_name = 'replication slots' AND ok"),
+	'3 of 20 are needed', 'cluster_check() looks after their number');
+
 # What people made is theirs.
 $c->sql($leader, "SELECT pg_create_physical_replication_slot('mine', true)");
 $c->sql($leader, "SELECT pg_drop_replication_slot('backup')");

@@ -82,6 +82,9 @@ foreach my $check (@checks)
 	ok(PgCluster::wait_until(sub { status($other, $path) == $of_other }), "$path of the other is $of_other");
 }
 
+is($c->sql($leader, "SELECT string_agg(check_name, ', ') FROM cluster_check() WHERE NOT ok AND check_name <> 'fsync'"), '',
+	'cluster_check() finds nothing amiss');
+
 # By hand, and by force.
 ok($c->poll($leader, "SELECT state FROM cluster_status() WHERE member = '$other'", 'streaming'), 'the other streams');
 $c->sql($leader, 'SELECT cluster_switchover()');
