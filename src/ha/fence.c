@@ -88,8 +88,9 @@ refuse(const char *what)
 					config_node_name),
 			 other ? errdetail("Member \"%s\" (%s:%d) leads group %d.", leader.member, leader.host,
 							   leader.port, leader.group_id)
-				   : errdetail("The lease could not be renewed and nobody else is known to lead "
-							   "group %d.",
+				   : errdetail("Nobody else is known to lead group %d, but the lease could not be "
+							   "renewed, or in a synchronous mode the sync key does not name "
+							   "this member yet.",
 							   ha_own_group()),
 			 other ? errhint("Connect to the leader and run the transaction again.")
 				   : errhint("Run the transaction again when the store can be reached; see "
