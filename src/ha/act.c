@@ -141,6 +141,21 @@ unchanged(HaKey key)
 }
 
 /*
+ * A failover by hand to a member that the sync key does not list accepts that
+ * commits are lost.  What counts from now on is with this member alone; those
+ * that the key listed must not lead any more, should this one be lost before
+ * it writes the key.
+ */
+static DcsWrite
+sole_holder(void)
+{
+	HaSyncKey key = {.present = true};
+
+	strlcpy(key.leader, config_node_name, HA_NAME_SIZE);
+	return (DcsWrite){key_name(KEY_SYNC), key_write_sync(&key), 0};
+}
+
+/*
  * Takes the leader key, if it is free, this member still owns its name, and
  * nobody led since the view was made.
  */
@@ -190,6 +205,8 @@ act_acquire(const HaView *view)
 	}
 	if (observe_key(KEY_FAILOVER)->value != NULL && view->switchover.candidate_is_self)
 		writes[nw++] = (DcsWrite){key_name(KEY_FAILOVER), NULL, 0};
+	if (view->sync.required && !view->sync.led && !view->sync.listed)
+		writes[nw++] = sole_holder();
 
 	if (!failsafe_begin_acquiring(view->led_last))
 		return;
