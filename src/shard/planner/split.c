@@ -367,7 +367,7 @@ push_limit(Query *query, Query *remote)
 			offset == NULL ? copyObject(query->limitCount) : limit_with_offset(count, offset);
 	if (remote->limitCount == NULL)
 	{
-		remote->limitOption = LIMIT_OPTION_DEFAULT;
+		remote->limitOption = LIMIT_OPTION_COUNT;
 		if (!query->hasDistinctOn)
 			remote->sortClause = NIL;
 	}
@@ -450,7 +450,7 @@ split_aggregates(Query *query, Split *split)
 	remote->sortClause = remote->distinctClause = NIL;
 	remote->hasDistinctOn = false;
 	remote->limitCount = remote->limitOffset = NULL;
-	remote->limitOption = LIMIT_OPTION_DEFAULT;
+	remote->limitOption = LIMIT_OPTION_COUNT;
 	if (split->why == NULL && split->targets == NIL)
 		split->why = "It groups rows, but gives nothing of them.";
 }
