@@ -233,6 +233,7 @@ void
 check_follows(const Member *m, int upstream)
 {
 	const Member *u = upstream < 0 ? NULL : &members[upstream];
+	const AgentMember *said;
 
 	if (u == NULL || u == m || !is_decided_lately(m))
 		return;
@@ -242,7 +243,12 @@ check_follows(const Member *m, int upstream)
 		records[u->head].timeline == records[m->head].timeline &&
 		server_is_ancestor(u->head, m->head))
 		world_fail("%s follows %s, which is behind it", m->name, u->name);
-	if (u->phase == PHASE_PRIMARY && sim_agent->status.timeline >= records[u->head].timeline &&
+	/* Until it says that it is a primary its history is not looked at. */
+	said = observe_member(ha_own_group(), u->name);
+	if (u->phase == PHASE_PRIMARY && said != NULL &&
+		strcmp(said->said.shown.role, "primary") == 0 &&
+		said->said.shown.timeline == records[u->head].timeline &&
+		sim_agent->status.timeline >= records[u->head].timeline &&
 		!server_is_ancestor(m->head, u->head))
 		world_fail("%s follows %s, although it has WAL which that one has not", m->name, u->name);
 }
