@@ -65,7 +65,7 @@
 #define REST_MIN_MS 200
 #define REST_MAX_MS 1000
 #define REST_FAILED_MS 500
-#define STANDBY_REST_MS 5000
+#define STANDBY_INTERVAL_US (5 * US_PER_S)
 
 /* A connection that was refused for the moment is tried again so soon. */
 #define CONNECT_NAP_US (50 * US_PER_MS)
@@ -424,12 +424,17 @@ note_outcome(ProbeStep step, int error, int64 began)
 static int64
 take_round(void)
 {
+	static int64 looked_us = 0;
 	bool primary = !RecoveryInProgress();
 	ProbeStep step = STEP_WRITING;
 	int64 began = clock_now_us();
 	int64 rest;
 	int error;
 
+	/* One that is promoted must not rest for long. */
+	if (!primary && looked_us != 0 && began - looked_us < STANDBY_INTERVAL_US)
+		return REST_MAX_MS * US_PER_MS;
+	looked_us = began;
 	begin_step(step, began);
 	error = check_writing(primary);
 	if (error == 0 && primary)
@@ -443,8 +448,6 @@ take_round(void)
 		return 0;
 	note_outcome(step, error, began);
 	rest = Min(Max(ha_shared->ttl * 1000 / REST_SHARE, REST_MIN_MS), REST_MAX_MS);
-	if (!primary)
-		rest = STANDBY_REST_MS;
 	if (error != 0)
 		rest = REST_FAILED_MS;
 	return rest * US_PER_MS;
@@ -482,7 +485,7 @@ pgcluster_probe_main(Datum arg)
 
 	while (!ShutdownRequestPending)
 	{
-		int64 rest = config_probe_timeout > 0 ? take_round() : STANDBY_REST_MS * US_PER_MS;
+		int64 rest = config_probe_timeout > 0 ? take_round() : REST_MAX_MS * US_PER_MS;
 
 		rest_until(clock_now_us() + rest);
 		CHECK_FOR_INTERRUPTS();
