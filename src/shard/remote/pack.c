@@ -44,6 +44,7 @@ static void begin_packing(void);
 static int pack_message(char type, const char *body, size_t length);
 static int pack_flush(void);
 static int emit_rows(void);
+static void forget(StringInfo buffer);
 
 void
 pack_init(void)
@@ -126,6 +127,7 @@ emit_rows(void)
 	uint16 columns = pg_hton16(ncolumns);
 	uint32 size = pg_hton32((uint32) rows.len);
 	uint32 null = pg_hton32((uint32) -1);
+	int result;
 
 	if (rows.len == 0)
 		return 0;
@@ -135,6 +137,20 @@ emit_rows(void)
 	appendBinaryStringInfo(&message, rows.data, rows.len);
 	for (int i = 1; i < ncolumns; i++)
 		appendBinaryStringInfo(&message, (char *) &null, sizeof(null));
-	resetStringInfo(&rows);
-	return plain->putmessage('D', message.data, message.len);
+	forget(&rows);
+	result = plain->putmessage('D', message.data, message.len);
+	forget(&message);
+	return result;
+}
+
+/* A buffer that one long row has made large is not kept. */
+static void
+forget(StringInfo buffer)
+{
+	resetStringInfo(buffer);
+	if (buffer->maxlen > 8 * PACK_SIZE)
+	{
+		buffer->data = repalloc(buffer->data, 2 * PACK_SIZE);
+		buffer->maxlen = 2 * PACK_SIZE;
+	}
 }
