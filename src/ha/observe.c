@@ -546,6 +546,9 @@ view_history(HaView *view)
 	view->leader_behind = theirs.timeline < view->position.timeline ||
 						  (!is_primary(m) && theirs.timeline == view->position.timeline &&
 						   theirs.lsn < view->position.lsn);
+	/* Nobody leads whose WAL is no part of the last leader's history: one who has some waits. */
+	if (!settled && is_history_left(view, agent.status.timeline))
+		view->leader_behind = true;
 	/* Patroni takes the timeline out of the key when its server stops. */
 	if (!settled || theirs.timeline == 0)
 		return;
