@@ -376,11 +376,12 @@ put_status(int64 epoch)
 		if (known == NULL || strcmp(known, history) != 0)
 			writes[n++] = (DcsWrite){key_name(KEY_HISTORY), history, 0};
 	}
+	agent.dcs->ops->txn(agent.dcs, &compare, 1, writes, n, status_done, agent_take_off(OP_STATUS));
+	/* Not before: an error on the way must not have the history left out next time. */
 	agent.status_epoch = epoch;
 	agent.status_timeline = status.timeline;
 	agent.status_lsn = status.optime;
 	agent.status_us = clock_now_us();
-	agent.dcs->ops->txn(agent.dcs, &compare, 1, writes, n, status_done, agent_take_off(OP_STATUS));
 }
 
 void
