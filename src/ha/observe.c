@@ -771,16 +771,26 @@ publish_leader(SharedGroup *shared, AgentGroup *group)
 	return differs;
 }
 
-/* In the own group; of the others nobody asks. */
-static HaSync
-sync_state(const SharedMember *m)
+/* What the keys of a group say of its members. */
+static void
+note_synchronous(AgentGroup *group)
 {
-	const char *leader = observe_key(KEY_LEADER)->value;
-	const char *sync = observe_key(KEY_SYNC)->value;
+	const char *leader = group->keys[KEY_LEADER].value;
+	const char *sync = group->keys[KEY_SYNC].value;
+	HaConfig config = agent.config;
 
-	if (leader == NULL || sync == NULL || m->group_id != ha_own_group())
-		return HA_SYNC_NONE;
-	return key_read_sync(sync, leader, m->name, agent.config.sync_mode == SYNC_MODE_QUORUM);
+	if (sync != NULL && group->id != ha_own_group())
+		key_read_config(group->keys[KEY_CONFIG].value, &config);
+	for (int i = 0; i < agent.nmembers; i++)
+	{
+		SharedMember *m = &agent.members[i].said.shown;
+
+		if (m->group_id != group->id)
+			continue;
+		m->sync = HA_SYNC_NONE;
+		if (leader != NULL && sync != NULL)
+			m->sync = key_read_sync(sync, leader, m->name, config.sync_mode == SYNC_MODE_QUORUM);
+	}
 }
 
 static void
@@ -814,8 +824,8 @@ observe_publish(void)
 
 	if (!key_read_failover(observe_key(KEY_FAILOVER)->value, &failover))
 		memset(&failover, 0, sizeof(failover));
-	for (int i = 0; i < agent.nmembers; i++)
-		agent.members[i].said.shown.sync = sync_state(&agent.members[i].said.shown);
+	for (int i = 0; i < agent.ngroups; i++)
+		note_synchronous(&agent.groups[i]);
 	publish_document(HA_DOCUMENT_CONFIG, KEY_CONFIG);
 	publish_document(HA_DOCUMENT_HISTORY, KEY_HISTORY);
 

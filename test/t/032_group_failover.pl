@@ -64,5 +64,9 @@ $c->wait_streaming($old);
 is($c->sql($old, q{SELECT count(*) FROM pg_prepared_xacts}), 0, 'nothing is left on it when it thaws');
 is($idle->run('SELECT sum(v) FROM t'), 9000, '... and nobody asks it any more');
 
+$c->sql(0, q{SELECT cluster_set_config('{"synchronous_mode": "on"}', 1)});
+ok($c->poll(0, "SELECT role = 'sync_standby' FROM cluster_status() WHERE member = '$old'"),
+	'the coordinator shows which members of a group are synchronous');
+
 $_->close foreach $s, $idle;
 done_testing();
