@@ -36,6 +36,8 @@
 #define RETRY_MS 2000
 #define OTHER_SERVER_WAIT_MS 60000
 #define ORPHAN_GRACE_MS 1500
+/* A standby that takes longer to stop has nothing to lose by stopping at once. */
+#define STANDBY_STOP_SECONDS 30
 
 /*-------------------------------------------------------------------------
  * Before a start
@@ -374,6 +376,36 @@ announce_server(void)
 	return true;
 }
 
+static time_t
+monotonic_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/*
+ * A postmaster that is told to stop in the moment between the end of its
+ * processes and the begin of recovery waits for ever for its checkpointer.
+ */
+static void
+hurry_standby(pid_t server)
+{
+	static time_t asked = 0;
+	static bool hurried = false;
+
+	if (process_stop_signal() == 0 || hurried)
+		return;
+	if (asked == 0)
+		asked = monotonic_seconds();
+	if (monotonic_seconds() - asked < STANDBY_STOP_SECONDS || !datadir_file_exists(STANDBY_FILE))
+		return;
+	pg_log_warning("the standby did not stop in %d s, stopping it at once", STANDBY_STOP_SECONDS);
+	kill(server, SIGQUIT);
+	hurried = true;
+}
+
 static int
 wait_for_server(pid_t server)
 {
@@ -390,9 +422,14 @@ wait_for_server(pid_t server)
 				return status;
 		if (!announced)
 			announced = announce_server();
-		sig = process_wait_signal(announced ? 60000 : ANNOUNCE_POLL_MS);
+		sig = process_wait_signal(!announced				   ? ANNOUNCE_POLL_MS
+								  : process_stop_signal() != 0 ? 1000
+															   : 60000);
 		if (process_stop_signal() != 0)
+		{
 			notify_stopping();
+			hurry_standby(server);
+		}
 		/* The agent's signal for a restart. */
 		if (sig == SIGUSR1 && restart_is_due())
 		{
@@ -422,15 +459,6 @@ back_off(int quick_failures)
 {
 	if (quick_failures > 1)
 		process_sleep(100 << quick_failures);
-}
-
-static time_t
-monotonic_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
 }
 
 /* Runs the server once; says what to do next. */

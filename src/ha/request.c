@@ -59,6 +59,21 @@ may_pass(const char *why)
 	return why == not_streaming || why == other_timeline || why == lagging;
 }
 
+/*
+ * The leader sees that better than the member: a WAL receiver says that it
+ * streams before it has asked for the first record.
+ */
+static bool
+is_streaming(const SharedMember *m, const char *leader)
+{
+	XLogRecPtr has = InvalidXLogRecPtr;
+
+	if (strcmp(m->state, "streaming") != 0)
+		return false;
+	return m->group_id != ha_own_group() || strcmp(leader, config_node_name) != 0 ||
+		   server_standby_has(m->name, &has);
+}
+
 /* True when that member can be the next leader; else says why not. */
 static bool
 is_fit(const AgentMember *m, const char **why)
@@ -78,7 +93,7 @@ is_fit(const AgentMember *m, const char **why)
 		*why = "it is on an earlier timeline than the last leader";
 	else if (leader == NULL)
 		return true;
-	else if (strcmp(shown->state, "streaming") != 0)
+	else if (!is_streaming(shown, leader))
 		*why = not_streaming;
 	else if (l != NULL && l->said.shown.timeline != shown->timeline)
 		*why = other_timeline;

@@ -71,5 +71,6 @@ goes_to($writes, 'writes go to the new leader', $new);
 $c->sql(0, "SELECT cluster_switchover('$leader')") if PgCluster::wait_until(sub { $c->wait_ready(0) });
 goes_to($writes, 'and back after a switchover', $leader);
 
+$c->wait_ready(0);
 $c->stop;
 done_testing();
