@@ -144,8 +144,9 @@ $c->start_node($leader);
 $c->wait_streaming($leader);
 waitpid($pid, 0);
 is($?, 0, 'who asked hears when it is back') or diag(PgCluster::read_file("$c->{dir}/order4"));
+my $successor = $c->leader(0);
 $c->sql(0, "SELECT cluster_switchover('$leader')");
-is($c->new_leader(0, undef), $leader, 'it leads again');
+is($c->new_leader(0, $successor), $leader, 'it leads again');
 $c->wait_ready(0);
 
 # A leader that does not come back from its restart is replaced.
