@@ -47,14 +47,11 @@
 #include "libpq/libpq-be.h"
 StaticAssertDecl(offsetof(Port, sock) == 0, "the socket is the first field of Port");
 
-#include "base/clock.h"
 #include "base/config.h"
+#include "base/wait.h"
 #include "ha/fence.h"
 #include "ha/shared.h"
 #include "ha/sync_names.h"
-
-/* The agent may die with the deadline far ahead or not: look again now and then. */
-#define RECHECK_MS 1000
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -101,25 +98,8 @@ refuse(const char *what)
 static void
 wait_for(const char *what)
 {
-	int64 until;
-
-	if (ha_fence_is_open())
-		return;
-
-	until = clock_now_us() + (int64) config_fence_wait * 1000;
-	ConditionVariablePrepareToSleep(&ha_shared->fence_cv);
-	while (!ha_fence_is_open())
-	{
-		int64 left = (until - clock_now_us()) / 1000;
-
-		if (left <= 0)
-		{
-			ConditionVariableCancelSleep();
-			refuse(what);
-		}
-		ConditionVariableTimedSleep(&ha_shared->fence_cv, Min(left, RECHECK_MS), PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
+	if (!wait_until(&ha_shared->fence_cv, ha_fence_is_open, config_fence_wait))
+		refuse(what);
 }
 
 static void

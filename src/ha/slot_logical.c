@@ -257,10 +257,17 @@ decode_copy(const char *name, XLogRecPtr lsn)
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	hushed = true;
-	if (SPI_execute_with_args("SELECT pg_catalog.pg_replication_slot_advance($1, $2)", 2, types,
-							  values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not advance a slot");
-	hushed = false;
+	PG_TRY();
+	{
+		if (SPI_execute_with_args("SELECT pg_catalog.pg_replication_slot_advance($1, $2)", 2, types,
+								  values, NULL, false, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not advance a slot");
+	}
+	PG_FINALLY();
+	{
+		hushed = false;
+	}
+	PG_END_TRY();
 	PopActiveSnapshot();
 	SPI_finish();
 }

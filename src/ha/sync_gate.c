@@ -27,13 +27,11 @@
 #include "storage/condition_variable.h"
 #include "tcop/utility.h"
 
-#include "base/clock.h"
 #include "base/config.h"
 #include "base/shmem.h"
+#include "base/wait.h"
 #include "ha/state.h"
 #include "ha/sync_gate.h"
-
-#define RECHECK_MS 1000
 
 typedef struct GateShared
 {
@@ -87,29 +85,15 @@ sync_gate_set(bool open)
 static void
 pass_gate(void)
 {
-	int64 until;
-
 	if (sync_gate_is_open() || MyBackendType != B_BACKEND || RecoveryInProgress())
 		return;
-	until = clock_now_us() + (int64) config_fence_wait * 1000;
-	ConditionVariablePrepareToSleep(&gate->opened);
-	while (!sync_gate_is_open())
-	{
-		int64 left = (until - clock_now_us()) / 1000;
-
-		if (left <= 0)
-		{
-			ConditionVariableCancelSleep();
-			ereport(ERROR,
-					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-					 errmsg("cannot show tables yet: not all commits are known to be replicated"),
-					 errdetail("This server was restarted in a synchronous mode, and too few "
-							   "synchronous standbys have confirmed what it found."),
-					 errhint("Try again when a standby is back; see cluster_status().")));
-		}
-		ConditionVariableTimedSleep(&gate->opened, Min(left, RECHECK_MS), PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
+	if (!wait_until(&gate->opened, sync_gate_is_open, config_fence_wait))
+		ereport(ERROR,
+				(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+				 errmsg("cannot show tables yet: not all commits are known to be replicated"),
+				 errdetail("This server was restarted in a synchronous mode, and too few "
+						   "synchronous standbys have confirmed what it found."),
+				 errhint("Try again when a standby is back; see cluster_status().")));
 }
 
 static bool

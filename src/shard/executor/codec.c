@@ -128,7 +128,9 @@ codec_store_row(RowCodec *codec, const RemoteRow *row, TupleTableSlot *slot)
 
 	ExecClearTuple(slot);
 	if (count != codec->count)
-		elog(ERROR, "a node returned %d columns where %d were asked for", count, codec->count);
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("a node returned %d columns where %d were asked for", count,
+							   codec->count)));
 	if (codec->partial)
 		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < codec->count; i++)
@@ -152,6 +154,13 @@ codec_store_row(RowCodec *codec, const RemoteRow *row, TupleTableSlot *slot)
 	ExecStoreVirtualTuple(slot);
 }
 
+static void
+refuse_short_row(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+					errmsg("a row of another node is shorter than it says")));
+}
+
 /* The number of columns, with which a row's message begins. */
 static int
 read_columns(char **at, const RemoteRow *row)
@@ -159,7 +168,7 @@ read_columns(char **at, const RemoteRow *row)
 	uint16 columns;
 
 	if (row->length < (int) sizeof(columns))
-		elog(ERROR, "a row of another node is too short");
+		refuse_short_row();
 	memcpy(&columns, *at, sizeof(columns));
 	*at += sizeof(columns);
 	return pg_ntoh16(columns);
@@ -174,12 +183,12 @@ read_value(char **at, const RemoteRow *row, char **data)
 	int left = row->length - (int) (*at - row->body);
 
 	if (left < (int) sizeof(wire))
-		elog(ERROR, "a row of another node is too short");
+		refuse_short_row();
 	memcpy(&wire, *at, sizeof(wire));
 	length = (int) pg_ntoh32(wire);
 	*data = *at + sizeof(wire);
 	if (length > left - (int) sizeof(wire))
-		elog(ERROR, "a row of another node is too short");
+		refuse_short_row();
 	*at = *data + Max(length, 0);
 	return length;
 }
