@@ -22,8 +22,11 @@ use Time::HiRes qw(time);
 my $rows = 100_000;
 my $copy_rows = 200_000;
 my $clients = 8;
+my $branches = 100;
 
-# How each is measured: a function of (side, workload) that returns a rate.
+# How each is measured: a function of (side, workload, duration, column) that
+# returns a rate, or the amount of what "unit" names, of which less is better.
+# Column 0 is ours, 1 plain; "sides" says where each is measured.
 my @workloads = (
 	{
 		name => 'select_key_prepared',
@@ -43,6 +46,15 @@ my @workloads = (
 		mode => 'prepared',
 		script => 'UPDATE item SET balance = balance + 1 WHERE id = :id;'
 	},
+	{
+		name => 'insert_key_prepared',
+		measure => \&pgbench,
+		mode => 'prepared',
+		prepare => \&make_added,
+		script => "\\set new random(1, 1000000000000000)\nINSERT INTO added VALUES (:new, :id, 0, 'a new row');"
+	},
+	{ name => 'tpcb_one_shard', measure => \&pgbench, mode => 'prepared', prepare => \&load_bank, script => \&transfer },
+	{ name => 'tpcb_two_nodes', measure => \&pgbench, mode => 'prepared', prepare => \&load_bank, script => sub { transfer(2) } },
 	{ name => 'copy', measure => \&copy },
 	{
 		name => 'select_key_one_client',
@@ -60,6 +72,10 @@ my @workloads = (
 		script => 'SELECT * FROM copied;'
 	},
 	{ name => 'first_query', measure => \&first_query },
+	{ name => 'first_query_256', unit => 'ms', measure => \&first_query_256, prepare => \&load_wide },
+	{ name => 'select_key_256_shards', sides => [ 'ours', 'ours' ], measure => \&select_wide, prepare => \&load_wide },
+	{ name => 'plan_key_256_shards', sides => [ 'ours', 'ours' ], command => 'EXPLAIN ', measure => \&select_wide, prepare => \&load_wide },
+	{ name => 'backend_memory', unit => 'kB', measure => \&backend_memory },
 	{
 		name => 'join_other',
 		measure => \&pgbench,
@@ -191,6 +207,74 @@ sub load_pairs
 	return;
 }
 
+# For INSERTs of keys that are not there yet.
+sub make_added
+{
+	foreach my $side (sort keys %side)
+	{
+		$side{$side}->sql('c', 'CREATE TABLE added (id bigint PRIMARY KEY, owner integer, balance integer, filler char(84))');
+		$side{$side}->sql('c', "SELECT create_distributed_table('added', 'id')") if $side eq 'ours';
+	}
+	return;
+}
+
+# The rows of "item" over 256 shards.
+sub load_wide
+{
+	$_->sql('c', 'CREATE TABLE wide (LIKE item INCLUDING ALL)') foreach values %side;
+	$side{ours}->sql('c', "SELECT create_distributed_table('wide', 'id', shard_count => 256)");
+	foreach my $cluster (values %side)
+	{
+		$cluster->sql('c', 'INSERT INTO wide SELECT * FROM item');
+		$cluster->sql($_, 'VACUUM ANALYZE') foreach reverse $cluster->node_names;
+	}
+	return;
+}
+
+# The tables of pgbench's own transaction, all distributed by their branch.
+sub load_bank
+{
+	load_table('branch', 'bid integer PRIMARY KEY, bbalance integer, filler char(88)', 'bid', "SELECT i, 0, '' FROM generate_series(1, $branches) i");
+	load_table(
+		'teller', 'bid integer, tid integer, tbalance integer, filler char(84), PRIMARY KEY (bid, tid)',
+		'bid', "SELECT b, i, 0, '' FROM generate_series(1, $branches) b, generate_series(1, 10) i");
+	load_table(
+		'account', 'bid integer, aid integer, abalance integer, filler char(84), PRIMARY KEY (bid, aid)',
+		'bid', "SELECT b, i, 0, '' FROM generate_series(1, $branches) b, generate_series(1, 1000) i");
+	load_table('history', 'tid integer, bid integer, aid integer, delta integer, mtime timestamp, filler char(22)', 'bid', 'SELECT 0, 0, 0, 0, now()::timestamp, NULL');
+	return;
+}
+
+# Branches by the worker that has them, as a variable of pgbench's.
+sub branch_on
+{
+	my ($variable, $group) = @_;
+	my @on = split /\n/, $side{ours}->sql('c',
+		"SELECT b FROM generate_series(1, $branches) b JOIN cluster_shards s ON hashint4(b) BETWEEN s.hash_min AND s.hash_max WHERE s.table_name = 'branch'::regclass AND s.group_id = $group");
+
+	return "\\set at random(1, " . @on . ")\n\\set $variable CASE" . join('', map { ' WHEN :at = ' . ($_ + 1) . " THEN $on[$_]" } 0 .. $#on) . " ELSE $on[0] END\n";
+}
+
+# pgbench's own transaction; over two nodes the account is not where the teller is.
+sub transfer
+{
+	my ($nodes) = @_;
+	my $choose = ($nodes // 1) == 2 ? branch_on('bid', 1) . branch_on('far', 2) : "\\set bid random(1, $branches)\n\\set far :bid\n";
+
+	return $choose . <<'END';
+\set aid random(1, 1000)
+\set tid random(1, 10)
+\set delta random(-5000, 5000)
+BEGIN;
+UPDATE account SET abalance = abalance + :delta WHERE aid = :aid AND bid = :far;
+SELECT abalance FROM account WHERE aid = :aid AND bid = :far;
+UPDATE teller SET tbalance = tbalance + :delta WHERE tid = :tid AND bid = :bid;
+UPDATE branch SET bbalance = bbalance + :delta WHERE bid = :bid;
+INSERT INTO history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
+END;
+END
+}
+
 # A file in COPY's format; returns its name.
 sub write_rows
 {
@@ -216,18 +300,20 @@ sub run_workload
 
 	foreach my $turn (0 .. $turns)
 	{
-		my %rate;
-		foreach my $side (qw(ours plain))
+		my @rate;
+		foreach my $column (0, 1)
 		{
+			my $side = ($workload->{sides} // [ 'ours', 'plain' ])->[$column];
+
 			# Turn 0 warms caches and connections up and is not counted.
-			$rate{$side} = $workload->{measure}->($side{$side}, $workload, $turn ? $seconds : 1);
-			progress(sprintf '%s turn %d %s: %.1f/s', $workload->{name}, $turn, $side, $rate{$side}) if $turn;
+			$rate[$column] = $workload->{measure}->($side{$side}, $workload, $turn ? $seconds : 1, $column);
+			progress(sprintf '%s turn %d %s: %.1f%s', $workload->{name}, $turn, $side, $rate[$column], $workload->{unit} // '/s') if $turn;
 		}
 		next unless $turn;
-		push @ours, $rate{ours};
-		push @plain, $rate{plain};
+		push @ours, $rate[0];
+		push @plain, $rate[1];
 	}
-	my $ratio = median(map { $ours[$_] / $plain[$_] } 0 .. $#ours);
+	my $ratio = median(map { $workload->{unit} ? $plain[$_] / $ours[$_] : $ours[$_] / $plain[$_] } 0 .. $#ours);
 	my $digits = median(@plain) < 100 ? 2 : 0;
 	printf "%s\t%.*f\t%.*f\t%.3f\n", $workload->{name}, $digits, median(@ours), $digits, median(@plain), $ratio;
 	return $ratio;
@@ -239,7 +325,9 @@ sub pgbench
 	my ($cluster, $workload, $duration) = @_;
 	my $script = "$cluster->{dir}/" . $workload->{name} =~ s/\W+/_/gr . '.sql';
 
-	PgCluster::write_file($script, "\\set id random(1, $rows)\n$workload->{script}\n");
+	my $sql = ref $workload->{script} ? $workload->{script}->() : $workload->{script};
+
+	PgCluster::write_file($script, "\\set id random(1, $rows)\n$sql\n");
 	my ($status, $out, $err) = $cluster->try_run(
 		"$cluster->{bindir}/pgbench", '-n', '-M', split(/ /, $workload->{mode}),
 		'-c', $workload->{clients} // $clients, '-j', ($workload->{clients} // 2) > 1 ? 2 : 1, '-T', $duration, '-f', $script, $cluster->conninfo('c'));
@@ -256,6 +344,48 @@ sub first_query
 	my ($cluster, $workload, $duration) = @_;
 
 	return pgbench($cluster, { name => 'first_query', clients => 1, mode => 'simple -C', script => 'SELECT * FROM item WHERE id = :id;' }, $duration);
+}
+
+# Milliseconds of connecting and asking for one row of a table with many shards.
+sub first_query_256
+{
+	my ($cluster, $workload, $duration) = @_;
+
+	return 1000 / pgbench($cluster, { name => 'first_query_256', clients => 1, mode => 'simple -C', script => 'SELECT * FROM wide WHERE id = :id;' }, $duration);
+}
+
+# Both here, of 256 shards and of as many as there are by default.
+sub select_wide
+{
+	my ($cluster, $workload, $duration, $column) = @_;
+	my $table = $column == 0 ? 'wide' : 'item';
+
+	my $command = $workload->{command} // '';
+
+	return pgbench($cluster, { name => "select_$table", mode => 'simple', script => "${command}SELECT * FROM $table WHERE id = :id;" }, $duration);
+}
+
+# Kilobytes of its own that a backend has after 1,000 different statements by key.
+sub backend_memory
+{
+	my ($cluster) = @_;
+	my @columns = qw(id owner balance filler);
+	my $file = "$cluster->{dir}/backend_memory.sql";
+	my $sql = '';
+
+	foreach my $i (1 .. 1000)
+	{
+		# Each bit of the number is another part of the statement.
+		my @parts = map { "$columns[$_ % 4] AS c$_" } grep { $i >> $_ & 1 } 0 .. 9;
+
+		$sql .= 'SELECT ' . join(', ', @parts) . " FROM item WHERE id = $i;\n";
+	}
+	PgCluster::write_file($file, "\\o /dev/null\n$sql\\o\n\\! grep RssAnon /proc/`cat $file.pid`/status\n");
+	my ($status, $out, $err) =
+	  $cluster->try_run("$cluster->{bindir}/psql", '-qAtX', '-d', $cluster->conninfo('c'), '-c', "\\o $file.pid", '-c', 'SELECT pg_backend_pid()', '-c', '\\o', '-f', $file);
+	die "psql failed:\n$out$err" if $status != 0;
+	$out =~ /^RssAnon:\s+(\d+) kB/m or die "unexpected output of psql:\n$out$err";
+	return $1;
 }
 
 # Rows a second of one COPY into an empty table.
