@@ -488,6 +488,14 @@ COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here 
 GRANT SELECT ON pgcluster.cluster_lock_waits TO pg_monitor;
 ALTER VIEW pgcluster.cluster_lock_waits SET SCHEMA pg_catalog;
 
+CREATE FUNCTION pg_catalog.cluster_connections(OUT node text, OUT connections integer, OUT waiting integer, OUT most integer)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'pgcluster_connections';
+COMMENT ON FUNCTION pg_catalog.cluster_connections() IS 'connections of the sessions of this server to each node, how many sessions wait for one, and how many there may be';
+REVOKE ALL ON FUNCTION pg_catalog.cluster_connections() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_connections() TO pg_monitor;
+
 CREATE FUNCTION pgcluster.prepared_transactions(OUT group_id integer, OUT gid text, OUT prepared timestamptz, OUT owner name, OUT commits boolean)
     RETURNS SETOF record
     LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER

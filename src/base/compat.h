@@ -55,6 +55,15 @@
 #define pgstat_get_local_beentry_by_index pgstat_fetch_stat_local_beentry
 #endif
 
+/* The number of this process among those that have a PGPROC, and that of none for SendProcSignal. */
+#if PG_VERSION_NUM >= 170000
+#define compat_proc_number() MyProcNumber
+#define COMPAT_NO_BACKEND INVALID_PROC_NUMBER
+#else
+#define compat_proc_number() (MyProc->pgprocno)
+#define COMPAT_NO_BACKEND InvalidBackendId
+#endif
+
 /*
  * Replication slots.  The includer has replication/slot.h.
  */

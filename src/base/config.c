@@ -39,6 +39,8 @@ char *config_http_key_file;
 char *config_http_listen;
 int config_http_port;
 int config_http_verify_client;
+int config_max_cached_connections;
+int config_max_shared_connections;
 char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
@@ -154,6 +156,10 @@ static const IntSetting int_settings[] = {
 	 "Group of this server: 0 is the coordinator group, 1 and up are worker groups, -1 is a cluster without groups."},
 	{"pgcluster.http_port", &config_http_port, 8008, 0, 65535, PGC_SIGHUP, 0,
 	 "Port of the HTTP server; 0: there is none."},
+	{"pgcluster.max_cached_connections_per_node", &config_max_cached_connections, 1, 0, INT_MAX, PGC_USERSET, 0,
+	 "Connections to a node that a session keeps after a transaction."},
+	{"pgcluster.max_shared_connections_per_node", &config_max_shared_connections, 0, -1, INT_MAX, PGC_SIGHUP, 0,
+	 "Most connections from all sessions of this server to a node; 0: nine tenths of max_connections, -1: no limit."},
 	{"pgcluster.probe_timeout", &config_probe_timeout, 5000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
 };

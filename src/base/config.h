@@ -32,6 +32,8 @@ extern char *config_http_key_file;
 extern char *config_http_listen;
 extern int config_http_port;
 extern int config_http_verify_client; /* HttpVerifyClient */
+extern int config_max_cached_connections;
+extern int config_max_shared_connections;
 extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;

@@ -16,6 +16,9 @@
  */
 #include "postgres.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
@@ -44,6 +47,8 @@
 #define PATIENCE_START_US (30 * INT64CONST(1000000)) /* a node that says it is starting */
 #define PATIENCE_US (5 * INT64CONST(1000000))		 /* any other node at a fixed place */
 #define RETRY_US INT64CONST(100000)
+#define LINE_US INT64CONST(250000) /* in line for a place at a node */
+#define END_US INT64CONST(100000)  /* a process of a node that has no client any more */
 #define LEADER_CHECK_MS 250
 
 static MemoryContext session_context = NULL;
@@ -52,6 +57,9 @@ static RemoteConnection *last_used = NULL;
 
 /* Connections in CONNECTION_WAITING or CONNECTION_CONNECTING. */
 static int nunderway = 0;
+
+/* Open ones beyond the first of a node. */
+static int nextras = 0;
 
 /* Grows when pgcluster.member_group may have changed. */
 static uint64 places_generation = 1;
@@ -71,8 +79,16 @@ static void
 set_state(RemoteConnection *c, ConnectionState state)
 {
 	nunderway -= (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
+	nextras -= (c->state == CONNECTION_OPEN && c->key.number > 0);
 	c->state = state;
 	nunderway += (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
+	nextras += (c->state == CONNECTION_OPEN && c->key.number > 0);
+}
+
+bool
+connection_extras_open(void)
+{
+	return nextras > 0;
 }
 
 /*
@@ -82,7 +98,10 @@ set_state(RemoteConnection *c, ConnectionState state)
 static void
 place_invalidated(Datum arg, Oid relid)
 {
-	places_generation++;
+	if (relid == POOL_MESSAGE)
+		pool_asked();
+	else
+		places_generation++;
 }
 
 /*
@@ -197,7 +216,8 @@ connection_get(int group_id)
 	RemoteConnection *c = last_used;
 	bool found;
 
-	if (c != NULL && c->key.group_id == key.group_id && c->key.user == key.user)
+	if (c != NULL && c->key.group_id == key.group_id && c->key.user == key.user &&
+		c->key.number == 0)
 		return c;
 
 	if (connections == NULL)
@@ -232,6 +252,28 @@ connection_foreach(void (*action)(RemoteConnection *c))
 }
 
 /*
+ * Somebody waits for the connection's place: the node should not see more
+ * sessions than there are places, so its process is given a moment to go.
+ */
+static void
+see_it_end(PGconn *conn)
+{
+	struct pollfd news = {.fd = PQsocket(conn), .events = POLLIN};
+	int64 until = clock_now_us() + END_US;
+	char rest[4096];
+
+	if (news.fd < 0 || shutdown(news.fd, SHUT_WR) != 0)
+		return;
+	while (clock_now_us() < until)
+	{
+		if (poll(&news, 1, END_US / 1000) < 0
+				? errno != EINTR
+				: recv(news.fd, rest, sizeof(rest), MSG_DONTWAIT) == 0)
+			return;
+	}
+}
+
+/*
  * Closes what is open.  Tasks that were sent fail; those that were not, and
  * the transaction, are the caller's business.
  */
@@ -245,10 +287,13 @@ connection_close(RemoteConnection *c)
 	c->waits = NULL;
 	if (c->conn != NULL)
 	{
+		if (c->state == CONNECTION_OPEN && pool_wanted(c))
+			see_it_end(c->conn);
 		PQfinish(c->conn);
 		ReleaseExternalFD();
 	}
 	c->conn = NULL;
+	pool_leave(c);
 	c->copy.state = COPY_NONE;
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
@@ -506,6 +551,14 @@ connection_begin(RemoteConnection *c)
 		try_again(c, false);
 		return;
 	}
+	if (!pool_enter(c))
+	{
+		/* As long as it takes, which says nothing of the node. */
+		c->give_up_at = 0;
+		c->retry_at = clock_now_us() + LINE_US;
+		set_state(c, CONNECTION_WAITING);
+		return;
+	}
 
 	extra = PQconninfoParse(config_node_conninfo, &parse_error);
 	if (extra == NULL)
@@ -604,7 +657,7 @@ connection_progress(RemoteConnection *c)
 				connection_begin(c);
 			return;
 		case CONNECTION_WAITING:
-			if (clock_now_us() >= c->retry_at ||
+			if (clock_now_us() >= c->retry_at || (c->place == POOL_LINE && pool_turn(c)) ||
 				(c->from_agent && c->generation != ha_leaders_generation()))
 				connection_begin(c);
 			return;
@@ -743,7 +796,8 @@ next_due(List *underway)
 		RemoteConnection *c = lfirst(lc);
 
 		if (c->state == CONNECTION_WAITING)
-			due = Min(due, Min(c->retry_at, now + RETRY_US / 4));
+			due = Min(due,
+					  c->place == POOL_LINE ? c->retry_at : Min(c->retry_at, now + RETRY_US / 4));
 		else
 			due = Min(due, c->connecting_at);
 	}
@@ -760,6 +814,8 @@ wait_underway(RemoteConnection *c)
 	WaitEvent *occurred;
 	volatile int n = 0;
 
+	if (pool_somebody_waits())
+		pool_give_back();
 	connections_found = NIL;
 	connection_foreach(find_underway);
 	underway = connections_found;
@@ -837,6 +893,7 @@ suspect_deadlock(RemoteConnection *c)
 	if (now - c->silent_since >= (int64) DeadlockTimeout * 1000)
 	{
 		c->silent_since = now;
+		pool_note_stuck();
 		deadlock_suspected();
 	}
 }

@@ -4,6 +4,7 @@
  *	  transaction.
  *
  * connection.c  finds the node, connects, waits, closes
+ * pool.c        who may connect, when many want to
  * cancel.c      stops a statement
  * settings.c    keeps settings of the node's session like the local ones
  * prepared.c    statements prepared on a connection, known by their text
@@ -19,6 +20,7 @@
 #include "lib/ilist.h"
 #include "storage/latch.h"
 
+#include "shard/remote/pool.h"
 #include "shard/remote/remote.h"
 
 typedef enum ConnectionState
@@ -59,6 +61,7 @@ typedef struct ConnectionKey
 {
 	int group_id;
 	Oid user;
+	int number; /* 0: the one that always is; others help it */
 } ConnectionKey;
 
 typedef enum TwoPhaseState
@@ -67,8 +70,6 @@ typedef enum TwoPhaseState
 	TWO_PHASE_PREPARING, /* PREPARE TRANSACTION was sent */
 	TWO_PHASE_PREPARED
 } TwoPhaseState;
-
-typedef struct RemoteConnection RemoteConnection;
 
 struct RemoteCopy
 {
@@ -97,6 +98,9 @@ struct RemoteConnection
 	int64 connecting_at; /* end of the present attempt */
 	int64 retry_at;		 /* start of the next attempt */
 	int64 silent_since;	 /* an open one has had no news since, as far as noticed */
+
+	PoolPlace place; /* what it counts as */
+	int pool_node;	 /* ... and where */
 
 	/* Why the connection was lost last. */
 	int failure_code;
@@ -180,6 +184,7 @@ extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);
 extern bool connection_leader_moved(RemoteConnection *c);
+extern bool connection_extras_open(void);
 extern void connection_foreach(void (*action)(RemoteConnection *c));
 
 /* cancel.c */

@@ -117,7 +117,7 @@ extern void remote_close_idle(void);
 /* Where the group's leader is just now, "host:port" palloc'd; "unknown" if nobody leads. */
 extern char *remote_group_address(int group_id);
 
-/* Registers the transaction callbacks; called from shard_init. */
+/* Registers the transaction callbacks and shared memory; called from shard_init. */
 extern void remote_init(void);
 
 #endif

@@ -669,7 +669,11 @@ static void
 xact_callback(XactEvent event, void *arg)
 {
 	if (dlist_is_empty(&active))
+	{
+		if ((event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT) && pool_somebody_waits())
+			pool_after_transaction();
 		return;
+	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -683,14 +687,17 @@ xact_callback(XactEvent event, void *arg)
 			ending = true;
 			after_commit();
 			ending = false;
+			pool_after_transaction();
 			break;
 		case XACT_EVENT_PREPARE:
 			transaction_foreach(reset);
+			pool_after_transaction();
 			break;
 		case XACT_EVENT_ABORT:
 			ending = true;
 			after_abort();
 			ending = false;
+			pool_after_transaction();
 			break;
 		default:
 			break;
@@ -718,6 +725,7 @@ void
 remote_init(void)
 {
 	twophase_init();
+	pool_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
