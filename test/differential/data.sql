@@ -61,3 +61,22 @@ INSERT INTO types (id, f8, n, d, ts, t, ia) VALUES
     ('ffffffff-ffff-ffff-ffff-fffffffffffe', '-infinity', 'infinity', '-infinity', 'infinity', NULL, '{{1,2},{3,4}}');
 
 INSERT INTO regions VALUES ('DE', 'Europe'), ('FR', 'Europe'), ('IT', 'Europe'), ('JP', 'Asia'), ('BR', 'America'), (NULL, 'none');
+
+INSERT INTO r1
+SELECT i, CASE WHEN i % 5 > 0 THEN i * 3 % 11 END, CASE WHEN i % 4 > 0 THEN 's' || i % 6 END, CASE WHEN i % 6 > 0 THEN i * 7 % 40 / 4.0 END,
+    CASE WHEN i % 7 > 0 THEN date '2024-02-25' + i % 9 END, CASE i % 3 WHEN 0 THEN true WHEN 1 THEN false END, CASE WHEN i % 3 > 0 THEN ARRAY[i % 4, i % 5] END
+FROM generate_series(1, 24) i;
+INSERT INTO r2
+SELECT i * 5 % 17, CASE WHEN i % 3 > 0 THEN i % 12 END, 's' || i % 9, CASE WHEN i % 4 > 0 THEN i * 3 % 20 / 2.0 END,
+    CASE WHEN i % 5 > 0 THEN date '2024-02-23' + i % 11 END, CASE i % 4 WHEN 0 THEN true WHEN 1 THEN false WHEN 2 THEN false END, CASE WHEN i % 4 > 0 THEN ARRAY[i % 3, NULL, i % 7] END
+FROM generate_series(1, 30) i;
+INSERT INTO r3 SELECT k + 3, v, s, n, d, b, a FROM r2 WHERE k > 4 OR v = 1;
+INSERT INTO r3 SELECT k, v, s, n, d, b, a FROM r1 WHERE k < 6 OR k > 21;
+INSERT INTO r4
+SELECT i % 13, CASE WHEN i % 6 > 0 THEN i * 2 % 9 END, 's' || i % 11, CASE WHEN i % 3 > 0 THEN i % 10 END,
+    CASE WHEN i % 6 <> 2 THEN date '2024-02-27' + i % 5 END, i % 3 = 0, CASE WHEN i % 2 > 0 THEN ARRAY[i] ELSE '{}' END
+FROM generate_series(1, 20) i;
+INSERT INTO r5 SELECT k, nullif(k % 4, 3), s, n, coalesce(d, '2024-02-25'), NOT b, a FROM r1 WHERE k % 2 = 0;
+INSERT INTO r5 SELECT k, v, NULL, n, coalesce(d, '2024-03-01'), b, a FROM r2 WHERE v > 8;
+INSERT INTO r6 VALUES (1, 1, 's1', 1.5, '2024-02-29', true, '{1}'), (2, 2, 's2', 2.25, '2024-03-01', false, '{2,3}'), (3, NULL, 's3', 10, NULL, true, NULL),
+    (8, 4, 's8', NULL, '2024-02-28', NULL, '{}'), (5, 1, 's1', 1.5, '2024-02-29', false, '{1,NULL}'), (17, 6, 's9', 0, '2024-03-04', true, '{7}');

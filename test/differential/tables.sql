@@ -125,3 +125,13 @@ CREATE TABLE regions (
     country char(2),
     region text
 );
+
+-- Small ones with the same columns, for generated queries: nulls everywhere but
+-- where rows are split by the column, rows that are there twice, keys that some have and others have not.
+CREATE TABLE r1 (k integer PRIMARY KEY, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r2 (k integer, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r3 (k bigint, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r4 (k integer, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r5 (k integer, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r6 (k integer, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);
+CREATE TABLE r7 (k integer, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);

@@ -361,7 +361,6 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 {
 	if (is_hash_table(rte) && !IS_DUMMY_REL(rel))
 	{
-		CustomPath *path = makeNode(CustomPath);
 		const DistributedTable *table = metadata_table(rte->relid);
 
 		if (is_inheritance_child(root, rel))
@@ -370,18 +369,8 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 					 errmsg("distributed table \"%s\" cannot be read through the table it is a "
 							"partition or child of",
 							get_rel_name(rte->relid))));
-		rel->pathlist = NIL;
-		rel->partial_pathlist = NIL;
-		rel->consider_parallel = false;
-		path->path.pathtype = T_CustomScan;
-		path->path.parent = rel;
-		path->path.pathtarget = rel->reltarget;
-		path->path.rows = rel->rows;
-		path->path.startup_cost = TASK_COST;
-		path->path.total_cost = TASK_COST * table->colocation->nshards + rel->rows * cpu_tuple_cost;
-		path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-		path->methods = &path_methods;
-		add_path(rel, &path->path);
+		ship_path(root, rel, &path_methods, TASK_COST,
+				  TASK_COST * table->colocation->nshards + rel->rows * cpu_tuple_cost);
 	}
 	if (prev_pathlist)
 		prev_pathlist(root, rel, rti, rte);

@@ -219,9 +219,11 @@ lift_mutator(Node *node, void *context)
 		return lift_param((Param *) node, state);
 	if (IsA(node, Const))
 		return lift_constant((Const *) node, state);
-	if (IsA(node, ArrayExpr) && state->lift->constants)
+	if (state->lift->constants &&
+		(IsA(node, ArrayExpr) ||
+		 (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat == COERCE_SQL_SYNTAX)))
 	{
-		/* Long lists stay as they are. */
+		/* Long lists stay as they are, and words like those of extract(day FROM ...). */
 		state->lift->constants = false;
 		node = expression_tree_mutator(node, lift_mutator, state);
 		state->lift->constants = true;

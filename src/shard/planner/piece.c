@@ -170,22 +170,9 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 
 	if (piece != NULL && !IS_DUMMY_REL(rel))
 	{
-		CustomPath *path = makeNode(CustomPath);
-
 		rel->tuples = piece->rows;
 		set_baserel_size_estimates(root, rel);
-		rel->pathlist = NIL;
-		rel->partial_pathlist = NIL;
-		rel->consider_parallel = false;
-		path->path.pathtype = T_CustomScan;
-		path->path.parent = rel;
-		path->path.pathtarget = rel->reltarget;
-		path->path.rows = rel->rows;
-		path->path.startup_cost = TASK_COST;
-		path->path.total_cost = TASK_COST + 2 * cpu_tuple_cost * rel->rows;
-		path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-		path->methods = &path_methods;
-		add_path(rel, &path->path);
+		ship_path(root, rel, &path_methods, TASK_COST, TASK_COST + 2 * cpu_tuple_cost * rel->rows);
 	}
 	if (prev_pathlist)
 		prev_pathlist(root, rel, rti, rte);

@@ -16,6 +16,8 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "utils/lsyscache.h"
 
 #include "shard/planner/lift.h"
 #include "shard/planner/ship.h"
@@ -24,6 +26,27 @@ static Node *ship_clause(Ship *ship, RestrictInfo *info);
 static bool foreign_walker(Node *node, void *context);
 static bool is_computed_ahead(PlannerInfo *root, int paramid);
 static bool point_at_relation(Node *node, void *context);
+
+void
+ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods, Cost startup,
+		  Cost total)
+{
+	CustomPath *path = makeNode(CustomPath);
+
+	rel->pathlist = NIL;
+	rel->partial_pathlist = NIL;
+	rel->consider_parallel = false;
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
+	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
+	path->path.startup_cost = startup;
+	path->path.total_cost = total;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->methods = methods;
+	add_path(rel, &path->path);
+}
 
 void
 ship_clauses(Ship *ship, List *clauses)
@@ -91,7 +114,8 @@ ship_clause(Ship *ship, RestrictInfo *info)
 	/* A condition of the user's must not see rows that a policy hides. */
 	if (info->security_level > ship->rel->baserestrict_min_security && !info->leakproof)
 		return NULL;
-	if (foreign_walker((Node *) info->clause, ship->root))
+	if (foreign_walker((Node *) info->clause, ship->root) ||
+		!bms_is_subset(pull_varnos(ship->root, (Node *) info->clause), ship->rel->relids))
 		return NULL;
 	clause = lift_expr(copyObject((Node *) info->clause), &attempt);
 	if (clause == NULL || contain_mutable_functions(clause))
@@ -106,7 +130,8 @@ foreign_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
+	if (IsA(node, Var) &&
+		(((Var *) node)->varattno <= 0 || type_is_rowtype(((Var *) node)->vartype)))
 		return true;
 	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar) ||
 		IsA(node, ConvertRowtypeExpr))

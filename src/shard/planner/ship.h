@@ -6,6 +6,7 @@
 #ifndef PGCLUSTER_SHARD_PLANNER_SHIP_H
 #define PGCLUSTER_SHARD_PLANNER_SHIP_H
 
+#include "nodes/extensible.h"
 #include "nodes/pathnodes.h"
 
 /* Conditions of a relation on their way to shards. */
@@ -18,6 +19,14 @@ typedef struct Ship
 	List *remote;  /* the same as they are sent: columns of a first and only relation */
 	List *local;   /* conditions that are left to be applied here */
 } Ship;
+
+/*
+ * Makes a scan by these methods the only path to a relation.  Where the
+ * relation shows values of another one (in what LATERAL computes beside it),
+ * the path says so, as the server's own paths do.
+ */
+extern void ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods,
+					  Cost startup, Cost total);
 
 extern void ship_clauses(Ship *ship, List *clauses);
 

@@ -127,12 +127,14 @@ piece_split(Query *query, PieceSet *set, char **why)
 	}
 	piece->rows = piece_estimate(split.remote, !shard_wise, pin.table);
 	piece->remote = split.remote;
+
+	/* The types of columns are those here: a row of a table travels as one without a name. */
+	piece->targets = copyObject(split.remote->targetList);
 	if (!lift_query(piece->remote, LIFT_EVERY_SHARD, &lift))
 	{
 		*why = lift.why;
 		return NULL;
 	}
-	piece->targets = piece->remote->targetList;
 	set_key_ahead(piece->plan, lift.params);
 	shards = piece_relation(piece, lift.params, set);
 	finish_merge(query, &split, shards);

@@ -165,7 +165,7 @@ SELECT * FROM types;
 SELECT tableoid::regclass = 'users'::regclass FROM users WHERE user_id = 7;
 
 -- current_user and constant functions
-SELECT current_user, current_schema() IN ('plain', 'dist'), pg_typeof(user_id) FROM users WHERE user_id = 7;
+SELECT current_user, current_schema() <> 'public', pg_typeof(user_id) FROM users WHERE user_id = 7;
 
 -- TABLE command
 TABLE countries;

@@ -106,3 +106,6 @@ SELECT user_id FROM users WHERE to_tsvector('simple', name) @@ to_tsquery('simpl
 
 -- xml-free aggregate of text search
 SELECT ts_rank(to_tsvector('simple', name), plainto_tsquery('simple', 'user')) > 0, count(*) FROM users GROUP BY 1;
+
+-- words in expressions of one key that only look like constants
+SELECT extract(day FROM date '2024-02-28')::int, extract(epoch FROM o.ordered_at), normalize(o.status, NFC), o.status IS NFC NORMALIZED, trim(both 'p' from o.status), overlay(o.status placing 'x' from 2) FROM (SELECT * FROM orders) o WHERE o.user_id = 5;

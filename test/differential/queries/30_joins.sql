@@ -168,3 +168,9 @@ SELECT * FROM users u JOIN nothing n ON n.id = u.user_id;
 
 -- seven tables
 SELECT count(*), sum(i.price) FROM users u JOIN orders o USING (user_id) JOIN order_items i USING (user_id, order_id) JOIN products p USING (product_id) JOIN countries c ON c.code = u.country JOIN regions r ON r.country = u.country JOIN accounts a ON a.owner = u.user_id;
+
+-- a value of the outer side that a lateral subquery computes with
+SELECT i.line, l.y FROM order_items i LEFT JOIN LATERAL (SELECT greatest(i.price, b.n) AS y FROM r1 a LEFT JOIN r1 b ON a.d = b.d) l ON true WHERE l.y IN (2.25, 80.5, 1);
+
+-- ... beside a table of which nothing else is needed
+SELECT a.k, l.x FROM r2 a LEFT JOIN LATERAL (SELECT a.v + coalesce(b.v, 0) AS x FROM r3 c LEFT JOIN r4 b ON b.k = c.v) l ON l.x > 3 WHERE a.k < 5;
