@@ -45,8 +45,10 @@ char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
 int config_probe_timeout;
+int config_read_consistency;
 char *config_replication_user;
 char *config_scope;
+int config_statement_snapshot;
 int config_sync_serial;
 char *config_tags;
 
@@ -100,6 +102,9 @@ static const struct config_enum_entry verify_client[] = {{"none", HTTP_VERIFY_NO
 														 {"optional", HTTP_VERIFY_OPTIONAL, false},
 														 {"required", HTTP_VERIFY_REQUIRED, false},
 														 {NULL, 0, false}};
+
+static const struct config_enum_entry read_consistencies[] = {
+	{"shard", READ_SHARD, false}, {"atomic", READ_ATOMIC, false}, {NULL, 0, false}};
 
 /* clang-format off */
 static const StringSetting string_settings[] = {
@@ -162,6 +167,8 @@ static const IntSetting int_settings[] = {
 	 "Most connections from all sessions of this server to a node; 0: nine tenths of max_connections, -1: no limit."},
 	{"pgcluster.probe_timeout", &config_probe_timeout, 5000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
+	{"pgcluster.statement_snapshot", &config_statement_snapshot, 0, -INT_MAX, INT_MAX, PGC_USERSET, GUC_NOT_IN_SAMPLE,
+	 "Which of the snapshots it keeps a node reads with; set by the coordinator, not for anybody else."},
 };
 
 static const BoolSetting bool_settings[] = {
@@ -176,6 +183,8 @@ static const EnumSetting enum_settings[] = {
 	 "Protocol spoken with etcd."},
 	{"pgcluster.http_verify_client", &config_http_verify_client, HTTP_VERIFY_NONE, verify_client, PGC_SIGHUP, 0,
 	 "Which requests over TLS need a certificate of the client: none, those that change the cluster (optional), or all (required)."},
+	{"pgcluster.read_consistency", &config_read_consistency, READ_SHARD, read_consistencies, PGC_USERSET, 0,
+	 "What a read over several shards sees of transactions that are committed meanwhile: each shard for itself, or each transaction everywhere or nowhere (atomic)."},
 };
 /* clang-format on */
 

@@ -38,8 +38,10 @@ extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;
 extern int config_probe_timeout;
+extern int config_read_consistency; /* ReadConsistency */
 extern char *config_replication_user;
 extern char *config_scope;
+extern int config_statement_snapshot;
 extern int config_sync_serial;
 extern char *config_tags;
 
@@ -48,6 +50,13 @@ typedef enum EtcdProtocol
 	ETCD_HTTP,
 	ETCD_HTTPS
 } EtcdProtocol;
+
+/* What a read over several shards sees of transactions that commit meanwhile. */
+typedef enum ReadConsistency
+{
+	READ_SHARD, /* each shard for itself */
+	READ_ATOMIC /* each transaction on all shards or on none */
+} ReadConsistency;
 
 /* When a request over TLS needs a certificate of the client. */
 typedef enum HttpVerifyClient

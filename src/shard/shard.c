@@ -11,6 +11,7 @@
 #include "shard/planner/planner.h"
 #include "shard/remote/pack.h"
 #include "shard/remote/remote.h"
+#include "shard/remote/snapshot.h"
 #include "shard/shard.h"
 
 void
@@ -18,6 +19,7 @@ shard_init(void)
 {
 	remote_init();
 	pack_init();
+	snapshot_init();
 	forward_init();
 	maintenance_init();
 	shard_plan_init();

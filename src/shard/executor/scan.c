@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "shard/executor/scan.h"
+#include "shard/remote/snapshot.h"
 
 /* Those that were begun and have asked for nothing yet. */
 static dlist_head waiting_scans = DLIST_STATIC_INIT(waiting_scans);
@@ -85,6 +86,7 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 	scan->context =
 		AllocSetContextCreate(estate->es_query_cxt, "pgcluster scan", ALLOCSET_SMALL_SIZES);
 	scan->owner = CurrentResourceOwner;
+	scan->snapshot = snapshot_of_statement();
 	scan->may_stream = (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0;
 	(void) find_exec_params((Node *) scan->params, &scan->exec_params);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT)

@@ -69,6 +69,7 @@ struct ShardScan
 	bool started;
 	bool waits; /* in the list of those that were not */
 	dlist_node waiting;
+	int snapshot; /* for remote/snapshot.h */
 
 	/* Values of the parameters, as the nodes get them, and as they are */
 	Datum *param_values;

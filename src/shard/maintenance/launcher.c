@@ -41,6 +41,7 @@
 #include "base/compat.h"
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
+#include "shard/remote/gate.h"
 
 #define MAX_DATABASES 64
 #define LAUNCHER_NAP_US (30 * INT64CONST(1000000))
@@ -65,10 +66,11 @@ typedef struct Slot
 	int64 not_before; /* clock.h: no (other) start before this */
 	pid_t pid;
 	Latch *latch;
-	bool leave;	  /* the worker is asked to go */
-	bool recover; /* ... to do a round of recovery */
-	bool suspect; /* ... to look for a deadlock */
-	pid_t victim; /* chosen to end a deadlock, and not told yet */
+	bool leave;		/* the worker is asked to go */
+	bool recover;	/* ... to do a round of recovery */
+	bool suspect;	/* ... to look for a deadlock */
+	uint64 settled; /* a round found everything in order when gate.h's doubts were this many */
+	pid_t victim;	/* chosen to end a deadlock, and not told yet */
 } Slot;
 
 /* All under "lock". */
@@ -386,6 +388,35 @@ pgcluster_maintenance_launcher(Datum arg)
  * The worker
  */
 
+bool
+maintenance_has_settled(uint64 doubts)
+{
+	Slot *slot;
+	bool settled;
+
+	LWLockAcquire(lock, LW_SHARED);
+	slot = slot_of(MyDatabaseId, false);
+	settled = slot != NULL && slot->settled >= doubts;
+	LWLockRelease(lock);
+	return settled;
+}
+
+/* One round; false when another should follow soon. */
+static bool
+recover(void)
+{
+	uint64 doubts = gate_doubts();
+	bool complete = recovery_round();
+
+	if (!recovery_failed())
+	{
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+		my_slot->settled = doubts;
+		LWLockRelease(lock);
+	}
+	return complete;
+}
+
 static void
 release_slot(int code, Datum arg)
 {
@@ -471,6 +502,10 @@ pgcluster_maintenance_worker(Datum arg)
 		return;
 	before_shmem_exit(release_slot, (Datum) 0);
 
+	/* A round that waited for itself would wait for ever. */
+	SetConfigOption("pgcluster.read_consistency", "shard", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+
 	for (;;)
 	{
 		Slot requests;
@@ -488,7 +523,7 @@ pgcluster_maintenance_worker(Datum arg)
 				note_nothing_to_do();
 				return;
 			}
-			recover_at = now + (recovery_round() ? ROUND_NAP_US : ROUND_RETRY_US);
+			recover_at = now + (recover() ? ROUND_NAP_US : ROUND_RETRY_US);
 		}
 		if (suspect && now >= deadlock_at)
 		{

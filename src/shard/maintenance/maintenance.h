@@ -54,4 +54,13 @@ extern List *round_groups(MemoryContext context);
  */
 extern bool recovery_round(void);
 
+/*
+ * True when a round that found every group in order began when gate.h's
+ * doubts were this many already.  Never throws.
+ */
+extern bool maintenance_has_settled(uint64 doubts);
+
+/* A group could not be looked at in the last round. */
+extern bool recovery_failed(void);
+
 #endif

@@ -31,6 +31,8 @@
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
 
+static bool failed = false;
+
 /* Lives as long as a round. */
 static MemoryContext round_context = NULL;
 
@@ -232,6 +234,7 @@ recover_group_safely(int group_id)
 		error = CopyErrorData();
 		FlushErrorState();
 		round_abort(round_context);
+		failed = true;
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("two-phase recovery of group %d has to wait: %s", group_id, error->message),
@@ -239,6 +242,12 @@ recover_group_safely(int group_id)
 	}
 	PG_END_TRY();
 	return complete;
+}
+
+bool
+recovery_failed(void)
+{
+	return failed;
 }
 
 bool
@@ -253,6 +262,7 @@ recovery_round(void)
 		AllocSetContextCreate(TopMemoryContext, "two-phase recovery", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
 	groups = round_groups(round_context);
+	failed = false;
 	foreach (lc, groups)
 		complete &= recover_group_safely(lfirst_int(lc));
 	/* Until the next round nobody needs them, and they keep databases from being dropped. */

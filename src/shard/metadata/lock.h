@@ -17,7 +17,8 @@
 
 typedef enum LockClass
 {
-	LOCK_CLASS_GROUPS = 0x7063 /* which groups there are, and what lives on them */
+	LOCK_CLASS_GROUPS = 0x7063, /* which groups there are, and what lives on them */
+	LOCK_CLASS_GATE				/* commits on other nodes, see remote/gate.c; only ever the last */
 } LockClass;
 
 /*

@@ -11,6 +11,8 @@
  * task.c        sends commands and sorts out the answers
  * copy.c        COPY ... FROM STDIN
  * transaction.c the remote transaction, one and two phases
+ * snapshot.c    snapshots of several nodes that belong together
+ * gate.c        keeps commits and the taking of snapshots apart
  * error.c       errors and notices of nodes
  *-------------------------------------------------------------------------
  */
@@ -71,6 +73,8 @@ typedef enum TwoPhaseState
 	TWO_PHASE_PREPARED
 } TwoPhaseState;
 
+#define SNAPSHOT_UNKNOWN PG_INT32_MIN
+
 struct RemoteCopy
 {
 	CopyState state;
@@ -122,7 +126,8 @@ struct RemoteConnection
 	int level;
 	int done_level;
 	int write_level;
-	bool lost; /* it went with its connection after it had done something */
+	int snapshot; /* pgcluster.statement_snapshot there, SNAPSHOT_UNKNOWN after a rollback */
+	bool lost;	  /* it went with its connection after it had done something */
 	TwoPhaseState two_phase;
 	char gid[200];
 	RemoteTask *ending; /* the command that ends the transaction, while its outcome is open */

@@ -45,6 +45,7 @@ typedef struct RemoteQuery
 	bool writes;	/* changes data or takes row locks: needs the remote transaction */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool impatient; /* fail at once rather than wait for the node to come back */
+	int snapshot;	/* which of those the node keeps it reads with, see snapshot.c; 0: none */
 } RemoteQuery;
 
 /*

@@ -254,6 +254,7 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 			return false;
 		task->prefix++;
 		c->level = 1;
+		c->snapshot = 0;
 	}
 	while (c->level < level)
 	{
@@ -267,6 +268,17 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 	}
 	if (task->query.writes)
 		transaction_note_write(c, level);
+	if (unlikely(c->snapshot != task->query.snapshot))
+	{
+		char sql[64];
+
+		snprintf(sql, sizeof(sql), "SET LOCAL pgcluster.statement_snapshot = %d",
+				 task->query.snapshot);
+		if (!send_plain(c, sql))
+			return false;
+		task->prefix++;
+		c->snapshot = task->query.snapshot;
+	}
 	return true;
 }
 
@@ -581,7 +593,7 @@ remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool s
 	task->spool = spool;
 	task->spool_arg = spool_arg;
 	task->level = GetCurrentTransactionNestLevel();
-	task->transaction = transaction_needed(c, query->writes);
+	task->transaction = transaction_needed(c, query->writes) || query->snapshot != 0;
 
 	dlist_push_tail(&c->tasks, &task->node);
 	if (c->state == CONNECTION_OPEN)

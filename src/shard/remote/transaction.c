@@ -44,6 +44,8 @@
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/gate.h"
+#include "shard/remote/snapshot.h"
 #include "shard/remote/twophase.h"
 
 /* So long the end of a transaction waits for nodes that ought to answer at once. */
@@ -79,6 +81,18 @@ transaction_foreach(void (*action)(RemoteConnection *c))
 		action(dlist_container(RemoteConnection, active, iter.cur));
 }
 
+/* The snapshots of the transaction were taken, and this node or user was not there. */
+static void
+refuse_late_use(RemoteConnection *c)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot use group %d as another user, or a group that was added, within "
+						   "this transaction",
+						   c->key.group_id),
+					errdetail("pgcluster.read_consistency is \"atomic\", and the snapshots of the "
+							  "transaction were taken without it.")));
+}
+
 /* The group's connection, fit for a command; it may not be open yet. */
 RemoteConnection *
 transaction_use(int group_id)
@@ -88,7 +102,11 @@ transaction_use(int group_id)
 	if (IsParallelWorker())
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 						errmsg("other nodes cannot be used from a parallel worker")));
+	if (unlikely(config_read_consistency == READ_ATOMIC))
+		snapshot_before_use();
 	c = connection_get(group_id);
+	if (unlikely(snapshot_is_taken()) && c->level == 0 && !c->lost)
+		refuse_late_use(c);
 	if (c->lost)
 		error_raise_lost(c);
 	if (c->copy.state != COPY_NONE)
@@ -393,7 +411,10 @@ pre_commit(void)
 			transaction_foreach(finish_reader);
 		}
 		if (nwriters > 0)
+		{
+			gate_enter();
 			transaction_foreach(commit_sole_writer);
+		}
 		return;
 	}
 
@@ -408,6 +429,7 @@ pre_commit(void)
 	transaction_foreach(prepare_writer);
 	transaction_foreach(finish_reader);
 	transaction_foreach(finish_prepare);
+	gate_enter();
 }
 
 static void
@@ -455,6 +477,7 @@ finish_commit_prepared(RemoteConnection *c)
 					  errdetail("Prepared transaction \"%s\" will be committed as soon as the node "
 								"answers.",
 								c->gid)));
+	gate_note_doubt();
 	maintenance_kick();
 }
 
@@ -475,6 +498,7 @@ after_commit(void)
 		FlushErrorState();
 		transaction_foreach(connection_close);
 		transaction_foreach(reset);
+		gate_note_doubt();
 		maintenance_kick();
 	}
 	PG_END_TRY();
@@ -657,6 +681,7 @@ rollback_to_savepoint(RemoteConnection *c)
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
 	c->pending_error = NULL;
+	c->snapshot = SNAPSHOT_UNKNOWN;
 	if (c->settings.in_transaction)
 		settings_forget(c);
 }
@@ -688,6 +713,7 @@ xact_callback(XactEvent event, void *arg)
 			after_commit();
 			ending = false;
 			pool_after_transaction();
+			gate_leave();
 			break;
 		case XACT_EVENT_PREPARE:
 			transaction_foreach(reset);
@@ -698,6 +724,7 @@ xact_callback(XactEvent event, void *arg)
 			after_abort();
 			ending = false;
 			pool_after_transaction();
+			gate_leave();
 			break;
 		default:
 			break;
@@ -726,6 +753,7 @@ remote_init(void)
 {
 	twophase_init();
 	pool_init();
+	gate_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
