@@ -21,6 +21,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
@@ -232,6 +233,8 @@ alter_handle_rename(UtilityCall *call)
 
 	if (stmt->renameType == OBJECT_SCHEMA)
 		return refuse_schema_rename(call);
+	if (stmt->renameType == OBJECT_ROLE)
+		return roles_handle(call);
 	if (stmt->renameType == OBJECT_STATISTIC_EXT)
 		table = table_of_statistics(castNode(List, stmt->object));
 	else if (stmt->relation != NULL)

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
@@ -16,6 +17,7 @@
 #include "ha/state.h"
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/roles.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/lock.h"
 #include "shard/metadata/metadata.h"
@@ -35,15 +37,17 @@ enum
 	NODE_NFIELDS
 };
 
+#define IDENTITY                                                     \
+	"(SELECT system_identifier FROM pg_catalog.pg_control_system())" \
+	" || ' ' || pg_catalog.current_setting('port')"                  \
+	" || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())"
+
 static const char node_query[] =
 	"SELECT current_setting('server_version_num')::integer / 10000,"
 	" EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'pgcluster.scope'),"
 	" current_setting('max_prepared_transactions')::integer,"
 	" pg_catalog.pg_is_in_recovery(),"
-	" pg_catalog.current_setting('server_encoding'),"
-	" (SELECT system_identifier FROM pg_catalog.pg_control_system())"
-	" || ' ' || pg_catalog.current_setting('port')"
-	" || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())";
+	" pg_catalog.current_setting('server_encoding')," IDENTITY;
 
 static char **
 ask_node(int group_id)
@@ -126,6 +130,22 @@ refuse_known_node(int group_id, char **node, List *groups)
 	}
 }
 
+/* What node_query says of this server's identity. */
+static char *
+own_identity(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char *identity;
+
+	SPI_connect();
+	if (SPI_execute("SELECT " IDENTITY, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read what identifies this server");
+	identity =
+		MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	return identity;
+}
+
 static int
 free_group_id(List *groups)
 {
@@ -160,8 +180,26 @@ groups_add(const char *host, int port, int group_id)
 	node = ask_node(group_id);
 	check_node(node, host, port);
 	refuse_known_node(group_id, node, groups);
+	if (strcmp(node[NODE_IDENTITY], own_identity()) != 0)
+		roles_join(group_id);
 	distribute_copy_reference_tables(group_id);
 	return group_id;
+}
+
+List *
+groups_elsewhere(void)
+{
+	List *groups = metadata_groups();
+	List *elsewhere = NIL;
+	char *own = groups == NIL ? NULL : own_identity();
+	ListCell *lc;
+
+	foreach (lc, groups)
+	{
+		if (strcmp(ask_node(lfirst_int(lc))[NODE_IDENTITY], own) != 0)
+			elsewhere = lappend_int(elsewhere, lfirst_int(lc));
+	}
+	return elsewhere;
 }
 
 static bool
@@ -225,6 +263,7 @@ groups_sync(void)
 			continue;
 		row.group_id = ids[i];
 		catalog_insert_group(&row);
+		roles_join(ids[i]);
 		distribute_copy_reference_tables(ids[i]);
 	}
 }

@@ -6,6 +6,8 @@
 #ifndef PGCLUSTER_SHARD_DDL_GROUPS_H
 #define PGCLUSTER_SHARD_DDL_GROUPS_H
 
+#include "nodes/pg_list.h"
+
 /* Adds the group reached at host and port; group_id 0: the next free number.  Returns its number. */
 extern int groups_add(const char *host, int port, int group_id);
 
@@ -17,5 +19,8 @@ extern void groups_remove(int group_id);
  * store by now.  The caller holds the lock on the groups.
  */
 extern void groups_sync(void);
+
+/* The groups that are not this server itself. */
+extern List *groups_elsewhere(void);
 
 #endif

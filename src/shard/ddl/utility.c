@@ -22,6 +22,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/roles.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
@@ -50,6 +51,12 @@ static const struct
 	{T_CreateTrigStmt, refuse_named},
 	{T_ReindexStmt, refuse_named},
 	{T_RuleStmt, refuse_named},
+	{T_AlterRoleSetStmt, roles_handle},
+	{T_AlterRoleStmt, roles_handle},
+	{T_CommentStmt, roles_handle},
+	{T_CreateRoleStmt, roles_handle},
+	{T_DropRoleStmt, roles_handle},
+	{T_GrantRoleStmt, roles_handle},
 };
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
