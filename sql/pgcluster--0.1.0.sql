@@ -516,6 +516,18 @@ COMMENT ON VIEW pgcluster.cluster_prepared_transactions IS 'transactions prepare
 GRANT SELECT ON pgcluster.cluster_prepared_transactions TO pg_monitor;
 ALTER VIEW pgcluster.cluster_prepared_transactions SET SCHEMA pg_catalog;
 
+CREATE FUNCTION pgcluster.arm_failpoint(name text, action text DEFAULT 'kill') RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_arm_failpoint';
+REVOKE ALL ON FUNCTION pgcluster.arm_failpoint(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.arm_failpoint(text, text) IS 'for tests: has the process that comes to this place killed, or the server stopped; off disarms';
+
+CREATE FUNCTION pgcluster.failpoints(OUT name text, OUT action text, OUT place text) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_failpoints';
+REVOKE ALL ON FUNCTION pgcluster.failpoints() FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.failpoints() IS 'for tests: places at which a process may be made to die';
+
 ------------------------------------------------------------------------
 -- shard/maintenance
 ------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 
 #include "base/config.h"
+#include "base/failpoint.h"
 #include "base/shmem.h"
 #include "ha/ha.h"
 #include "http/http.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 						errhint("Add \"pgcluster\" to shared_preload_libraries and restart.")));
 
 	config_init();
+	failpoint_init();
 	ha_init();
 	http_init();
 	shard_init();

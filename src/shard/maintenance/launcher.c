@@ -46,7 +46,8 @@
 #define MAX_DATABASES 64
 #define LAUNCHER_NAP_US (30 * INT64CONST(1000000))
 #define ROUND_NAP_US (60 * INT64CONST(1000000))
-#define ROUND_RETRY_US (5 * INT64CONST(1000000))
+#define ROUND_RETRY_MIN_US INT64CONST(250000)
+#define ROUND_RETRY_MAX_US (2 * INT64CONST(1000000))
 #define DEADLOCK_NAP_US INT64CONST(500000)
 #define STAY_AWAY_US (10 * INT64CONST(1000000))
 #define START_US (30 * INT64CONST(1000000))
@@ -401,10 +402,11 @@ maintenance_has_settled(uint64 doubts)
 	return settled;
 }
 
-/* One round; false when another should follow soon. */
-static bool
+/* One round; returns the time until the next. */
+static int64
 recover(void)
 {
+	static int64 retry = ROUND_RETRY_MIN_US;
 	uint64 doubts = gate_doubts();
 	bool complete = recovery_round();
 
@@ -414,7 +416,8 @@ recover(void)
 		my_slot->settled = doubts;
 		LWLockRelease(lock);
 	}
-	return complete;
+	retry = complete ? ROUND_RETRY_MIN_US : Min(retry * 2, ROUND_RETRY_MAX_US);
+	return complete ? ROUND_NAP_US : retry;
 }
 
 static void
@@ -523,7 +526,7 @@ pgcluster_maintenance_worker(Datum arg)
 				note_nothing_to_do();
 				return;
 			}
-			recover_at = now + (recover() ? ROUND_NAP_US : ROUND_RETRY_US);
+			recover_at = now + recover();
 		}
 		if (suspect && now >= deadlock_at)
 		{

@@ -27,9 +27,14 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
+#include "base/failpoint.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
+
+/* Rounds follow each other quickly while a node is down; the log need not tell of each. */
+#define SAY_US (30 * INT64CONST(1000000))
 
 static bool failed = false;
 
@@ -191,7 +196,10 @@ recover_group(int group_id)
 	}
 
 	if (prepared != NIL)
+	{
+		failpoint(FAIL_RECOVERY_LISTED);
 		prove_leadership();
+	}
 	foreach (lc, prepared)
 	{
 		if (twophase_in_progress(strVal(lfirst(lc))))
@@ -208,12 +216,28 @@ recover_group(int group_id)
 			bool commit = contains(records, gid);
 
 			finish_prepared(group_id, gid, commit);
+			failpoint(FAIL_RECOVERY_FINISHED);
 			if (commit)
 				carried_out = lappend(carried_out, lfirst(lc));
 		}
 	}
 	delete_records(carried_out);
 	return complete;
+}
+
+/* Tells the log now and then. */
+static void
+report_failure(int group_id, const ErrorData *error)
+{
+	static int64 said_at = 0;
+	bool said = said_at != 0 && clock_now_us() < said_at + SAY_US;
+
+	if (!said)
+		said_at = clock_now_us();
+	ereport(said ? DEBUG1 : LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("two-phase recovery of group %d has to wait: %s", group_id, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
 }
 
 /* The same, with errors told in the log only. */
@@ -235,10 +259,7 @@ recover_group_safely(int group_id)
 		FlushErrorState();
 		round_abort(round_context);
 		failed = true;
-		ereport(LOG,
-				(errcode(error->sqlerrcode),
-				 errmsg("two-phase recovery of group %d has to wait: %s", group_id, error->message),
-				 error->detail ? errdetail_internal("%s", error->detail) : 0));
+		report_failure(group_id, error);
 	}
 	PG_END_TRY();
 	return complete;

@@ -41,6 +41,7 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/failpoint.h"
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
@@ -357,6 +358,9 @@ insert_record(RemoteConnection *c)
 
 static int gid_number;
 
+/* Nodes that were asked to prepare, or to commit what they prepared. */
+static int nasked;
+
 static void
 record_writer(RemoteConnection *c)
 {
@@ -373,6 +377,8 @@ prepare_writer(RemoteConnection *c)
 
 	if (c->level == 0 || c->write_level == 0)
 		return;
+	if (nasked++ > 0)
+		failpoint(FAIL_PREPARING);
 	snprintf(command, sizeof(command), "PREPARE TRANSACTION '%s'", c->gid);
 	c->two_phase = TWO_PHASE_PREPARING;
 	send_ending(c, command);
@@ -425,10 +431,13 @@ pre_commit(void)
 	CommandCounterIncrement();
 	/* The decision must be on disk before any node is told of it. */
 	ForceSyncCommit();
+	failpoint(FAIL_RECORDED);
+	nasked = 0;
 	transaction_foreach(commit_reader);
 	transaction_foreach(prepare_writer);
 	transaction_foreach(finish_reader);
 	transaction_foreach(finish_prepare);
+	failpoint(FAIL_PREPARED);
 	gate_enter();
 }
 
@@ -455,6 +464,7 @@ commit_prepared(RemoteConnection *c)
 
 	if (c->two_phase != TWO_PHASE_PREPARED)
 		return;
+	failpoint(nasked++ > 0 ? FAIL_TELLING : FAIL_COMMITTED);
 	snprintf(command, sizeof(command), "COMMIT PREPARED '%s'", c->gid);
 	send_ending(c, command);
 }
@@ -487,8 +497,13 @@ after_commit(void)
 	end_wait_until = clock_now_us() + END_WAIT_US;
 	PG_TRY();
 	{
+		nasked = 0;
 		transaction_foreach(commit_prepared);
+		if (nasked > 0)
+			failpoint(FAIL_TOLD);
 		transaction_foreach(finish_commit_prepared);
+		if (nasked > 0)
+			failpoint(FAIL_DONE);
 		transaction_foreach(reset);
 	}
 	PG_CATCH();
@@ -582,6 +597,7 @@ rollback_prepared(RemoteConnection *c)
 		c->two_phase = TWO_PHASE_PREPARED;
 	if (c->two_phase == TWO_PHASE_PREPARED)
 	{
+		failpoint(FAIL_ROLLING_BACK);
 		snprintf(command, sizeof(command), "ROLLBACK PREPARED '%s'", c->gid);
 		send_ending(c, command);
 	}
@@ -693,6 +709,10 @@ rollback_to_savepoint(RemoteConnection *c)
 static void
 xact_callback(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_PREPARE)
+		failpoint(FAIL_NODE_PREPARING);
+	else if (event == XACT_EVENT_PREPARE)
+		failpoint(FAIL_NODE_PREPARED);
 	if (dlist_is_empty(&active))
 	{
 		if ((event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT) && pool_somebody_waits())

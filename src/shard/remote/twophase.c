@@ -9,9 +9,11 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
+#include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
 #include "base/config.h"
+#include "base/failpoint.h"
 #include "base/shmem.h"
 #include "shard/remote/twophase.h"
 
@@ -21,6 +23,7 @@ typedef struct TwoPhaseShared
 } TwoPhaseShared;
 
 static TwoPhaseShared *shared = NULL;
+static ProcessUtility_hook_type prev_utility = NULL;
 
 static Size
 shared_size(void)
@@ -38,10 +41,31 @@ shared_attach(void *area, LWLockPadded *locks, bool found)
 
 static const ShmemArea area = {"pgcluster two-phase", shared_size, 0, shared_attach};
 
+/* The second phase on a node, where tests may want it to fail. */
+static void
+pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+				  ProcessUtilityContext context, ParamListInfo params,
+				  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next = prev_utility ? prev_utility : standard_ProcessUtility;
+	const TransactionStmt *statement = (const TransactionStmt *) pstmt->utilityStmt;
+	bool commits = IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_COMMIT_PREPARED;
+	bool rolls_back =
+		IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_ROLLBACK_PREPARED;
+
+	if (commits || rolls_back)
+		failpoint(commits ? FAIL_NODE_COMMITTING : FAIL_NODE_ROLLING_BACK);
+	next(pstmt, query, read_only_tree, context, params, environment, dest, completion);
+	if (commits || rolls_back)
+		failpoint(commits ? FAIL_NODE_COMMITTED : FAIL_NODE_ROLLED_BACK);
+}
+
 void
 twophase_init(void)
 {
 	shmem_register(&area);
+	prev_utility = ProcessUtility_hook;
+	ProcessUtility_hook = pgcluster_utility;
 }
 
 Oid
