@@ -488,6 +488,11 @@ COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here 
 GRANT SELECT ON pgcluster.cluster_lock_waits TO pg_monitor;
 ALTER VIEW pgcluster.cluster_lock_waits SET SCHEMA pg_catalog;
 
+CREATE FUNCTION pgcluster.explained(number integer) RETURNS text
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_explained';
+COMMENT ON FUNCTION pgcluster.explained(integer) IS 'how a statement went that another node had asked this session to explain';
+
 CREATE FUNCTION pg_catalog.cluster_connections(OUT node text, OUT connections integer, OUT waiting integer, OUT most integer)
     RETURNS SETOF record
     LANGUAGE c STRICT VOLATILE PARALLEL SAFE ROWS 10

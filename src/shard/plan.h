@@ -113,6 +113,9 @@ extern const CustomScanMethods shard_scan_methods;
 /* Installs the hook of executor/forward.c; called from shard_init. */
 extern void forward_init(void);
 
+/* Installs the hook of executor/explain.c; called from shard_init. */
+extern void explain_init(void);
+
 /* Makes plans known to the server; called from shard_init. */
 extern void shard_plan_init(void);
 

@@ -9,6 +9,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/plan.h"
 #include "shard/planner/planner.h"
+#include "shard/remote/explained.h"
 #include "shard/remote/pack.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/snapshot.h"
@@ -20,7 +21,9 @@ shard_init(void)
 	remote_init();
 	pack_init();
 	snapshot_init();
+	explained_init();
 	forward_init();
+	explain_init();
 	maintenance_init();
 	shard_plan_init();
 	planner_init();

@@ -3,19 +3,33 @@
  *	  What EXPLAIN says of a plan of ours.
  *
  * EXPLAIN alone asks no node and takes no number from a sequence: where the
- * shard depends on such a value it is said to be chosen at execution.
+ * shard depends on such a value it is said to be chosen at execution.  With
+ * VERBOSE the node of the task that is shown is asked for its plan.  With
+ * ANALYZE that node keeps how the statement went (remote/explained.c), so
+ * nothing is carried out twice.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "commands/defrem.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "tcop/utility.h"
 
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
+#include "shard/remote/explained.h"
 
+/* The EXPLAIN that is under way; -1: none. */
+static int explain_options = -1;
+static ProcessUtility_hook_type prev_utility = NULL;
+
+static void explain_contents(ShardScan *scan, ExplainState *es);
+static void explain_measures(ShardScan *scan, ExplainState *es);
+static void explain_outcome(ShardScan *scan, ExplainState *es);
+static void explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es);
 static bool key_is_known(ShardScan *scan);
 static bool unknown_walker(Node *node, void *context);
 static void explain_rows(ShardPlan *plan, ExplainState *es);
@@ -29,9 +43,7 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	ShardScan *scan = (ShardScan *) node;
 	ShardPlan *plan = scan->plan;
 	const DistributedTable *table = metadata_table(plan->relid);
-	List *positions = NIL;
 	ListCell *cell;
-	int total = table ? table->colocation->nshards : 0;
 
 	ExplainPropertyText("Tier", shard_tier_name(plan->tier), es);
 	foreach (cell, plan->refusals)
@@ -39,6 +51,21 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 							strVal(lsecond((List *) lfirst(cell))), es);
 	if (table == NULL)
 		return;
+	explain_contents(scan, es);
+	if (scan->measured && es->analyze)
+		explain_measures(scan, es);
+	if (scan->explained != 0 && es->analyze)
+		explain_outcome(scan, es);
+}
+
+/* What is sent, and where. */
+static void
+explain_contents(ShardScan *scan, ExplainState *es)
+{
+	ShardPlan *plan = scan->plan;
+	const DistributedTable *table = metadata_table(plan->relid);
+	List *positions;
+
 	if (plan->tier == TIER_ROWS)
 		explain_rows(plan, es);
 	if (plan->tier == TIER_EVERY_COPY)
@@ -57,7 +84,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 		params_evaluate(scan);
 	positions = shards_choose(scan, table);
 	ExplainPropertyInteger("Tasks", NULL, list_length(positions), es);
-	ExplainPropertyInteger("Shards Pruned", NULL, total - list_length(positions), es);
+	ExplainPropertyInteger("Shards Pruned", NULL,
+						   table->colocation->nshards - list_length(positions), es);
 	if (positions != NIL)
 		explain_task(scan, table, linitial_int(positions), es);
 }
@@ -128,5 +156,204 @@ explain_task(ShardScan *scan, const DistributedTable *table, int position, Expla
 	ExplainPropertyText("Node", remote_group_address(shard->group_id), es);
 	ExplainPropertyText("SQL", template_fill(scan->plan->pieces, scan->plan->schemas, shard->id),
 						es);
+	if (es->verbose && !scan->started &&
+		!unknown_walker((Node *) scan->params, scan->css.ss.ps.state->es_param_list_info))
+	{
+		if (scan->cache->nparams > 0 && scan->wire_values == NULL)
+			params_evaluate(scan);
+		explain_remote(scan, shard->group_id,
+					   template_fill(scan->plan->pieces, scan->plan->schemas, shard->id), es);
+	}
 	ExplainCloseGroup("Task", "Task", true, es);
+}
+
+/*
+ * The plan of a node
+ */
+
+/* Its text, line by line; as part of the document where it has our form. */
+static void
+explain_plan(const char *text, ExplainState *es)
+{
+	List *lines = NIL;
+	ListCell *cell;
+	char *copy = pchomp(text);
+
+	if (es->format == EXPLAIN_FORMAT_JSON)
+	{
+		/* What ExplainProperty does for a value that is not quoted. */
+		if (linitial_int(es->grouping_stack) != 0)
+			appendStringInfoChar(es->str, ',');
+		linitial_int(es->grouping_stack) = 1;
+		appendStringInfoChar(es->str, '\n');
+		appendStringInfoSpaces(es->str, es->indent * 2);
+		appendStringInfo(es->str, "\"Remote Plan\": %s", copy);
+		return;
+	}
+	for (char *line = strtok(copy, "\n"); line != NULL; line = strtok(NULL, "\n"))
+		lines = lappend(lines, line);
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+	{
+		ExplainPropertyList("Remote Plan", lines, es);
+		return;
+	}
+	appendStringInfoSpaces(es->str, es->indent * 2);
+	appendStringInfoString(es->str, "Remote Plan:\n");
+	foreach (cell, lines)
+	{
+		appendStringInfoSpaces(es->str, es->indent * 2 + 2);
+		appendStringInfo(es->str, "%s\n", (char *) lfirst(cell));
+	}
+}
+
+/* Runs a query that explains, and shows what it returns. */
+static void
+explain_by(RemoteQuery *query, ExplainState *es)
+{
+	RemoteTask *task = remote_task_start(query, CurrentMemoryContext, NULL, NULL);
+	StringInfoData text;
+	PGresult *row;
+
+	initStringInfo(&text);
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		if (!PQgetisnull(row, 0, 0))
+			appendStringInfo(&text, "%s\n", PQgetvalue(row, 0, 0));
+		PQclear(row);
+	}
+	remote_task_end(task);
+	if (text.len > 0)
+		explain_plan(text.data, es);
+}
+
+/* What the node would do. */
+static void
+explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es)
+{
+	RemoteQuery query = {0};
+
+	query.group_id = group_id;
+	query.sql = psprintf("EXPLAIN (VERBOSE, COSTS %s, FORMAT %s) %s", es->costs ? "on" : "off",
+						 es->format == EXPLAIN_FORMAT_JSON ? "json" : "text", sql);
+	query.nparams = scan->cache->nparams;
+	query.types = scan->cache->wire_types;
+	query.values = scan->wire_values;
+	query.lengths = scan->wire_lengths;
+	query.formats = scan->wire_formats;
+	query.writes = scan->plan->writes;
+	explain_by(&query, es);
+}
+
+/* What it did, unless it was stopped or is still at it. */
+static void
+explain_outcome(ShardScan *scan, ExplainState *es)
+{
+	RemoteQuery query = {0};
+
+	if (scan->ntasks == 0 || (scan->tasks[0].remote != NULL && !scan->tasks[0].drained))
+		return;
+	query.group_id = scan->tasks[0].group_id;
+	query.sql = psprintf("SELECT pgcluster.explained(%d)", scan->explained);
+	explain_by(&query, es);
+}
+
+static void
+explain_measures(ShardScan *scan, ExplainState *es)
+{
+	for (int i = 0; i < scan->ntasks; i++)
+	{
+		if (scan->tasks[i].remote != NULL)
+			tasks_measure(&scan->tasks[i]);
+	}
+	ExplainPropertyInteger("Bytes Received", NULL, scan->bytes, es);
+	if (es->timing)
+		ExplainPropertyFloat("Time Waited", "ms", scan->waited, 3, es);
+}
+
+/*
+ * Before the execution
+ */
+
+void
+explain_begin(ShardScan *scan)
+{
+	static int number = 0;
+
+	scan->measured = true;
+	if (explain_options >= 0)
+		scan->explained = (number = number % 1000000 + 1);
+}
+
+const char *
+explain_mark(const ShardTask *task, const char *sql)
+{
+	const ShardScan *scan = task->scan;
+	int instrument = scan->css.ss.ps.state->es_instrument;
+	int options = explain_options;
+
+	if (task != scan->tasks || scan->explained == 0 || explain_options < 0)
+		return sql;
+	if (instrument & INSTRUMENT_TIMER)
+		options |= EXPLAINED_TIMING;
+	if (instrument & INSTRUMENT_BUFFERS)
+		options |= EXPLAINED_BUFFERS;
+	if (instrument & INSTRUMENT_WAL)
+		options |= EXPLAINED_WAL;
+	return psprintf(EXPLAINED_MARK "%d %d*/ %s", options, scan->explained, sql);
+}
+
+/* The options that only EXPLAIN itself knows, to be told to nodes. */
+static int
+options_of(ExplainStmt *statement)
+{
+	int options = EXPLAINED_COSTS;
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+	{
+		DefElem *option = lfirst(cell);
+
+		if (strcmp(option->defname, "verbose") == 0)
+			options =
+				defGetBoolean(option) ? options | EXPLAINED_VERBOSE : options & ~EXPLAINED_VERBOSE;
+		else if (strcmp(option->defname, "costs") == 0)
+			options =
+				defGetBoolean(option) ? options | EXPLAINED_COSTS : options & ~EXPLAINED_COSTS;
+		else if (strcmp(option->defname, "format") == 0)
+			options = strcmp(defGetString(option), "json") == 0 ? options | EXPLAINED_JSON
+																: options & ~EXPLAINED_JSON;
+	}
+	return options;
+}
+
+static void
+pgcluster_utility(PlannedStmt *statement, const char *text, bool read_only,
+				  ProcessUtilityContext context, ParamListInfo params,
+				  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	ProcessUtility_hook_type utility = prev_utility ? prev_utility : standard_ProcessUtility;
+	int outer = explain_options;
+
+	if (!IsA(statement->utilityStmt, ExplainStmt))
+	{
+		utility(statement, text, read_only, context, params, environment, dest, completion);
+		return;
+	}
+	explain_options = options_of((ExplainStmt *) statement->utilityStmt);
+	PG_TRY();
+	{
+		utility(statement, text, read_only, context, params, environment, dest, completion);
+	}
+	PG_FINALLY();
+	{
+		explain_options = outer;
+	}
+	PG_END_TRY();
+}
+
+void
+explain_init(void)
+{
+	prev_utility = ProcessUtility_hook;
+	ProcessUtility_hook = pgcluster_utility;
 }

@@ -213,6 +213,8 @@ scan_start(ShardScan *scan)
 	forget_scan(scan);
 	if (scan->plan->writes && !dlist_is_empty(&waiting_scans))
 		read_waiting();
+	if (scan->css.ss.ps.state->es_instrument != 0)
+		explain_begin(scan);
 	params_prepare(scan);
 	params_evaluate(scan);
 	starters[scan->plan->tier](scan);

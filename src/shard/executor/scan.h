@@ -78,6 +78,12 @@ struct ShardScan
 	int *wire_lengths;
 	int *wire_formats;
 
+	/* For EXPLAIN ANALYZE. */
+	bool measured;
+	int explained; /* names what the first task's node is to explain; 0: nothing */
+	int64 bytes;   /* of tasks that have ended */
+	double waited; /* milliseconds */
+
 	int ntasks;
 	ShardTask *tasks;
 	int shards_total;
@@ -144,12 +150,18 @@ extern void tasks_spool(void *task);
 /* Something that the task's node gave: its rows are the ones to be taken next. */
 extern void tasks_got(ShardTask *task, PGresult *result);
 extern bool tasks_take(ShardTask *task, RemoteRow *row);
+extern void tasks_measure(ShardTask *task);
 extern int64 tasks_end(ShardTask *task);
 /* Ends all and counts what they changed. */
 extern void tasks_finish(ShardScan *scan);
 extern Tuplestorestate *tasks_new_store(ShardScan *scan);
 
 /* --- explain.c --- */
+/* To be called as the execution begins: what EXPLAIN will want to know. */
+extern void explain_begin(ShardScan *scan);
+/* The statement of a task that is to be explained by its node. */
+extern const char *explain_mark(const ShardTask *task, const char *sql);
+
 extern void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
 #endif

@@ -53,6 +53,12 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.whole = scan->plan->few;
 	query.snapshot = scan->snapshot;
 	task->packed = shards_packed(scan->plan);
+	if (scan->measured)
+	{
+		query.measured = true;
+		query.sql = explain_mark(task, sql);
+		query.prepare &= query.sql == sql;
+	}
 	task->remote = remote_task_start(&query, scan->context, tasks_spool, task);
 }
 
@@ -195,12 +201,26 @@ store_rows(ShardTask *task)
 	}
 }
 
+/* Adds to what EXPLAIN ANALYZE says of the scan. */
+void
+tasks_measure(ShardTask *task)
+{
+	int64 bytes;
+	double waited;
+
+	remote_task_measures(task->remote, &bytes, &waited);
+	task->scan->bytes += bytes;
+	task->scan->waited += waited;
+}
+
 /* Rows the statement changed; the task is over after that. */
 int64
 tasks_end(ShardTask *task)
 {
 	int64 affected = remote_task_affected(task->remote);
 
+	if (task->scan->measured)
+		tasks_measure(task);
 	remote_task_end(task->remote);
 	task->remote = NULL;
 	return affected;

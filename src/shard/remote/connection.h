@@ -174,6 +174,8 @@ struct RemoteTask
 	PGresult *one_row; /* place for the commonest case */
 	int64 delivered;
 	int64 affected;
+	int64 bytes;  /* received, if measured */
+	int64 waited; /* microseconds */
 	char tag[32]; /* command tag of internal commands */
 	PGresult *error;
 };

@@ -24,6 +24,7 @@
 #undef ENABLE_GSS
 #include "libpq/libpq.h"
 
+#include "shard/remote/explained.h"
 #include "shard/remote/pack.h"
 
 #define PACK_SIZE (32 * 1024)
@@ -58,7 +59,7 @@ pgcluster_start(QueryDesc *query, int eflags)
 {
 	if (debug_query_string != NULL && debug_query_string[0] == PACK_MARK[0] &&
 		debug_query_string[1] == PACK_MARK[1] &&
-		strncmp(debug_query_string, PACK_MARK, strlen(PACK_MARK)) == 0 &&
+		strncmp(explained_skip_mark(debug_query_string), PACK_MARK, strlen(PACK_MARK)) == 0 &&
 		whereToSendOutput == DestRemote && !IsParallelWorker())
 		begin_packing();
 	if (prev_start)

@@ -44,6 +44,7 @@ typedef struct RemoteQuery
 	bool prepare;	/* keep the statement prepared on the connection, known by its text */
 	bool writes;	/* changes data or takes row locks: needs the remote transaction */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
+	bool measured;	/* count bytes and time, see remote_task_measures */
 	bool impatient; /* fail at once rather than wait for the node to come back */
 	int snapshot;	/* which of those the node keeps it reads with, see snapshot.c; 0: none */
 } RemoteQuery;
@@ -81,6 +82,9 @@ extern void remote_wait_any(RemoteTask **tasks, int n);
 
 /* After the end: rows the statement affected. */
 extern int64 remote_task_affected(RemoteTask *task);
+
+/* Of a measured one: bytes of its rows, and how long it was waited for (milliseconds). */
+extern void remote_task_measures(RemoteTask *task, int64 *bytes, double *waited);
 
 /* For EXPLAIN ANALYZE and error contexts: "host:port" of the node that was asked. */
 extern const char *remote_task_node(RemoteTask *task);

@@ -382,6 +382,20 @@ keep_row(RemoteTask *task, PGresult *row)
 	task->rows[task->nrows++] = row;
 }
 
+/* What the values of a result took on their way. */
+static int64
+count_bytes(const PGresult *result)
+{
+	int64 bytes = 0;
+
+	for (int row = 0; row < PQntuples(result); row++)
+	{
+		for (int i = 0; i < PQnfields(result); i++)
+			bytes += PQgetlength(result, row, i);
+	}
+	return bytes;
+}
+
 static PGresult *
 take_row(RemoteTask *task)
 {
@@ -491,6 +505,8 @@ task_result(RemoteConnection *c, RemoteTask *task, PGresult *result)
 				task->affected = strtoll(PQcmdTuples(result), NULL, 10);
 				strlcpy(task->tag, PQcmdStatus(result), sizeof(task->tag));
 			}
+			if (task->prefix == 0 && task->query.measured)
+				task->bytes += count_bytes(result);
 			if (task->prefix == 0 && !task->discard && PQntuples(result) > 0)
 				keep_row(task, result);
 			else
@@ -621,6 +637,23 @@ task_outcome(RemoteTask *task)
 	}
 }
 
+/* Waits for news of "task", and notes how long. */
+static void
+wait_measured(RemoteTask *task)
+{
+	int64 begin = clock_now_us();
+
+	connection_wait(task->connection);
+	task->waited += clock_now_us() - begin;
+}
+
+void
+remote_task_measures(RemoteTask *task, int64 *bytes, double *waited)
+{
+	*bytes = task->bytes;
+	*waited = task->waited / 1000.0;
+}
+
 PGresult *
 remote_task_next(RemoteTask *task)
 {
@@ -632,7 +665,11 @@ remote_task_next(RemoteTask *task)
 			return take_row(task);
 		if (task->state == TASK_DONE)
 			break;
-		if (!spool_first(c, task) && !task_receive(c))
+		if (spool_first(c, task) || task_receive(c))
+			continue;
+		if (task->query.measured)
+			wait_measured(task);
+		else
 			connection_wait(c);
 	}
 	task_outcome(task);
@@ -663,11 +700,14 @@ void
 remote_wait_any(RemoteTask **tasks, int n)
 {
 	RemoteConnection *connections[REMOTE_MAX_WAIT];
+	int64 begin = tasks[0]->query.measured ? clock_now_us() : 0;
 
 	Assert(n <= REMOTE_MAX_WAIT);
 	for (int i = 0; i < n; i++)
 		connections[i] = tasks[i]->connection;
 	connection_wait_any(connections, n);
+	if (tasks[0]->query.measured)
+		tasks[0]->waited += clock_now_us() - begin;
 }
 
 int64
