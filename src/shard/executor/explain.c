@@ -240,7 +240,6 @@ explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es)
 	query.values = scan->wire_values;
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
-	query.writes = scan->plan->writes;
 	explain_by(&query, es);
 }
 
