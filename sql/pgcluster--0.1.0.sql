@@ -315,6 +315,20 @@ AS 'MODULE_PATHNAME', 'pgcluster_shards' LANGUAGE C CALLED ON NULL INPUT STABLE 
 COMMENT ON FUNCTION pgcluster.shards(integer, "any") IS 'for the planner only: the rows that shards give for a piece of a query';
 REVOKE ALL ON FUNCTION pgcluster.shards(integer, "any") FROM PUBLIC;
 
+-- Small relations as arrays, on their way to shards.  Arguments of type internal keep others than the planner out.
+CREATE FUNCTION pgcluster.ship_row(state internal, nothing internal, VARIADIC columns "any") RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_ship_row' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.ship_row(internal, internal, "any") IS 'for the planner only: adds a row to arrays of columns';
+CREATE FUNCTION pgcluster.ship_done(state internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_ship_done' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.ship_done(internal) IS 'for the planner only: arrays of columns, null if they are too large';
+CREATE AGGREGATE pgcluster.ship(nothing internal, VARIADIC columns "any") (
+    SFUNC = pgcluster.ship_row, STYPE = internal, FINALFUNC = pgcluster.ship_done, PARALLEL = UNSAFE);
+COMMENT ON AGGREGATE pgcluster.ship(internal, "any") IS 'for the planner only: the rows of a relation as arrays of its columns';
+CREATE FUNCTION pgcluster.shipped(arrays internal, number integer, type anyarray) RETURNS anyarray
+AS 'MODULE_PATHNAME', 'pgcluster_shipped' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.shipped(internal, integer, anyarray) IS 'for the planner only: one of these arrays';
+
 -- Aggregates in two steps: partial_* is computed by each shard and gives its
 -- state, merge_* makes the result of such states.
 CREATE FUNCTION pgcluster.combine_numeric(state internal, part bytea) RETURNS internal

@@ -6,6 +6,8 @@ CREATE EXTENSION IF NOT EXISTS pgcluster;
 SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
 CREATE SCHEMA planned;
 SET search_path = planned;
+-- exchange_plan.sql has the others
+SET pgcluster.join_strategy = pull;
 CREATE TABLE account (id bigint PRIMARY KEY, owner text, balance numeric DEFAULT 0);
 CREATE TABLE movement (account_id bigint, no integer, amount numeric, at timestamptz DEFAULT '2020-01-01 00:00+00',
     PRIMARY KEY (account_id, no));

@@ -39,8 +39,10 @@ char *config_http_key_file;
 char *config_http_listen;
 int config_http_port;
 int config_http_verify_client;
+int config_join_strategy;
 int config_max_cached_connections;
 int config_max_shared_connections;
+int config_max_shipped_size;
 char *config_namespace;
 char *config_node_conninfo;
 char *config_node_name;
@@ -105,6 +107,10 @@ static const struct config_enum_entry verify_client[] = {{"none", HTTP_VERIFY_NO
 
 static const struct config_enum_entry read_consistencies[] = {
 	{"shard", READ_SHARD, false}, {"atomic", READ_ATOMIC, false}, {NULL, 0, false}};
+static const struct config_enum_entry join_strategies[] = {{"auto", JOIN_AUTO, false},
+														   {"pull", JOIN_PULL, false},
+														   {"ship", JOIN_SHIP, false},
+														   {NULL, 0, false}};
 
 /* clang-format off */
 static const StringSetting string_settings[] = {
@@ -165,6 +171,8 @@ static const IntSetting int_settings[] = {
 	 "Connections to a node that a session keeps after a transaction."},
 	{"pgcluster.max_shared_connections_per_node", &config_max_shared_connections, 0, -1, INT_MAX, PGC_SIGHUP, 0,
 	 "Most connections from all sessions of this server to a node; 0: nine tenths of max_connections, -1: no limit."},
+	{"pgcluster.max_shipped_size", &config_max_shipped_size, 4096, 0, MAX_KILOBYTES / 4, PGC_USERSET, GUC_UNIT_KB,
+	 "Size up to which a relation that a query joins may travel to the shards of another; 0: none does."},
 	{"pgcluster.probe_timeout", &config_probe_timeout, 5000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
 	{"pgcluster.statement_snapshot", &config_statement_snapshot, 0, -INT_MAX, INT_MAX, PGC_USERSET, GUC_NOT_IN_SAMPLE,
@@ -183,6 +191,8 @@ static const EnumSetting enum_settings[] = {
 	 "Protocol spoken with etcd."},
 	{"pgcluster.http_verify_client", &config_http_verify_client, HTTP_VERIFY_NONE, verify_client, PGC_SIGHUP, 0,
 	 "Which requests over TLS need a certificate of the client: none, those that change the cluster (optional), or all (required)."},
+	{"pgcluster.join_strategy", &config_join_strategy, JOIN_AUTO, join_strategies, PGC_USERSET, 0,
+	 "How tables are joined on other columns than they are split by: as costs say, with rows pulled to the coordinator, or with the smaller side shipped to the shards of the other."},
 	{"pgcluster.read_consistency", &config_read_consistency, READ_SHARD, read_consistencies, PGC_USERSET, 0,
 	 "What a read over several shards sees of transactions that are committed meanwhile: each shard for itself, or each transaction everywhere or nowhere (atomic)."},
 };

@@ -32,8 +32,10 @@ extern char *config_http_key_file;
 extern char *config_http_listen;
 extern int config_http_port;
 extern int config_http_verify_client; /* HttpVerifyClient */
+extern int config_join_strategy;	  /* JoinStrategy */
 extern int config_max_cached_connections;
 extern int config_max_shared_connections;
+extern int config_max_shipped_size; /* kilobytes */
 extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;
@@ -65,6 +67,14 @@ typedef enum HttpVerifyClient
 	HTTP_VERIFY_OPTIONAL, /* if it would change something */
 	HTTP_VERIFY_REQUIRED  /* always */
 } HttpVerifyClient;
+
+/* How tables are joined that are not split by the columns they are joined on. */
+typedef enum JoinStrategy
+{
+	JOIN_AUTO, /* as costs say */
+	JOIN_PULL, /* rows come to the coordinator, which joins them */
+	JOIN_SHIP  /* the smaller side travels to the shards of the other */
+} JoinStrategy;
 
 /* Told each value of sync_serial that this process reads; may be NULL. */
 extern void (*config_on_sync_serial)(int serial);

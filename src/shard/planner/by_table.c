@@ -175,13 +175,24 @@ mark_streams(Plan *plan)
 double
 by_table_estimate(const PlanRequest *request)
 {
+	int width;
+
+	return by_table_estimate_size(request, &width);
+}
+
+double
+by_table_estimate_size(const PlanRequest *request, int *width)
+{
 	bool outer_planning = planning;
 	volatile double rows = 0;
 
 	planning = true;
 	PG_TRY();
 	{
-		rows = planner_here(request, request->query)->planTree->plan_rows;
+		Plan *plan = planner_here(request, request->query)->planTree;
+
+		rows = plan->plan_rows;
+		*width = plan->plan_width;
 	}
 	PG_FINALLY();
 	{

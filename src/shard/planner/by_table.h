@@ -18,4 +18,7 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 /* How many rows the request's query gives, as far as statistics tell. */
 extern double by_table_estimate(const PlanRequest *request);
 
+/* The same, and how wide a row is. */
+extern double by_table_estimate_size(const PlanRequest *request, int *width);
+
 #endif

@@ -25,6 +25,7 @@
 #include "shard/metadata/metadata.h"
 #include "shard/planner/piece.h"
 #include "shard/planner/pin.h"
+#include "shard/planner/ship_relation.h"
 
 /* One level of a query while pieces are cut out of its FROM. */
 typedef struct Level
@@ -191,7 +192,12 @@ cut_whole(Query *query, PieceSet *set)
 		return false;
 	merge = piece_split(query, set, &why);
 	if (merge == NULL)
-		return false;
+	{
+		merge = ship_relations(query, set, &why);
+		if (merge != NULL)
+			*query = *merge;
+		return merge != NULL;
+	}
 	original = makeNode(Query);
 	*original = *query;
 	set->replaced = lappend(set->replaced, original);

@@ -61,6 +61,16 @@ typedef struct Piece
 /* The relation that the rows of a piece are; "params" are $1, $2, ... of its SQL. */
 extern RangeTblEntry *piece_relation(Piece *piece, List *params, PieceSet *set);
 
+/*
+ * While a query is cut, parameters from these numbers on stand for subqueries
+ * that are run ahead, and for arrays of shipped relations (ship_relation.c).
+ */
+#define FIRST_AHEAD 1000000
+#define FIRST_SHIPPED 100000000
+
+/* Is it a subquery of the first kind? */
+extern bool piece_is_ahead(SubLink *link);
+
 /* Is the expression one of these columns? */
 extern bool piece_is_key(Node *expr, List *keys);
 

@@ -46,6 +46,7 @@ static const struct
 } planners[QUERY_CLASSES][4] = {
 	[QUERY_SELECT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_pushdown, "Not Pushdown"},
+					  {plan_shipped, "Not Shipped"},
 					  {plan_by_table, NULL}},
 	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_rows, NULL},

@@ -33,6 +33,7 @@ extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_shipped(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_by_table(const PlanRequest *request, char **why);
 
 /* The server's planner, or what stood in its place before us. */

@@ -36,9 +36,6 @@
 #include "shard/planner/prune.h"
 #include "shard/planner/statement.h"
 
-/* A subquery that is run ahead is this parameter and the following ones while a query is cut. */
-#define FIRST_AHEAD 1000000
-
 /* ">" of bigint. */
 #define INT8_GREATER 413
 
@@ -60,7 +57,6 @@ typedef struct Split
 
 static bool is_candidate(Query *query, char **why);
 static Node *set_ahead(Node *node, void *context);
-static bool goes_ahead(SubLink *link);
 static bool reads_elsewhere(Node *node, void *context);
 static void set_key_ahead(ShardPlan *plan, List *params);
 static bool is_ahead(Node *node, void *context);
@@ -172,7 +168,7 @@ set_ahead(Node *node, void *context)
 		return NULL;
 	if (IsA(node, Query))
 		return (Node *) query_tree_mutator((Query *) node, set_ahead, context, 0);
-	if (IsA(node, SubLink) && goes_ahead((SubLink *) node))
+	if (IsA(node, SubLink) && piece_is_ahead((SubLink *) node))
 	{
 		Param *param = makeNode(Param);
 		int number = 0;
@@ -198,8 +194,8 @@ set_ahead(Node *node, void *context)
 	return expression_tree_mutator(node, set_ahead, context);
 }
 
-static bool
-goes_ahead(SubLink *link)
+bool
+piece_is_ahead(SubLink *link)
 {
 	Query *query = castNode(Query, link->subselect);
 
@@ -268,7 +264,7 @@ put_back(Node *node, void *context)
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN &&
-		((Param *) node)->paramid > FIRST_AHEAD)
+		((Param *) node)->paramid > FIRST_AHEAD && ((Param *) node)->paramid < FIRST_SHIPPED)
 	{
 		split->merge->hasSubLinks = true;
 		return copyObject(list_nth(split->ahead, ((Param *) node)->paramid - FIRST_AHEAD - 1));

@@ -1,0 +1,50 @@
+-- What of a join on other columns than tables are split by runs where.
+CREATE EXTENSION IF NOT EXISTS pgcluster;
+SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+CREATE SCHEMA exchanged;
+SET search_path = exchanged;
+CREATE TABLE big (id integer PRIMARY KEY, v integer, filler text);
+CREATE TABLE small (id integer PRIMARY KEY, w integer, name text, list integer[]);
+CREATE TABLE here (v integer, name text COLLATE "C");
+SELECT create_distributed_table('big', 'id', shard_count => 4);
+SELECT create_distributed_table('small', 'id', colocate_with => 'none', shard_count => 2);
+INSERT INTO big SELECT g, g % 100, repeat('x', 50) FROM generate_series(1, 5000) g;
+INSERT INTO small SELECT g, g, 'name ' || g, ARRAY[g] FROM generate_series(1, 20) g;
+INSERT INTO here VALUES (1, 'one'), (2, 'two');
+ANALYZE big, small, here;
+
+-- Only what tells the ways apart.
+CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        IF line ~ '^ *(CTE shipped [0-9]+$|Tier|Tasks|Not Shipped)|UNNEST|unnest' THEN
+            RETURN NEXT regexp_replace(trim(line), 'exchanged_[0-9]+', 'exchanged_#', 'g');
+        END IF;
+    END LOOP;
+END $$;
+
+SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.v');
+SELECT ways_of('SELECT b.id, h.name FROM big b LEFT JOIN here h USING (v)');
+SELECT ways_of('SELECT count(*) FROM big WHERE v IN (SELECT w FROM small WHERE name > ''name 3'')');
+SELECT ways_of('SELECT h.name, count(*) FROM big b JOIN here h ON b.filler > h.name GROUP BY h.name');
+-- kept rows would be kept by each shard
+SELECT ways_of('SELECT count(*) FROM small s LEFT JOIN big b ON s.w = b.v');
+-- an array of arrays is one array
+SELECT ways_of('SELECT count(*), max(s.list) FROM big b JOIN small s ON s.w = b.v');
+-- more comes of it than went in
+SELECT ways_of('SELECT b.id, s.id FROM big b, small s');
+SET pgcluster.max_shipped_size = '1kB';
+SELECT ways_of('SELECT count(*) FROM big b JOIN (SELECT v FROM big WHERE id <= 200) s ON s.v = b.v');
+RESET pgcluster.max_shipped_size;
+SET pgcluster.join_strategy = pull;
+SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.v');
+RESET pgcluster.join_strategy;
+
+-- Nobody makes arrays up.
+SELECT pgcluster.shipped('x', 0, NULL::integer[]);
+SELECT pgcluster.ship(NULL, 1);
+\set VERBOSITY terse
+DROP SCHEMA exchanged CASCADE;
+DROP EXTENSION pgcluster;
