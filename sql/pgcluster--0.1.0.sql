@@ -329,6 +329,11 @@ CREATE FUNCTION pgcluster.shipped(arrays internal, number integer, type anyarray
 AS 'MODULE_PATHNAME', 'pgcluster_shipped' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pgcluster.shipped(internal, integer, anyarray) IS 'for the planner only: one of these arrays';
 
+-- Rows on their way to a shard, as one parameter of the statement that takes them.
+CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgcluster_rows' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 1000;
+COMMENT ON FUNCTION pgcluster.rows(bytea) IS 'the rows that the coordinator put into one value for a shard';
+
 -- Aggregates in two steps: partial_* is computed by each shard and gives its
 -- state, merge_* makes the result of such states.
 CREATE FUNCTION pgcluster.combine_numeric(state internal, part bytea) RETURNS internal

@@ -249,6 +249,17 @@ compat_nulled_outside(Var *column, Var *var, Bitmapset *relations)
 #endif
 }
 
+/* Is it the row as it is after the change?  RETURNING knows others since 18. */
+static inline bool
+compat_var_is_current(const Var *var)
+{
+#if PG_VERSION_NUM >= 180000
+	return var->varreturningtype == VAR_RETURNING_DEFAULT;
+#else
+	return true;
+#endif
+}
+
 /*
  * Statistics of tables, for the includer of commands/vacuum.h: false when a
  * column is not to be looked at.

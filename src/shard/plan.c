@@ -31,7 +31,7 @@ static const char *const tier_names[] = {
 	[TIER_SINGLE_SHARD] = "single shard", [TIER_EVERY_SHARD] = "every shard",
 	[TIER_ROWS] = "rows by shard",		  [TIER_SELECT_ROWS] = "rows of a query by shard",
 	[TIER_EVERY_COPY] = "every copy",	  [TIER_BY_TABLE] = "by table",
-	[TIER_PUSHDOWN] = "pushdown",
+	[TIER_PUSHDOWN] = "pushdown",		  [TIER_FOUND] = "rows found",
 };
 
 void
@@ -96,6 +96,11 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->tail = from->tail ? pstrdup(from->tail) : NULL;
 	to->local = copyObject(from->local);
 	to->insert = copyObject(from->insert);
+	to->changes = copyObject(from->changes);
+	to->lock = (ShardPlan *) copyObject((ExtensibleNode *) from->lock);
+	to->shown = copyObject(from->shown);
+	to->echoes = list_copy(from->echoes);
+	to->result = copyObject(from->result);
 	to->refusals = copyObject(from->refusals);
 	to->cache = NULL;
 }

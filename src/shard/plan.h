@@ -20,6 +20,7 @@ typedef enum ShardTier
 	TIER_EVERY_SHARD,  /* the whole statement runs on each shard that may have rows for it */
 	TIER_ROWS,		   /* an INSERT of several rows, each sent to its shard */
 	TIER_SELECT_ROWS,  /* an INSERT of the rows of a query */
+	TIER_FOUND,		   /* rows that a query found, or made, are written on their shards */
 	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
 	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
 	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
@@ -90,10 +91,36 @@ typedef struct ShardPlan
 	/* TIER_SELECT_ROWS on a reference table: puts the rows into the copy here. */
 	PlannedStmt *insert;
 
+	/*
+	 * TIER_FOUND: "local" gives the rows (its columns: see FOUND_ACTION), and
+	 * the first says which of "changes" (ShardPlan, from 1) is made with each.
+	 * A change has the SQL that reads many of these rows as its last parameter,
+	 * a bundle of "columns"; the shard is that of column "key_position".  A
+	 * change with "changes" of its own becomes these, a DELETE and an INSERT,
+	 * when the row's shard is another than before.  What the changes give back
+	 * are rows of "shown", the first "shown_table" columns from the table, the
+	 * others from the column "echoes" of the row that was found; from these
+	 * "result" makes what the statement returns.
+	 */
+	List *changes;
+	struct ShardPlan *lock; /* takes hold of the rows, also as a change */
+	bool once;				/* no row may be found twice */
+	bool twice_fails;		/* as with MERGE; else the first time counts */
+	List *shown;			/* TargetEntry */
+	int shown_table;
+	List *echoes; /* int */
+	PlannedStmt *result;
+
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 
 	ShardPlanCache *cache; /* the executor's; never copied */
 } ShardPlan;
+
+/* The first columns of the rows that TIER_FOUND finds. */
+#define FOUND_ACTION 1 /* number of the change, 0: none */
+#define FOUND_KEY 2	   /* the distribution column as it is */
+#define FOUND_TID 3
+#define FOUND_XMIN 4
 
 extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 
@@ -101,7 +128,7 @@ extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 extern ShardPlan *shard_plan_of(CustomScan *scan);
 extern List *shard_plan_params(CustomScan *scan);
 
-/* Under this name the rows of TIER_SELECT_ROWS are known to "insert". */
+/* Under this name the rows of TIER_SELECT_ROWS are known to "insert", and "shown" to "result". */
 #define SHARD_ROWS_NAME "rows"
 
 /* Names of the tiers, as EXPLAIN shows them. */

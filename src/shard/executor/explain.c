@@ -33,6 +33,7 @@ static void explain_remote(ShardScan *scan, int group_id, const char *sql, Expla
 static bool key_is_known(ShardScan *scan);
 static bool unknown_walker(Node *node, void *context);
 static void explain_rows(ShardPlan *plan, ExplainState *es);
+static void explain_changes(ShardPlan *plan, ExplainState *es);
 static void explain_copies(ShardScan *scan, ExplainState *es);
 static void
 explain_task(ShardScan *scan, const DistributedTable *table, int position, ExplainState *es);
@@ -70,7 +71,10 @@ explain_contents(ShardScan *scan, ExplainState *es)
 		explain_rows(plan, es);
 	if (plan->tier == TIER_EVERY_COPY)
 		explain_copies(scan, es);
-	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY || plan->tier == TIER_SELECT_ROWS)
+	if (plan->tier == TIER_FOUND)
+		explain_changes(plan, es);
+	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY ||
+		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND)
 		return;
 	if (!key_is_known(scan))
 	{
@@ -129,6 +133,22 @@ explain_rows(ShardPlan *plan, ExplainState *es)
 
 	ExplainPropertyInteger("Rows", NULL, list_length(plan->rows), es);
 	ExplainPropertyText("SQL", psprintf("%s(...), ...%s", head, plan->tail), es);
+}
+
+/* What is done with the rows that are found. */
+static void
+explain_changes(ShardPlan *plan, ExplainState *es)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->changes)
+	{
+		ShardPlan *change = lfirst(cell);
+
+		ExplainPropertyText("SQL",
+							template_fill(change->pieces, change->schemas, TEMPLATE_NO_SHARD), es);
+		explain_changes(change, es);
+	}
 }
 
 /* A write on a reference table: each group is sent the same. */

@@ -30,8 +30,9 @@
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 
-static uint64 run_local(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
-						QueryEnvironment *environment, Tuplestorestate *store);
+static QueryDesc *begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot,
+						ParamListInfo params, QueryEnvironment *environment);
+static uint64 finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store);
 static void insert_here(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static int64 route_rows(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static ParamListInfo lifted_params(ShardScan *scan);
@@ -48,7 +49,8 @@ select_rows_start(ShardScan *scan)
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 	TupleDesc desc = ExecCleanTypeFromTL(plan->local->planTree->targetlist);
 
-	run_local(scan, plan->local, scan->css.ss.ps.state->es_param_list_info, NULL, rows);
+	(void) local_finish_reading(scan, rows);
+	scan_read_waiting();
 	if (plan->insert != NULL)
 		insert_here(scan, rows, desc);
 	scan_count_affected(scan, route_rows(scan, rows, desc));
@@ -60,17 +62,8 @@ select_rows_start(ShardScan *scan)
 static void
 insert_here(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc)
 {
-	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
-	QueryEnvironment *environment = create_queryEnv();
-	uint64 inserted;
+	uint64 inserted = local_run_rows(scan, scan->plan->insert, rows, desc, NULL);
 
-	relation->md.name = SHARD_ROWS_NAME;
-	relation->md.tupdesc = desc;
-	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = tuplestore_tuple_count(rows);
-	relation->reldata = rows;
-	register_ENR(environment, relation);
-	inserted = run_local(scan, scan->plan->insert, NULL, environment, NULL);
 	if ((int64) inserted != tuplestore_tuple_count(rows))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("rows for reference table \"%s\" were held back here",
@@ -132,7 +125,7 @@ every_copy_start(ShardScan *scan)
 
 	if (scan->plan->returning)
 		scan->store = tasks_new_store(scan);
-	here = run_local(scan, scan->plan->local, lifted_params(scan), NULL, scan->store);
+	here = local_run(scan, scan->plan->local, lifted_params(scan), NULL, scan->store);
 	scan->tasks = palloc0(Max(list_length(groups), 1) * sizeof(ShardTask));
 	foreach (cell, groups)
 	{
@@ -184,30 +177,100 @@ lifted_params(ShardScan *scan)
 	return params;
 }
 
-/* Runs a statement in this server; its rows go into "store", if there is one. */
-static uint64
-run_local(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
-		  QueryEnvironment *environment, Tuplestorestate *store)
+void
+local_begin_reading(ShardScan *scan)
 {
-	DestReceiver *receiver = CreateDestReceiver(store ? DestTuplestore : DestNone);
-	QueryDesc *query;
+	EState *estate = scan->css.ss.ps.state;
+
+	scan->reading = begin(scan, scan->plan->local, estate->es_snapshot, estate->es_param_list_info,
+						  estate->es_queryEnv);
+}
+
+uint64
+local_finish_reading(ShardScan *scan, Tuplestorestate *store)
+{
+	QueryDesc *query = scan->reading;
 	uint64 processed;
 
-	if (store != NULL)
-		SetTuplestoreDestReceiverParams(receiver, store, scan->context, false, NULL, NULL);
+	scan->reading = NULL;
+	PushActiveSnapshot(query->snapshot);
+	processed = finish(query, scan, store);
+	PopActiveSnapshot();
+	return processed;
+}
+
+void
+local_end_reading(ShardScan *scan)
+{
+	QueryDesc *query = scan->reading;
+
+	scan->reading = NULL;
+	if (query == NULL)
+		return;
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+}
+
+uint64
+local_run_rows(ShardScan *scan, PlannedStmt *statement, Tuplestorestate *rows, TupleDesc desc,
+			   Tuplestorestate *store)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	QueryEnvironment *environment = create_queryEnv();
+
+	relation->md.name = SHARD_ROWS_NAME;
+	relation->md.tupdesc = desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = tuplestore_tuple_count(rows);
+	relation->reldata = rows;
+	register_ENR(environment, relation);
+	return local_run(scan, statement, scan->css.ss.ps.state->es_param_list_info, environment,
+					 store);
+}
+
+/* Runs a statement in this server; its rows go into "store", if there is one. */
+uint64
+local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
+		  QueryEnvironment *environment, Tuplestorestate *store)
+{
+	QueryDesc *query;
+	uint64 processed;
 
 	/* Rows changed by earlier commands of the transaction are to be seen. */
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
-	query = CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, GetActiveSnapshot(),
-							InvalidSnapshot, receiver, params, environment, 0);
+	query = begin(scan, statement, GetActiveSnapshot(), params, environment);
+	processed = finish(query, scan, store);
+	PopActiveSnapshot();
+	return processed;
+}
+
+static QueryDesc *
+begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot, ParamListInfo params,
+	  QueryEnvironment *environment)
+{
+	QueryDesc *query = CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, snapshot,
+									   InvalidSnapshot, None_Receiver, params, environment, 0);
+
 	ExecutorStart(query, 0);
+	return query;
+}
+
+static uint64
+finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
+{
+	DestReceiver *receiver = CreateDestReceiver(store ? DestTuplestore : DestNone);
+	uint64 processed;
+
+	if (store != NULL)
+		SetTuplestoreDestReceiverParams(receiver, store, scan->context, false, NULL, NULL);
+	query->dest = receiver;
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 	ExecutorFinish(query);
 	processed = query->estate->es_processed;
 	ExecutorEnd(query);
 	FreeQueryDesc(query);
-	PopActiveSnapshot();
 	receiver->rDestroy(receiver);
 	return processed;
 }

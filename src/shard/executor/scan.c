@@ -27,7 +27,7 @@ static Node *scan_create(CustomScan *plan);
 static void scan_begin(CustomScanState *node, EState *estate, int eflags);
 static bool find_exec_params(Node *node, void *context);
 static void forget_scan(void *arg);
-static void read_waiting(void);
+static bool reads_first(ShardScan *scan);
 static TupleTableSlot *scan_exec(CustomScanState *node);
 static void scan_end(CustomScanState *node);
 static void scan_stop(ShardScan *scan);
@@ -56,13 +56,10 @@ static const CustomExecMethods exec_methods = {
 
 /* What an execution begins with, by tier. */
 static void (*const starters[])(ShardScan *scan) = {
-	[TIER_SINGLE_SHARD] = start_stream,
-	[TIER_EVERY_SHARD] = start_gather,
-	[TIER_ROWS] = rows_start,
-	[TIER_SELECT_ROWS] = select_rows_start,
-	[TIER_EVERY_COPY] = every_copy_start,
-	[TIER_BY_TABLE] = start_gather,
-	[TIER_PUSHDOWN] = start_gather,
+	[TIER_SINGLE_SHARD] = start_stream, [TIER_EVERY_SHARD] = start_gather,
+	[TIER_ROWS] = rows_start,			[TIER_SELECT_ROWS] = select_rows_start,
+	[TIER_FOUND] = found_start,			[TIER_EVERY_COPY] = every_copy_start,
+	[TIER_BY_TABLE] = start_gather,		[TIER_PUSHDOWN] = start_gather,
 };
 
 static Node *
@@ -89,6 +86,8 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 	scan->snapshot = snapshot_of_statement();
 	scan->may_stream = (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0;
 	(void) find_exec_params((Node *) scan->params, &scan->exec_params);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && reads_first(scan))
+		local_begin_reading(scan);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT)
 		return;
 	callback = MemoryContextAlloc(estate->es_query_cxt, sizeof(*callback));
@@ -109,12 +108,15 @@ forget_scan(void *arg)
 	scan->waits = false;
 }
 
-/*
- * Before rows are changed: what a cursor will read is what there was when it
- * was opened.  Scans that depend on others of their plan are left alone.
- */
-static void
-read_waiting(void)
+/* Does it run a query to its end before it writes? */
+static bool
+reads_first(ShardScan *scan)
+{
+	return scan->plan->tier == TIER_SELECT_ROWS || scan->plan->tier == TIER_FOUND;
+}
+
+void
+scan_read_waiting(void)
 {
 	dlist_iter iter;
 	ShardScan *scan;
@@ -211,8 +213,8 @@ scan_start(ShardScan *scan)
 	MemoryContextRegisterResetCallback(scan->context, callback);
 	scan->started = true;
 	forget_scan(scan);
-	if (scan->plan->writes && !dlist_is_empty(&waiting_scans))
-		read_waiting();
+	if (scan->plan->writes && !reads_first(scan) && !dlist_is_empty(&waiting_scans))
+		scan_read_waiting();
 	if (scan->css.ss.ps.state->es_instrument != 0)
 		explain_begin(scan);
 	params_prepare(scan);
@@ -322,6 +324,7 @@ static void
 scan_end(CustomScanState *node)
 {
 	forget_scan(node);
+	local_end_reading((ShardScan *) node);
 	scan_stop((ShardScan *) node);
 }
 

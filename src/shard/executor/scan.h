@@ -6,6 +6,7 @@
 #ifndef PGCLUSTER_SHARD_EXECUTOR_SCAN_H
 #define PGCLUSTER_SHARD_EXECUTOR_SCAN_H
 
+#include "executor/execdesc.h"
 #include "lib/ilist.h"
 #include "nodes/execnodes.h"
 #include "utils/resowner.h"
@@ -84,6 +85,8 @@ struct ShardScan
 	int64 bytes;   /* of tasks that have ended */
 	double waited; /* milliseconds */
 
+	QueryDesc *reading; /* "local" of the plan, begun but not run */
+
 	int ntasks;
 	ShardTask *tasks;
 	int shards_total;
@@ -110,6 +113,13 @@ extern TupleTableSlot *scan_store_slot(ShardScan *scan);
 
 extern bool scan_is_ours(PlanState *node);
 
+/*
+ * Before rows are changed: what a cursor, or another part of the statement,
+ * will read is what there was when it began.  Scans that depend on others of
+ * their plan are left alone.
+ */
+extern void scan_read_waiting(void);
+
 /* --- stream.c: rows as they come --- */
 extern void stream_start(ShardScan *scan, const DistributedTable *table, List *positions);
 /* The next row, valid until the next call; false when there is none. */
@@ -120,6 +130,22 @@ extern bool stream_next(ShardScan *scan, RemoteRow *row);
 extern bool forward_runs_through(void);
 /* A row that goes to the client as it came. */
 extern TupleTableSlot *forward_slot(ShardScan *scan);
+
+/* --- found.c --- */
+extern void found_start(ShardScan *scan);
+
+/* --- local.c: queries that run in this server --- */
+/* Begins "local" of the plan: its scans are then known to those who write. */
+extern void local_begin_reading(ShardScan *scan);
+/* Runs it; its rows go into "store". */
+extern uint64 local_finish_reading(ShardScan *scan, Tuplestorestate *store);
+/* Lets go of it if it was never run. */
+extern void local_end_reading(ShardScan *scan);
+extern uint64 local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
+						QueryEnvironment *environment, Tuplestorestate *store);
+/* The same for a query over rows that it knows as SHARD_ROWS_NAME. */
+extern uint64 local_run_rows(ShardScan *scan, PlannedStmt *statement, Tuplestorestate *rows,
+							 TupleDesc desc, Tuplestorestate *store);
 
 /* --- rows.c, local.c: what an execution begins with --- */
 extern void rows_start(ShardScan *scan);

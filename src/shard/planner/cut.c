@@ -206,10 +206,22 @@ cut_whole(Query *query, PieceSet *set)
 	return true;
 }
 
-/* Rows of one table, which the server had better merge into the query around. */
+/*
+ * Rows of one table, which the server had better merge into the query around.
+ * But only a piece can say where rows stand.
+ */
 static bool
 is_plain_scan(Query *query)
 {
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		Var *var = (Var *) ((TargetEntry *) lfirst(cell))->expr;
+
+		if (IsA(var, Var) && var->varattno < 0)
+			return false;
+	}
 	return list_length(query->jointree->fromlist) == 1 &&
 		   IsA(linitial(query->jointree->fromlist), RangeTblRef) &&
 		   rt_fetch(linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex, query->rtable)

@@ -47,6 +47,9 @@ typedef struct LiftState
 static const Oid free_functions[] = {COMPAT_F_RANDOM, F_GEN_RANDOM_UUID, F_CLOCK_TIMESTAMP,
 									 F_TIMEOFDAY};
 
+/* See lift_identity. */
+static bool identity_travels = false;
+
 static bool facts_walker(Node *node, void *context);
 static bool facts_function(Oid function, void *context);
 static Node *lift_mutator(Node *node, void *context);
@@ -67,6 +70,15 @@ static bool reads_shards(Node *node, void *context);
 static bool check_query(Query *query, LiftState *state);
 static bool check_assignment(TargetEntry *tle, LiftState *state);
 static bool check_targets(List *targets, LiftState *state);
+
+bool
+lift_identity(bool on)
+{
+	bool before = identity_travels;
+
+	identity_travels = on;
+	return before;
+}
 
 bool
 lift_builtin(Oid oid)
@@ -463,7 +475,7 @@ travels(Node *node, LiftState *state)
 {
 	if (IsA(node, Var))
 	{
-		if (((Var *) node)->varattno < 0)
+		if (((Var *) node)->varattno < 0 && !identity_travels)
 			return refuse(state, "It uses a system column, whose values mean nothing elsewhere.");
 		if (is_row((Var *) node) && state->levels == NIL)
 			return refuse(state, "It uses a row of a table as a value.");

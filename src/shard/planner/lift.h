@@ -59,6 +59,13 @@ extern bool lift_is_nullable(int rti, FromExpr *jointree);
 /* True when the query has parameters already. */
 extern bool lift_has_params(Query *query);
 
+/*
+ * While on, ctid and xmin of rows may be asked of shards: by those who know
+ * what to make of them.  Returns the setting before; the caller puts it back,
+ * also on an error.
+ */
+extern bool lift_identity(bool on);
+
 /* True for what every server has under the same name and oid. */
 extern bool lift_builtin(Oid oid);
 

@@ -34,6 +34,7 @@ typedef enum QueryClass
 	QUERY_SELECT,		   /* reads hash distributed tables, may write local ones */
 	QUERY_INSERT,		   /* writes a hash distributed table */
 	QUERY_CHANGE,		   /* updates or deletes there */
+	QUERY_MOVE,			   /* updates the distribution column */
 	QUERY_WRITE_REFERENCE, /* writes a reference table */
 	QUERY_CLASSES
 } QueryClass;
@@ -51,7 +52,10 @@ static const struct
 	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_rows, NULL},
 					  {plan_select_rows, NULL}},
-	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"}, {plan_every_shard, NULL}},
+	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"},
+					  {plan_every_shard, "Not Every Shard"},
+					  {plan_found, NULL}},
+	[QUERY_MOVE] = {{plan_found, NULL}},
 	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"}, {plan_select_rows, NULL}},
 };
 
@@ -135,7 +139,9 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 		return planner_server(&request, query);
 	if (is_foreign_key_query(query))
 		return planner_here(&request, query);
-	if (OidIsValid(tables.key_changed))
+	if (OidIsValid(tables.key_changed) && class == QUERY_CHANGE)
+		class = QUERY_MOVE;
+	else if (OidIsValid(tables.key_changed))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot change the distribution column of table \"%s\"",
 							   get_rel_name(tables.key_changed)),

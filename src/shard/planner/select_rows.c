@@ -16,8 +16,11 @@
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/change.h"
+#include "shard/planner/found.h"
 #include "shard/planner/statement.h"
 
+static PlannedStmt *plan_made_rows(const PlanRequest *request, char **why);
 static Query *rows_query(Query *insert, List **columns);
 static Query *insert_query(Query *insert, List *columns, List *targets);
 
@@ -32,11 +35,6 @@ plan_select_rows(const PlanRequest *request, char **why)
 
 	if (query->commandType != CMD_INSERT)
 		return NULL;
-	if (query->onConflict != NULL || query->returningList != NIL)
-	{
-		*why = "ON CONFLICT and RETURNING are not supported with rows of a query.";
-		return NULL;
-	}
 	if (query->hasRowSecurity || query->withCheckOptions != NIL || target->securityQuals != NIL)
 	{
 		*why = "Row security applies to one of its tables.";
@@ -47,6 +45,8 @@ plan_select_rows(const PlanRequest *request, char **why)
 		*why = "It changes rows in WITH.";
 		return NULL;
 	}
+	if (query->onConflict != NULL || query->returningList != NIL)
+		return plan_made_rows(request, why);
 	plan = shard_plan_create(TIER_SELECT_ROWS, CMD_INSERT, target->relid);
 	plan->writes = true;
 	plan->refusals = request->refusals;
@@ -55,6 +55,53 @@ plan_select_rows(const PlanRequest *request, char **why)
 		plan->insert = planner_here(&here, insert_query(query, plan->columns, select->targetList));
 	plan->local = planner(select, request->source, 0, request->params);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
+}
+
+/* ON CONFLICT and RETURNING: COPY knows neither. */
+static PlannedStmt *
+plan_made_rows(const PlanRequest *request, char **why)
+{
+	Found found = {.request = request};
+	Query *query = request->query;
+	List *attributes = NIL;
+	List *columns = NIL;
+	List *targets;
+	ListCell *cell;
+
+	found.target = query->resultRelation;
+	found.table = metadata_table(rt_fetch(found.target, query->rtable)->relid);
+	if (found.table->kind != TABLE_HASH)
+	{
+		*why = "ON CONFLICT and RETURNING are not supported with rows of a query for a reference "
+			   "table.";
+		return NULL;
+	}
+	if (query->onConflict != NULL && !change_conflict_travels(query->onConflict, why))
+		return NULL;
+	found.query = copyObject(query);
+	found.read = rows_query(query, &attributes);
+	targets = found.read->targetList;
+	found.read->targetList = NIL;
+	found_add_identity(&found);
+	foreach (cell, targets)
+		columns =
+			lappend_int(columns, found_add_column(&found, ((TargetEntry *) lfirst(cell))->expr));
+	found.plan = shard_plan_create(TIER_FOUND, CMD_INSERT, found.table->relid);
+	found.plan->writes = true;
+	found.plan->refusals = request->refusals;
+	if (!list_member_int(attributes, found.table->key))
+	{
+		*why = "It gives the distribution column no value.";
+		return NULL;
+	}
+	if (!found_returning(&found))
+	{
+		*why = found.why;
+		return NULL;
+	}
+	found.plan->changes = list_make1(found_change(&found, CMD_INSERT, attributes, columns));
+	found.plan->local = planner(found.read, request->source, 0, request->params);
+	return statement_create(request, found.plan, found.plan->local->planTree->plan_rows);
 }
 
 /* The SELECT of what is to be inserted. */
@@ -74,6 +121,8 @@ rows_query(Query *insert, List **columns)
 	query->commandType = CMD_SELECT;
 	query->resultRelation = 0;
 	query->override = OVERRIDING_NOT_SET;
+	query->returningList = NIL;
+	query->onConflict = NULL;
 	query->canSetTag = true;
 	foreach (cell, query->jointree->fromlist)
 	{

@@ -1,0 +1,137 @@
+-- update with FROM a table that is not colocated
+UPDATE orders o SET note = a.owner || ' owns' FROM accounts a WHERE a.owner = o.user_id AND a.owner > 6 RETURNING o.order_id, o.note, o.status;
+
+-- update with several candidates for a row: one of them counts
+UPDATE kv SET n = 77 FROM events e WHERE e.reading > kv.n AND kv.n < 4 RETURNING key, n, doubled;
+
+-- update with a local table
+UPDATE users SET email = r.region FROM regions r WHERE r.country = users.country RETURNING user_id, email, r.region, r;
+
+-- update with a subquery over another column
+UPDATE users SET active = true WHERE user_id IN (SELECT owner FROM accounts WHERE balance > 300) RETURNING user_id;
+
+-- update with a correlated subquery over another column
+UPDATE gaps SET d = (SELECT sum(total) FROM orders o WHERE o.order_id = gaps.id) WHERE EXISTS (SELECT FROM orders o WHERE o.order_id = gaps.id) RETURNING id, d;
+
+-- update of several columns by a subquery over another column
+UPDATE gaps SET (a, b) = (SELECT count(*), max(status) FROM orders o WHERE o.order_id < gaps.id) WHERE id < 20 RETURNING *;
+
+-- update with LIMIT in a subquery
+UPDATE orders SET status = 'first' WHERE (user_id, order_id) IN (SELECT user_id, order_id FROM orders ORDER BY ordered_at LIMIT 10) RETURNING order_id;
+
+-- update with a subquery that is run once
+UPDATE accounts SET balance = balance + (SELECT count(*) FROM users) WHERE owner < (SELECT avg(user_id) FROM users);
+
+-- update with a CTE over several shards
+WITH busy AS (SELECT user_id, count(*) AS n FROM orders GROUP BY user_id) UPDATE users SET name = name || b.n FROM busy b WHERE b.user_id = users.user_id AND b.n > 5 RETURNING users.user_id, name, b.n;
+
+-- update of an array element with a join on another column
+UPDATE users SET tags[1] = 'x' || a.id, profile['level'] = '99' FROM accounts a WHERE a.owner = user_id AND a.id < 20000000140 RETURNING user_id, tags, profile;
+
+-- update returning whole rows
+UPDATE gaps SET a = 5 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 RETURNING gaps, a.id, a.*;
+
+-- update returning subqueries
+UPDATE gaps SET a = 6 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 RETURNING gaps.id, (SELECT max(user_id) FROM users), (SELECT name FROM users WHERE user_id = gaps.id), (SELECT count(*) FROM accounts b WHERE b.owner = a.owner);
+
+-- update against a check with a join
+-- fails: 23514
+UPDATE accounts SET balance = -1 FROM orders o WHERE o.order_id = owner AND owner > 5;
+
+-- update with a join that computes an error
+-- fails: 22012
+UPDATE accounts SET balance = 1 / (o.order_id - o.order_id) FROM orders o WHERE o.order_id = owner;
+
+-- update with an outer join
+UPDATE gaps SET b = coalesce(a.status, 'nobody') FROM gaps g LEFT JOIN orders a ON a.order_id = g.a WHERE g.id = gaps.id AND gaps.id < 30 RETURNING gaps.id, gaps.b;
+
+-- update with itself on another column
+UPDATE gaps SET b = 'of ' || g.id FROM gaps g WHERE g.a = gaps.id AND g.id < 7 RETURNING gaps.id, gaps.b, g.a;
+
+-- update with a generated column
+UPDATE kv SET n = o.order_id FROM orders o WHERE 'k' || o.order_id = kv.key RETURNING *;
+
+-- update of every type
+UPDATE types SET t = t || k.n, n = types.n + 1, ia = ia || 5, ja = ja || 'null'::jsonb FROM kv k WHERE k.n = types.i2 RETURNING types.*;
+
+-- update where nothing is found
+UPDATE gaps SET a = 1 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 AND false RETURNING *;
+
+-- update through a view with a join on another column
+UPDATE adults SET name = 'old ' || a.id FROM accounts a WHERE a.owner = adults.user_id AND a.owner > 6 RETURNING adults.*;
+
+-- prepared update with a join
+PREPARE p (int, text) AS UPDATE gaps SET a = $1, b = $2 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 AND a.owner > $1 RETURNING gaps.id, $2 || a.owner;
+EXECUTE p (5, 'five');
+EXECUTE p (7, NULL);
+
+-- delete with USING a table that is not colocated
+DELETE FROM events USING orders o WHERE o.order_id::text = substr(device, 5) AND o.order_id < 3 RETURNING device, kind, o.total;
+
+-- delete with a local table
+DELETE FROM order_items i USING products p, regions r WHERE p.product_id = i.product_id AND length(r.region) = i.line AND i.user_id < 9 RETURNING i.*, p.name, r.region;
+
+-- delete with a subquery over another column
+DELETE FROM gaps WHERE id IN (SELECT owner FROM accounts WHERE owner > 40) RETURNING *;
+
+-- delete of the newest rows
+DELETE FROM events WHERE (device, at) IN (SELECT device, at FROM events ORDER BY at DESC, device LIMIT 5) RETURNING device, at, kind;
+
+-- delete against a foreign key with a join
+-- fails: 23503
+DELETE FROM users USING accounts a WHERE a.owner = user_id;
+
+-- insert from a query with ON CONFLICT
+INSERT INTO kv (key, n) SELECT 'k' || user_id, user_id * 1000 FROM users WHERE user_id > 30 ON CONFLICT (key) DO UPDATE SET n = excluded.n + kv.n, value = 'merged' WHERE kv.n <> 33 RETURNING key, n, value, doubled;
+
+-- insert from a query with ON CONFLICT DO NOTHING
+INSERT INTO kv (key, n) SELECT 'k' || user_id, user_id FROM users ON CONFLICT DO NOTHING RETURNING key;
+
+-- insert from a query that hits a row twice
+-- fails: 21000
+INSERT INTO kv (key, n) SELECT 'k' || user_id / 2, user_id FROM users ON CONFLICT (key) DO UPDATE SET n = excluded.n;
+
+-- insert from a query with RETURNING of an expression and a subquery
+INSERT INTO measurements SELECT user_id, date '2030-01-01', user_id / 3.0 FROM users RETURNING sensor * 2, value, (SELECT count(*) FROM regions);
+
+-- insert from a query with a duplicate
+-- fails: 23505
+INSERT INTO kv (key, n) SELECT 'k' || user_id, user_id FROM users RETURNING key;
+
+-- change of the key
+UPDATE kv SET key = key || '-moved' WHERE n % 3 = 0 RETURNING *;
+
+-- change of the key onto another row
+-- fails: 23505
+UPDATE kv SET key = 'k1' WHERE key IN ('k4', 'k5');
+
+-- change of the key to null
+-- fails: 23502
+UPDATE kv SET key = NULL WHERE key = 'k4';
+
+-- change of the key of one row
+UPDATE kv SET key = 'single', n = n + 1 WHERE key = 'k7' RETURNING key, n, doubled;
+
+-- change of the key with a join, RETURNING both
+UPDATE gaps SET id = gaps.id + 10000, b = a.owner FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 RETURNING gaps.*, a.id;
+
+-- change of the key of all rows
+UPDATE events SET device = 'all';
+
+-- change of a key that a foreign key refers to
+-- fails: 23503
+UPDATE users SET user_id = user_id + 1000 WHERE user_id = 8;
+
+-- change of a key that nothing refers to
+UPDATE users SET user_id = user_id + 1000 WHERE user_id > 55 RETURNING user_id;
+
+-- change of a key that has a foreign key
+-- fails: 23503
+UPDATE orders SET user_id = 99999 WHERE order_id = 3;
+
+-- change of a key and what goes with it in a transaction
+BEGIN;
+UPDATE order_items SET user_id = 41 WHERE user_id = 8 AND false;
+UPDATE accounts SET id = id + 1;
+UPDATE accounts SET id = id - 1 RETURNING id, owner;
+COMMIT;
