@@ -43,6 +43,31 @@
 #define COMPAT_RUN_ONCE , execute_once
 #endif
 
+/* Runs a query to its end. */
+#if PG_VERSION_NUM >= 180000
+#define compat_executor_run(query, direction, count) ExecutorRun((query), (direction), (count))
+#else
+#define compat_executor_run(query, direction, count) \
+	ExecutorRun((query), (direction), (count), true)
+#endif
+
+/* RETURNING learned to tell old from new.  The includer has parser/parse_relation.h. */
+#if PG_VERSION_NUM >= 180000
+#define compat_expand_rte(rte, rtindex, up, location, dropped, names, columns)               \
+	expandRTE((rte), (rtindex), (up), VAR_RETURNING_DEFAULT, (location), (dropped), (names), \
+			  (columns))
+#else
+#define compat_expand_rte(rte, rtindex, up, location, dropped, names, columns) \
+	expandRTE((rte), (rtindex), (up), (location), (dropped), (names), (columns))
+#endif
+
+/* Is this a background worker?  The includer has miscadmin.h. */
+#if PG_VERSION_NUM >= 170000
+#define compat_is_background_worker() AmBackgroundWorkerProcess()
+#else
+#define compat_is_background_worker() IsBackgroundWorker
+#endif
+
 /* All settings, and how many there are. */
 #if PG_VERSION_NUM >= 160000
 #define compat_guc_variables(count) get_guc_variables(count)

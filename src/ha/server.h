@@ -88,7 +88,7 @@ extern void server_start_as_standby(bool first);
  * Ends the sessions and comes back as a standby that streams from nobody,
  * in the same postmaster.  Does not return.
  */
-extern void server_demote(void) pg_attribute_noreturn();
+extern void server_demote(void) __attribute__((noreturn));
 
 /*
  * Has the data directory brought in line with the server at "conninfo", or

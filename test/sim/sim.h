@@ -164,7 +164,7 @@ extern bool task_wait(int64 until); /* true: woken */
 extern void task_sleep(int64 us);
 extern void task_wake(Task *task);
 extern void task_kill(Task *task);
-extern void task_exit(void) pg_attribute_noreturn();
+extern void task_exit(void) __attribute__((noreturn));
 extern Task *task_current(void);
 
 extern Member *self; /* whose machine the task runs on */

@@ -249,16 +249,6 @@ tell(List *group_ids, List *commands)
 	shard_run_finish(run);
 }
 
-/* The text of the statement itself, out of what may be several. */
-static char *
-statement_text(UtilityCall *call)
-{
-	const char *text = call->query_string + Max(call->pstmt->stmt_location, 0);
-	int length = call->pstmt->stmt_len > 0 ? call->pstmt->stmt_len : (int) strlen(text);
-
-	return pnstrdup(text, length);
-}
-
 /* Adds the creation of roles that a node may lack; others are left as they are. */
 static List *
 made_if_missing(List *commands, List *specs)
@@ -312,7 +302,7 @@ after_alter(UtilityCall *call)
 		{
 			commands = made_if_missing(NIL, list_make1(stmt->role));
 			commands = made_if_missing(commands, (List *) option->arg);
-			return lappend(commands, statement_text(call));
+			return lappend(commands, utility_statement_text(call));
 		}
 	}
 	return commands;
@@ -327,7 +317,7 @@ after_set(UtilityCall *call)
 	/* What is current here need not be there. */
 	if (stmt->role != NULL && stmt->setstmt->kind == VAR_SET_CURRENT)
 		return setting_commands(commands, get_rolespec_oid(stmt->role, false));
-	return lappend(commands, statement_text(call));
+	return lappend(commands, utility_statement_text(call));
 }
 
 static List *
@@ -345,7 +335,7 @@ after_grant(UtilityCall *call)
 		if (OidIsValid(role) && role >= FirstNormalObjectId)
 			commands = lappend(commands, create_command(granted->priv_name));
 	}
-	return lappend(commands, statement_text(call));
+	return lappend(commands, utility_statement_text(call));
 }
 
 static List *
@@ -366,7 +356,7 @@ after_rename(UtilityCall *call)
 {
 	RenameStmt *stmt = castNode(RenameStmt, call->pstmt->utilityStmt);
 
-	return list_make2(create_command(stmt->subname), statement_text(call));
+	return list_make2(create_command(stmt->subname), utility_statement_text(call));
 }
 
 static List *
@@ -374,7 +364,7 @@ after_comment(UtilityCall *call)
 {
 	CommentStmt *stmt = castNode(CommentStmt, call->pstmt->utilityStmt);
 
-	return list_make2(create_command(strVal(stmt->object)), statement_text(call));
+	return list_make2(create_command(strVal(stmt->object)), utility_statement_text(call));
 }
 
 /* What nodes are told after each kind of statement was carried out here. */

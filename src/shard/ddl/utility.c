@@ -72,6 +72,15 @@ utility_run(UtilityCall *call)
 		 call->environment, call->dest, call->completion);
 }
 
+char *
+utility_statement_text(const UtilityCall *call)
+{
+	const char *text = call->query_string + Max(call->pstmt->stmt_location, 0);
+	int length = call->pstmt->stmt_len > 0 ? call->pstmt->stmt_len : (int) strlen(text);
+
+	return pnstrdup(text, length);
+}
+
 const DistributedTable *
 utility_table(UtilityCall *call, RangeVar *name)
 {

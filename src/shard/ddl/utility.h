@@ -53,7 +53,10 @@ extern bool refuse_drop(UtilityCall *call);
 extern bool refuse_schema_rename(UtilityCall *call);
 
 /* Raises the error that the statement is not supported for the table. */
-extern void refuse_statement(UtilityCall *call, Oid relid) pg_attribute_noreturn();
+extern void refuse_statement(UtilityCall *call, Oid relid) __attribute__((noreturn));
+
+/* The text of the statement itself, out of what may be several. */
+extern char *utility_statement_text(const UtilityCall *call);
 
 /* Has the server (or the next hook) carry out the statement. */
 extern void utility_run(UtilityCall *call);

@@ -266,7 +266,7 @@ finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
 	if (store != NULL)
 		SetTuplestoreDestReceiverParams(receiver, store, scan->context, false, NULL, NULL);
 	query->dest = receiver;
-	ExecutorRun(query, ForwardScanDirection, 0, true);
+	compat_executor_run(query, ForwardScanDirection, 0);
 	ExecutorFinish(query);
 	processed = query->estate->es_processed;
 	ExecutorEnd(query);

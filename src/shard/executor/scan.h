@@ -161,7 +161,7 @@ extern Datum params_value(ShardScan *scan, Expr *expr, bool *isnull);
 /* Positions of the shards in the colocation group, ascending ints. */
 extern List *shards_choose(ShardScan *scan, const DistributedTable *table);
 extern int shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
-extern void shards_refuse_null(const DistributedTable *table) pg_attribute_noreturn();
+extern void shards_refuse_null(const DistributedTable *table) __attribute__((noreturn));
 /* Are many rows to be expected, so that they come packed? */
 extern bool shards_packed(ShardPlan *plan);
 /* The SQL for the shard at "position", kept with the plan. */

@@ -339,7 +339,7 @@ lift_row(Var *var, LiftState *state)
 		refuse(state, "It uses a row of a table as a value.");
 		return (Node *) var;
 	}
-	expandRTE(rte, var->varno, 0, -1, false, &row->colnames, &row->args);
+	compat_expand_rte(rte, var->varno, 0, -1, false, &row->colnames, &row->args);
 	row->row_typeid = RECORDOID;
 	row->row_format = COERCE_IMPLICIT_CAST;
 	row->location = -1;

@@ -235,8 +235,8 @@ extern void transaction_foreach(void (*action)(RemoteConnection *c));
 extern bool transaction_ending(void);
 
 /* error.c */
-extern void error_raise(RemoteConnection *c, PGresult *result) pg_attribute_noreturn();
-extern void error_raise_lost(RemoteConnection *c) pg_attribute_noreturn();
+extern void error_raise(RemoteConnection *c, PGresult *result) __attribute__((noreturn));
+extern void error_raise_lost(RemoteConnection *c) __attribute__((noreturn));
 extern void error_raise_pending(RemoteConnection *c);
 extern int error_code(const PGresult *result);
 extern bool error_means_elsewhere(int code);

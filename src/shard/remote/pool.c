@@ -357,7 +357,8 @@ is_impatient(const RemoteConnection *c)
 static bool
 is_maintenance(void)
 {
-	return IsBackgroundWorker && strcmp(MyBgworkerEntry->bgw_library_name, "pgcluster") == 0;
+	return compat_is_background_worker() &&
+		   strcmp(MyBgworkerEntry->bgw_library_name, "pgcluster") == 0;
 }
 
 static void

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <inttypes.h>
+
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
@@ -91,8 +93,8 @@ void
 twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n)
 {
 	twophase_gid_prefix(to, size);
-	snprintf(to + strlen(to), size - strlen(to), "%016" INT64_MODIFIER "x_" UINT64_FORMAT "_%d",
-			 shared->start, U64FromFullTransactionId(xid), n);
+	snprintf(to + strlen(to), size - strlen(to), "%016" PRIx64 "_" UINT64_FORMAT "_%d",
+			 (uint64_t) shared->start, U64FromFullTransactionId(xid), n);
 }
 
 bool

@@ -48,7 +48,7 @@ typedef uint32 TimeLineID;
 #define Min(x, y) ((x) < (y) ? (x) : (y))
 #define Max(x, y) ((x) > (y) ? (x) : (y))
 #define lengthof(array) (sizeof(array) / sizeof((array)[0]))
-#define pg_attribute_noreturn() __attribute__((noreturn))
+#define __attribute__((noreturn)) __attribute__((noreturn))
 #define PGDLLEXPORT
 
 static inline size_t
@@ -193,7 +193,7 @@ extern bool sim_reload_pending;
 #define pqsignal(number, handler) ((void) 0)
 #define BackgroundWorkerUnblockSignals() ((void) 0)
 #define before_shmem_exit(callback, arg) ((void) (callback))
-extern void proc_exit(int code) pg_attribute_noreturn();
+extern void proc_exit(int code) __attribute__((noreturn));
 extern void pg_usleep(long us);
 
 #define BGW_MAXLEN 96
