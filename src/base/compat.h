@@ -13,6 +13,12 @@
 #include "fmgr.h"
 #include "nodes/plannodes.h"
 
+/* What EXPLAIN prints with left commands/explain.h. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "pgcluster needs PostgreSQL 15 or newer"
 #endif

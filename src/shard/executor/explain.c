@@ -18,6 +18,7 @@
 #include "optimizer/optimizer.h"
 #include "tcop/utility.h"
 
+#include "base/compat.h"
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 #include "shard/remote/explained.h"

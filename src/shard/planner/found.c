@@ -235,7 +235,7 @@ wrap_target(Found *found)
 	table->rtable = list_make1(inner);
 	table->jointree = makeFromExpr(list_make1(ref), NULL);
 	compat_move_permissions(found->read, rte, table, inner);
-	expandRTE(inner, 1, 0, -1, true, &names, &columns);
+	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
 	names = lappend(names, makeString("ctid"));
 	names = lappend(names, makeString("xmin"));
 	columns =
@@ -299,8 +299,8 @@ row_of(RangeTblEntry *rte, int rti, Var *whole)
 {
 	RowExpr *row = makeNode(RowExpr);
 
-	expandRTE(rte, rti, whole->varlevelsup, -1, whole->vartype != RECORDOID, &row->colnames,
-			  &row->args);
+	compat_expand_rte(rte, rti, whole->varlevelsup, -1, whole->vartype != RECORDOID, &row->colnames,
+					  &row->args);
 	row->row_typeid = whole->vartype;
 	row->row_format = COERCE_IMPLICIT_CAST;
 	row->location = -1;

@@ -453,7 +453,7 @@ rows_of(Query *query, int rti, Unit *unit)
 	ChangeVarNodes((Node *) quals, rti, 1, 0);
 	rows->jointree =
 		makeFromExpr(list_make1(ref), quals ? (Node *) make_ands_explicit(quals) : NULL);
-	expandRTE(inner, 1, 0, -1, true, &names, &columns);
+	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
 	forboth (name, names, column, columns)
 	{
 		if (!bms_is_member(++number, used.columns))
@@ -650,7 +650,7 @@ put_in_place(Query *query, int rti, Unit *unit, int depth)
 	ListCell *column;
 	int number = 0;
 
-	expandRTE(rte, 1, 0, -1, true, &names, &columns);
+	compat_expand_rte(rte, 1, 0, -1, true, &names, &columns);
 	forboth (name, names, column, columns)
 	{
 		Node *expr = lfirst(column);

@@ -48,7 +48,6 @@ typedef uint32 TimeLineID;
 #define Min(x, y) ((x) < (y) ? (x) : (y))
 #define Max(x, y) ((x) > (y) ? (x) : (y))
 #define lengthof(array) (sizeof(array) / sizeof((array)[0]))
-#define __attribute__((noreturn)) __attribute__((noreturn))
 #define PGDLLEXPORT
 
 static inline size_t
