@@ -101,7 +101,7 @@ sub roles
 
 	foreach my $file (glob "$suite/sql/*.sql")
 	{
-		$roles{$1}++ while PgCluster::read_file($file) =~ /^create (?:role|user|group) (regress_\w+)/gmi;
+		$roles{$_}++ foreach PgCluster::read_file($file) =~ /^create (?:role|user|group) (regress_\w+)/gmi;
 	}
 	return sort keys %roles;
 }
