@@ -102,6 +102,7 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->echoes = list_copy(from->echoes);
 	to->result = copyObject(from->result);
 	to->refusals = copyObject(from->refusals);
+	to->master = NULL;
 	to->cache = NULL;
 }
 

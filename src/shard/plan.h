@@ -113,6 +113,8 @@ typedef struct ShardPlan
 
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 
+	/* A plan whose constants are others, and whose cache this one uses; NULL: none. */
+	struct ShardPlan *master;
 	ShardPlanCache *cache; /* the executor's; never copied */
 } ShardPlan;
 
@@ -127,6 +129,13 @@ extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 /* The plan that a CustomScan of ours carries, and the parameters of its SQL. */
 extern ShardPlan *shard_plan_of(CustomScan *scan);
 extern List *shard_plan_params(CustomScan *scan);
+
+/* The plan that keeps the executor's cache. */
+static inline ShardPlan *
+shard_plan_owner(ShardPlan *plan)
+{
+	return plan->master != NULL ? plan->master : plan;
+}
 
 /* Under this name the rows of TIER_SELECT_ROWS are known to "insert", and "shown" to "result". */
 #define SHARD_ROWS_NAME "rows"

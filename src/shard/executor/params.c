@@ -18,22 +18,44 @@
 #include "shard/executor/scan.h"
 
 static void build_cache(ShardScan *scan);
+static uint64 tables_version(ShardScan *scan);
 
 /* Makes scan->cache fit this session; its parts live as long as the plan. */
 void
 params_prepare(ShardScan *scan)
 {
-	ShardPlan *plan = scan->plan;
+	ShardPlan *plan = shard_plan_owner(scan->plan);
 
 	if (plan->cache == NULL || plan->cache->binary_is_safe != codec_binary_is_safe())
 		build_cache(scan);
 	scan->cache = plan->cache;
+	scan->version = tables_version(scan);
+}
+
+/* Changes with any of the distributed tables that the statement names. */
+static uint64
+tables_version(ShardScan *scan)
+{
+	uint64 version = 0;
+	ListCell *cell;
+
+	foreach (cell, scan->css.ss.ps.state->es_range_table)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+		const DistributedTable *table = NULL;
+
+		if (rte->rtekind == RTE_RELATION)
+			table = metadata_table(rte->relid);
+		if (table != NULL && table->version > version)
+			version = table->version;
+	}
+	return version;
 }
 
 static void
 build_cache(ShardScan *scan)
 {
-	ShardPlan *plan = scan->plan;
+	ShardPlan *plan = shard_plan_owner(scan->plan);
 	MemoryContext context = GetMemoryChunkContext(plan);
 	ShardPlanCache *cache = MemoryContextAllocZero(context, sizeof(ShardPlanCache));
 	TupleDesc desc = scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;

@@ -64,6 +64,7 @@ struct ShardScan
 	List *params;			/* of the SQL: expressions */
 	Bitmapset *exec_params; /* among them */
 	ShardPlanCache *cache;
+	uint64 version;			   /* of the tables that the statement names */
 	MemoryContext context;	   /* of this execution */
 	MemoryContext row_context; /* of a row that goes into a store */
 	ResourceOwner owner;

@@ -123,7 +123,7 @@ shards_packed(ShardPlan *plan)
 const char *
 shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 {
-	ShardPlan *plan = scan->plan;
+	ShardPlan *plan = shard_plan_owner(scan->plan);
 	ShardPlanCache *cache = scan->cache;
 	int64 id = table->colocation->shards[position].id;
 

@@ -49,6 +49,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.formats = scan->wire_formats;
 	query.binary = scan->forward ? scan->format == 1 : scan->cache->rows.binary;
 	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0;
+	query.version = scan->version;
 	query.writes = scan->plan->writes;
 	query.whole = scan->plan->few;
 	query.snapshot = scan->snapshot;

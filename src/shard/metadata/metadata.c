@@ -86,6 +86,12 @@ static Retired *retired = NULL;
 /* Grows with every invalidation that concerns us. */
 static uint64 generation = 0;
 
+/* Of tables, as they were read. */
+static uint64 versions = 0;
+
+/* Grows when the catalogs may have changed. */
+static uint64 changes = 0;
+
 /* The catalogs changed: "cache" is only good for being retired. */
 static bool cache_stale = false;
 
@@ -98,6 +104,13 @@ forget_all(void)
 	database_state = DATABASE_UNKNOWN;
 	cache_stale = true;
 	generation++;
+	changes++;
+}
+
+uint64
+metadata_changes(void)
+{
+	return changes;
 }
 
 static bool
@@ -372,6 +385,7 @@ read_table(MetadataCache *in, Oid relid, MemoryContext *context)
 	*context = AllocSetContextCreate(CurrentMemoryContext, "pgcluster table", ALLOCSET_SMALL_SIZES);
 	table = MemoryContextAllocZero(*context, sizeof(*table));
 	table->relid = relid;
+	table->version = ++versions;
 	table->kind = row.kind;
 	table->key = InvalidAttrNumber;
 	table->key_typmod = -1;

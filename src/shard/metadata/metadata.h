@@ -54,6 +54,7 @@ typedef struct DistributedTable
 	Oid key_collation;
 	FmgrInfo key_hash; /* the type's 32 bit hash function */
 	const Colocation *colocation;
+	uint64 version; /* greater each time that the table may have changed */
 } DistributedTable;
 
 /* NULL when the relation is not distributed (or the extension not created here). */
@@ -67,6 +68,12 @@ extern bool metadata_any_table(void);
  * the time a lock on it is granted.
  */
 extern bool metadata_present(void);
+
+/*
+ * Another number whenever the catalogs may have changed: for what was decided
+ * by them, and is kept.  What concerns one table only its invalidation tells.
+ */
+extern uint64 metadata_changes(void);
 
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);

@@ -53,6 +53,9 @@ static bool identity_travels = false;
 static bool facts_walker(Node *node, void *context);
 static bool facts_function(Oid function, void *context);
 static Node *lift_mutator(Node *node, void *context);
+static bool shows_constants(Node *node);
+static bool is_cast(Node *node);
+static Node *lift_around(Node *node, LiftState *state);
 static Node *lift_in_query(Query *query, LiftState *state);
 static Node *lift_constant(Const *constant, LiftState *state);
 static bool param_walker(Node *node, void *context);
@@ -241,6 +244,8 @@ lift_mutator(Node *node, void *context)
 		state->lift->constants = true;
 		return node;
 	}
+	if (state->lift->constants && shows_constants(node))
+		return lift_around(node, state);
 	if (IsA(node, OnConflictExpr))
 	{
 		OnConflictExpr *conflict = (OnConflictExpr *) node;
@@ -270,6 +275,75 @@ lift_mutator(Node *node, void *context)
 	return expression_tree_mutator(node, lift_mutator, state);
 }
 
+/*
+ * Constants among the arguments that are part of how the expression is
+ * written: the field of EXTRACT, the length of a cast.
+ */
+static bool
+shows_constants(Node *node)
+{
+	List *args;
+	ListCell *cell;
+
+	if (IsA(node, XmlExpr))
+		args = ((XmlExpr *) node)->args;
+	else if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL)
+		args = ((FuncExpr *) node)->args;
+	else
+		return false;
+	foreach (cell, args)
+	{
+		if (IsA(lfirst(cell), Const) && (foreach_current_index(cell) > 0 || !is_cast(node)))
+			return true;
+	}
+	return false;
+}
+
+/* What a cast converts is a value like any other. */
+static bool
+is_cast(Node *node)
+{
+	return IsA(node, FuncExpr) && (((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST ||
+								   ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST);
+}
+
+/* Lifts what is below such a node, but for these constants. */
+static Node *
+lift_around(Node *node, LiftState *state)
+{
+	Node *result = copyObject(node);
+	List *args = IsA(node, XmlExpr) ? ((XmlExpr *) node)->args : ((FuncExpr *) node)->args;
+	List *lifted = NIL;
+	ListCell *cell;
+
+	if (is_value(node))
+	{
+		Node *value = lift_value(node, state);
+
+		if (value != NULL)
+			return value;
+	}
+	if (!travels(node, state))
+		return node;
+	foreach (cell, args)
+	{
+		Node *arg = lfirst(cell);
+
+		if (!IsA(arg, Const) || (foreach_current_index(cell) == 0 && is_cast(node)))
+			arg = lift_mutator(arg, state);
+		lifted = lappend(lifted, arg);
+	}
+	if (IsA(node, XmlExpr))
+	{
+		((XmlExpr *) result)->named_args =
+			(List *) lift_mutator((Node *) ((XmlExpr *) node)->named_args, state);
+		((XmlExpr *) result)->args = lifted;
+	}
+	else
+		((FuncExpr *) result)->args = lifted;
+	return result;
+}
+
 static Node *
 lift_in_query(Query *query, LiftState *state)
 {
@@ -290,7 +364,8 @@ lift_constant(Const *constant, LiftState *state)
 		constant->constisnull || !lift_builtin(constant->consttype) ||
 		constant->consttypmod != -1 || get_typtype(constant->consttype) == TYPTYPE_PSEUDO)
 		return (Node *) constant;
-	return as_param((Expr *) constant, true, state);
+	state->lift->nconstants++;
+	return as_param((Expr *) constant, !state->lift->apart, state);
 }
 
 /* Parameters of the session get a number of ours. */

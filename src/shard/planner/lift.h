@@ -21,6 +21,8 @@ typedef struct Lift
 {
 	List *params;	/* $1, $2, ... of the lifted statement: expressions without columns */
 	bool constants; /* make constants parameters, so that the text stays the same for others */
+	bool apart;		/* each its own, even if another is equal */
+	int nconstants; /* how many became some */
 	bool keeps_exec_params; /* parameters of the running plan become some of the statement */
 	char *why;				/* set when the statement may not travel */
 } Lift;

@@ -125,6 +125,7 @@ pin_to_key(Query *query, Pin *pin)
 		{
 			pin->key = candidate->value;
 			pin->key_type = candidate->type;
+			pin->one_value = list_length(state.values) == 1;
 			return true;
 		}
 	}

@@ -16,6 +16,7 @@ typedef struct Pin
 	Expr *key;					   /* the value all are pinned to */
 	Oid key_type;				   /* as which the comparison takes the value */
 	bool inserts;				   /* the value goes into a row */
+	bool one_value;				   /* no other value was compared with it */
 	List *key_columns;			   /* pin_to_join: Var of the query, each such a column */
 	char *why;					   /* set when there is no such value */
 } Pin;

@@ -23,6 +23,7 @@
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/piece.h"
+#include "shard/planner/shapes.h"
 
 static planner_hook_type prev_planner = NULL;
 static bool read_local = false;
@@ -131,9 +132,12 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 	PlanRequest request = {query, source, cursor_options, params, NIL};
 	QueryTables tables = {0};
 	QueryClass class;
+	PlannedStmt *known;
 
 	if (read_local || !metadata_any_table())
 		return planner_server(&request, query);
+	if ((known = shapes_find(&request)) != NULL)
+		return known;
 	class = classify(query, &tables);
 	if (class == QUERY_LOCAL)
 		return planner_server(&request, query);

@@ -26,6 +26,7 @@ prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, AttrN
 				Expr *clause)
 {
 	Pin pin = {.table = table};
+	Lift none = {0};
 	bool is_array = false;
 
 	if (plan->key != NULL && !plan->key_is_array)
@@ -39,7 +40,7 @@ prune_by_clause(ShardPlan *plan, const DistributedTable *table, Index rti, AttrN
 	if (!is_constant((Node *) pin.key))
 		return;
 	plan->key_is_array = is_array;
-	statement_set_key(plan, &pin, NIL);
+	statement_set_key(plan, &pin, &none);
 }
 
 void

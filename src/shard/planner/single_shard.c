@@ -20,9 +20,11 @@
 #include "utils/relcache.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/shapes.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
+static bool is_plain(Query *query);
 static bool gives_few_rows(Query *query);
 static bool finds_one_row(Query *query);
 static void add_compared(Node *quals, int rti, Bitmapset **columns);
@@ -34,16 +36,19 @@ plan_single_shard(const PlanRequest *request, char **why)
 	Lift lift = {0};
 	Query *query = request->query;
 	ShardPlan *plan;
+	PlannedStmt *statement;
 
 	if (!statement_result_travels(query, why))
 		return NULL;
 	query = copyObject(query);
+	shapes_number(query);
 	if (!pin_to_key(query, &pin))
 	{
 		*why = pin.why;
 		return NULL;
 	}
 	lift.constants = !lift_has_params(query);
+	lift.apart = pin.one_value && is_plain(query);
 	if (!lift_query(query, LIFT_ONE_SHARD, &lift))
 	{
 		*why = lift.why;
@@ -57,14 +62,26 @@ plan_single_shard(const PlanRequest *request, char **why)
 	plan->inserts = pin.inserts;
 	plan->few = gives_few_rows(request->query);
 	plan->params = statement_params(&lift);
-	statement_set_key(plan, &pin, lift.params);
+	statement_set_key(plan, &pin, &lift);
 	if (plan->key_param < 0 && contain_volatile_functions((Node *) pin.key))
 	{
 		*why = "The value of the distribution column cannot be evaluated ahead.";
 		return NULL;
 	}
 	template_make(query, &plan->pieces, &plan->schemas);
-	return statement_create(request, plan, 1);
+	statement = statement_create(request, plan, 1);
+	shapes_offer(request, statement, query, &lift, &pin);
+	return statement;
+}
+
+/* Does it make no difference which of its constants are equal? */
+static bool
+is_plain(Query *query)
+{
+	return list_length(query->rtable) == 1 && !query->hasSubLinks && query->cteList == NIL &&
+		   !query->hasAggs && !query->hasWindowFuncs && !query->hasTargetSRFs &&
+		   query->groupClause == NIL && query->groupingSets == NIL &&
+		   query->distinctClause == NIL && query->sortClause == NIL && query->setOperations == NULL;
 }
 
 /* Then the node may send all rows at once, which is cheaper than one by one. */

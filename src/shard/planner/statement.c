@@ -87,16 +87,18 @@ statement_writes(Query *query)
 }
 
 void
-statement_set_key(ShardPlan *plan, const Pin *pin, List *lifted)
+statement_set_key(ShardPlan *plan, const Pin *pin, const Lift *lift)
 {
+	bool same = IsA(pin->key, Param) || (IsA(pin->key, Const) && !lift->apart);
+
 	plan->key = expression_planner(copyObject(pin->key));
 	plan->key_hash = pin_hash_function(pin->table->key_type, pin->key_type);
 	plan->key_collation = pin->table->key_collation;
-	for (int i = 0; i < list_length(lifted) && plan->key_param < 0; i++)
+	for (int i = 0; i < list_length(lift->params) && plan->key_param < 0; i++)
 	{
 		/* The very expression: two calls of a volatile function are not one value. */
-		if (list_nth(lifted, i) == pin->key ||
-			(IsA(pin->key, Param) && equal(list_nth(lifted, i), pin->key)))
+		if (list_nth(lift->params, i) == pin->key ||
+			(same && equal(list_nth(lift->params, i), pin->key)))
 			plan->key_param = i;
 	}
 }

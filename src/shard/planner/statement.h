@@ -25,8 +25,8 @@ extern bool statement_result_travels(Query *query, char **why);
 /* True when the query changes or locks rows anywhere. */
 extern bool statement_writes(Query *query);
 
-/* Puts the key into the plan; "lifted" are the parameters of its SQL, already in the plan. */
-extern void statement_set_key(ShardPlan *plan, const Pin *pin, List *lifted);
+/* Puts the key into the plan, whose parameters are those of "lift". */
+extern void statement_set_key(ShardPlan *plan, const Pin *pin, const Lift *lift);
 
 /* The parameters of a lifted statement, ready to be evaluated. */
 extern List *statement_params(const Lift *lift);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * prepared.c
- *	  Statements prepared on a connection, known by their text and the types
- *	  of their parameters.
+ *	  Statements prepared on a connection, known by their text, the types of
+ *	  their parameters and the version of the tables.
  *
  * At most MAX_PREPARED are kept; the one not used for longest makes room.
  * A name is never used twice on a connection, so that a statement whose
@@ -23,6 +23,7 @@ struct PreparedEntry
 	dlist_node bucket;
 	dlist_node used; /* most recently used first */
 	uint32 hash;
+	uint64 version;
 	int nparams;
 	Oid *types; /* NULL: all left to the node */
 	char *sql;
@@ -43,6 +44,7 @@ prepared_hash(const RemoteQuery *query)
 {
 	uint32 hash = hash_bytes((const unsigned char *) query->sql, strlen(query->sql));
 
+	hash = hash_combine(hash, (uint32) query->version);
 	if (query->types != NULL && query->nparams > 0)
 		hash = hash_combine(
 			hash, hash_bytes((const unsigned char *) query->types, query->nparams * sizeof(Oid)));
@@ -66,7 +68,8 @@ cache_create(void)
 static bool
 entry_matches(const PreparedEntry *entry, uint32 hash, const RemoteQuery *query)
 {
-	if (entry->hash != hash || entry->nparams != query->nparams ||
+	if (entry->hash != hash || entry->version != query->version ||
+		entry->nparams != query->nparams ||
 		(entry->types == NULL) != (query->types == NULL || query->nparams == 0))
 		return false;
 	if (entry->types != NULL &&
@@ -84,6 +87,7 @@ entry_create(PreparedCache *cache, uint32 hash, const RemoteQuery *query)
 		MemoryContextAllocZero(cache->context, MAXALIGN(sizeof(*entry)) + types + length);
 
 	entry->hash = hash;
+	entry->version = query->version;
 	entry->nparams = query->nparams;
 	if (types > 0)
 	{

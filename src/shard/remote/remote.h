@@ -41,7 +41,8 @@ typedef struct RemoteQuery
 	const int *formats;
 
 	bool binary;	/* results in binary format */
-	bool prepare;	/* keep the statement prepared on the connection, known by its text */
+	bool prepare;	/* keep the statement prepared on the connection, known by its text ... */
+	uint64 version; /* ... and by this: another one's result may have other types */
 	bool writes;	/* changes data or takes row locks: needs the remote transaction */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool measured;	/* count bytes and time, see remote_task_measures */
