@@ -9,6 +9,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
