@@ -280,6 +280,29 @@ compat_nulled_outside(Var *column, Var *var, Bitmapset *relations)
 #endif
 }
 
+/*
+ * Marks columns of the relation "rti" as those that an outer join, "join", may
+ * have made null.
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_null_by_join(list, rti, join)                                                \
+	((list) = (List *) add_nulling_relids((Node *) (list), bms_make_singleton((int) (rti)), \
+										  bms_make_singleton(join)))
+#else
+#define compat_null_by_join(list, rti, join) ((void) 0)
+#endif
+
+/* Which rows an action of MERGE is for, and the condition of its join. */
+#if PG_VERSION_NUM >= 170000
+#define compat_merge_matched(action) ((action)->matchKind == MERGE_WHEN_MATCHED)
+#define compat_merge_by_source(action) ((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#define compat_merge_condition(query) ((query)->mergeJoinCondition)
+#else
+#define compat_merge_matched(action) ((action)->matched)
+#define compat_merge_by_source(action) false
+#define compat_merge_condition(query) ((query)->jointree->quals)
+#endif
+
 /* Is it the row as it is after the change?  RETURNING knows others since 18. */
 static inline bool
 compat_var_is_current(const Var *var)

@@ -633,6 +633,8 @@ found_finish(Found *found)
 	found->plan->lock = lock;
 	request.query = (Query *) replace_rte_variables((Node *) found->read, found->target, 0,
 													whole_row, found, NULL);
+	if (found->outer_join != 0)
+		compat_null_by_join(request.query->targetList, found->target, found->outer_join);
 	PG_TRY();
 	{
 		found->plan->local = plan_by_table(&request, &why);

@@ -20,6 +20,7 @@ typedef struct Found
 	ShardPlan *plan;
 	List *columns;	 /* attribute numbers of the target that are given back */
 	List *echo_vars; /* Var in RETURNING that are not of the target */
+	int outer_join;	 /* in the SELECT's range table, if it may leave the target null */
 	char *why;
 } Found;
 

@@ -607,7 +607,7 @@ check_query(Query *query, LiftState *state)
 	ListCell *cell;
 
 	if (query->commandType == CMD_MERGE)
-		return refuse(state, "MERGE is not supported on distributed tables.");
+		return refuse(state, "MERGE does not travel to shards as a whole.");
 	if (query->commandType == CMD_UTILITY)
 		return refuse(state, "It contains a utility command.");
 	if (query->hasRowSecurity)

@@ -36,6 +36,7 @@ typedef enum QueryClass
 	QUERY_INSERT,		   /* writes a hash distributed table */
 	QUERY_CHANGE,		   /* updates or deletes there */
 	QUERY_MOVE,			   /* updates the distribution column */
+	QUERY_MERGE,		   /* merges rows into it */
 	QUERY_WRITE_REFERENCE, /* writes a reference table */
 	QUERY_CLASSES
 } QueryClass;
@@ -57,6 +58,7 @@ static const struct
 					  {plan_every_shard, "Not Every Shard"},
 					  {plan_found, NULL}},
 	[QUERY_MOVE] = {{plan_found, NULL}},
+	[QUERY_MERGE] = {{plan_merge, NULL}},
 	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"}, {plan_select_rows, NULL}},
 };
 
@@ -192,6 +194,8 @@ classify(Query *query, QueryTables *tables)
 		return QUERY_SELECT;
 	if (target->kind == TABLE_REFERENCE)
 		return QUERY_WRITE_REFERENCE;
+	if (query->commandType == CMD_MERGE)
+		return QUERY_MERGE;
 	return query->commandType == CMD_INSERT ? QUERY_INSERT : QUERY_CHANGE;
 }
 

@@ -32,6 +32,7 @@ extern PlannedStmt *plan_every_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_shipped(const PlanRequest *request, char **why);

@@ -57,9 +57,6 @@ UPDATE types SET t = t || k.n, n = types.n + 1, ia = ia || 5, ja = ja || 'null':
 -- update where nothing is found
 UPDATE gaps SET a = 1 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 AND false RETURNING *;
 
--- update through a view with a join on another column
-UPDATE adults SET name = 'old ' || a.id FROM accounts a WHERE a.owner = adults.user_id AND a.owner > 6 RETURNING adults.*;
-
 -- prepared update with a join
 PREPARE p (int, text) AS UPDATE gaps SET a = $1, b = $2 FROM accounts a WHERE a.owner = gaps.id AND a.owner > 6 AND a.owner > $1 RETURNING gaps.id, $2 || a.owner;
 EXECUTE p (5, 'five');
@@ -135,3 +132,35 @@ UPDATE order_items SET user_id = 41 WHERE user_id = 8 AND false;
 UPDATE accounts SET id = id + 1;
 UPDATE accounts SET id = id - 1 RETURNING id, owner;
 COMMIT;
+
+-- merge from a distributed table
+MERGE INTO kv USING users u ON kv.key = 'k' || u.user_id WHEN MATCHED AND u.active THEN UPDATE SET n = kv.n + u.user_id, value = u.name WHEN MATCHED AND u.country = 'IT' THEN DELETE WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED AND u.user_id < 57 THEN INSERT (key, n) VALUES ('k' || u.user_id, u.user_id) WHEN NOT MATCHED THEN DO NOTHING;
+
+-- merge by the distribution column
+MERGE INTO users USING accounts a ON a.owner = user_id AND a.owner > 6 WHEN MATCHED THEN UPDATE SET email = a.id::text WHEN NOT MATCHED THEN DO NOTHING;
+
+-- merge with defaults
+MERGE INTO kv USING (SELECT i FROM generate_series(38, 45) i) s ON kv.key = 'k' || s.i WHEN MATCHED THEN UPDATE SET value = DEFAULT WHEN NOT MATCHED THEN INSERT (key) VALUES ('k' || s.i);
+
+-- merge that finds a row twice
+-- fails: 21000
+MERGE INTO kv USING order_items i ON kv.key = 'k' || i.order_id WHEN MATCHED THEN UPDATE SET n = i.line;
+
+-- merge that inserts a duplicate
+-- fails: 23505
+MERGE INTO kv USING generate_series(1, 3) i ON kv.key = 'x' || i WHEN NOT MATCHED THEN INSERT (key) VALUES ('dup');
+
+-- merge that inserts a null key
+-- fails: 23502
+MERGE INTO kv USING generate_series(1, 3) i ON kv.key = 'x' || i WHEN NOT MATCHED THEN INSERT (n) VALUES (i);
+
+-- merge that moves rows
+MERGE INTO gaps USING orders o ON gaps.id = o.order_id WHEN MATCHED AND o.order_id < 20 THEN UPDATE SET id = o.order_id + 20000, b = o.status WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND o.order_id < 60 THEN INSERT VALUES (o.order_id, 1, o.status, true, o.total);
+
+-- merge with subqueries and whole rows
+MERGE INTO gaps AS g USING (SELECT * FROM users WHERE user_id IN (SELECT owner FROM accounts)) u ON u.user_id = g.id WHEN MATCHED AND EXISTS (SELECT FROM orders o WHERE o.user_id = g.id) THEN UPDATE SET b = (SELECT count(*)::text FROM orders o WHERE o.user_id = g.id) || g::text WHEN NOT MATCHED THEN INSERT (id, b) VALUES (u.user_id, (SELECT max(name) FROM products));
+
+-- prepared merge
+PREPARE p (text, int) AS MERGE INTO kv USING (VALUES ($1, $2)) v (k, n) ON v.k = kv.key WHEN MATCHED THEN UPDATE SET n = kv.n + v.n WHEN NOT MATCHED THEN INSERT (key, n) VALUES (v.k, v.n);
+EXECUTE p ('merged', 1);
+EXECUTE p ('merged', 2);

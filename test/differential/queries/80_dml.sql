@@ -362,7 +362,6 @@ COPY nothing FROM STDIN;
 \.
 
 -- MERGE by key
--- refused: MERGE is not supported on distributed tables
 MERGE INTO kv USING (VALUES ('k14', 1), ('mg', 2)) v (k, n) ON kv.key = v.k WHEN MATCHED THEN UPDATE SET n = v.n WHEN NOT MATCHED THEN INSERT (key, n) VALUES (v.k, v.n);
 
 -- TRUNCATE
