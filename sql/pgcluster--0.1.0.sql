@@ -507,6 +507,11 @@ COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here 
 GRANT SELECT ON pgcluster.cluster_lock_waits TO pg_monitor;
 ALTER VIEW pgcluster.cluster_lock_waits SET SCHEMA pg_catalog;
 
+CREATE FUNCTION pgcluster.check_replayed(lsn pg_lsn) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_check_replayed';
+COMMENT ON FUNCTION pgcluster.check_replayed(pg_lsn) IS 'raises an error on a standby that has not replayed so much';
+
 CREATE FUNCTION pgcluster.explained(number integer) RETURNS text
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'pgcluster_explained';

@@ -48,6 +48,8 @@ char *config_node_conninfo;
 char *config_node_name;
 int config_probe_timeout;
 int config_read_consistency;
+int config_read_from_replicas;
+int config_replica_max_lag;
 char *config_replication_user;
 char *config_scope;
 int config_statement_snapshot;
@@ -99,6 +101,9 @@ typedef struct EnumSetting
 
 static const struct config_enum_entry etcd_protocols[] = {
 	{"http", ETCD_HTTP, false}, {"https", ETCD_HTTPS, false}, {NULL, 0, false}};
+
+static const struct config_enum_entry replica_choices[] = {
+	{"never", REPLICAS_NEVER, false}, {"prefer", REPLICAS_PREFER, false}, {NULL, 0, false}};
 
 static const struct config_enum_entry verify_client[] = {{"none", HTTP_VERIFY_NONE, false},
 														 {"optional", HTTP_VERIFY_OPTIONAL, false},
@@ -175,6 +180,8 @@ static const IntSetting int_settings[] = {
 	 "Size up to which a relation that a query joins may travel to the shards of another; 0: none does."},
 	{"pgcluster.probe_timeout", &config_probe_timeout, 5000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
+	{"pgcluster.replica_max_lag", &config_replica_max_lag, 16384, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
+	 "How far a standby that is read from may be behind its leader."},
 	{"pgcluster.statement_snapshot", &config_statement_snapshot, 0, -INT_MAX, INT_MAX, PGC_USERSET, GUC_NOT_IN_SAMPLE,
 	 "Which of the snapshots it keeps a node reads with; set by the coordinator, not for anybody else."},
 };
@@ -195,6 +202,8 @@ static const EnumSetting enum_settings[] = {
 	 "How tables are joined on other columns than they are split by: as costs say, with rows pulled to the coordinator, or with the smaller side shipped to the shards of the other."},
 	{"pgcluster.read_consistency", &config_read_consistency, READ_SHARD, read_consistencies, PGC_USERSET, 0,
 	 "What a read over several shards sees of transactions that are committed meanwhile: each shard for itself, or each transaction everywhere or nowhere (atomic)."},
+	{"pgcluster.read_from_replicas", &config_read_from_replicas, REPLICAS_NEVER, replica_choices, PGC_USERSET, 0,
+	 "Whether transactions that only read prefer a standby of each worker group to its leader."},
 };
 /* clang-format on */
 

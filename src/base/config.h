@@ -40,7 +40,9 @@ extern char *config_namespace;
 extern char *config_node_conninfo;
 extern char *config_node_name;
 extern int config_probe_timeout;
-extern int config_read_consistency; /* ReadConsistency */
+extern int config_read_consistency;	  /* ReadConsistency */
+extern int config_read_from_replicas; /* ReplicaChoice */
+extern int config_replica_max_lag;	  /* kB */
 extern char *config_replication_user;
 extern char *config_scope;
 extern int config_statement_snapshot;
@@ -59,6 +61,13 @@ typedef enum ReadConsistency
 	READ_SHARD, /* each shard for itself */
 	READ_ATOMIC /* each transaction on all shards or on none */
 } ReadConsistency;
+
+/* Where transactions that only read go. */
+typedef enum ReplicaChoice
+{
+	REPLICAS_NEVER,
+	REPLICAS_PREFER /* to standbys, where there are any that fit */
+} ReplicaChoice;
 
 /* When a request over TLS needs a certificate of the client. */
 typedef enum HttpVerifyClient

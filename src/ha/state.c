@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <json-c/json.h>
+
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -225,6 +227,66 @@ ha_group_leader(int group_id, GroupLeader *leader)
 	}
 	LWLockRelease(ha_shared->lock);
 	return found;
+}
+
+/* Do the member's tags keep readers away? */
+static bool
+is_kept_from_readers(const char *tags)
+{
+	json_object *object = json_tokener_parse(tags);
+	json_object *value;
+	bool kept = object == NULL;
+
+	if (json_object_object_get_ex(object, "noloadbalance", &value))
+		kept = json_object_get_boolean(value);
+	json_object_put(object);
+	return kept;
+}
+
+static bool
+is_replica_of(const SharedMember *m, const SharedGroup *group)
+{
+	return m->group_id == group->leader.group_id && m->lsn_known &&
+		   strcmp(m->state, "streaming") == 0 && strcmp(m->name, group->holder) != 0;
+}
+
+int
+ha_group_replicas(int group_id, GroupReplica *replicas, int max, uint64 *optime)
+{
+	char(*tags)[HA_TAGS_SIZE] = palloc(max * sizeof(*tags));
+	const SharedGroup *group = NULL;
+	int n = 0;
+	int free_for_all = 0;
+
+	*optime = 0;
+	if (ha_shared == NULL || !lock_soon(ha_shared->lock))
+		return 0;
+	for (int i = 0; i < ha_shared->ngroups && group == NULL; i++)
+	{
+		if (ha_shared->groups[i].leader.group_id == group_id)
+			group = &ha_shared->groups[i];
+	}
+	if (group != NULL)
+		*optime = group->optime;
+	for (int i = 0; group != NULL && i < ha_shared->nmembers && n < max; i++)
+	{
+		const SharedMember *m = &ha_shared->members[i];
+
+		if (!is_replica_of(m, group))
+			continue;
+		strlcpy(replicas[n].host, m->host, sizeof(replicas[n].host));
+		replicas[n].port = m->port;
+		replicas[n].lsn = m->lsn;
+		strlcpy(tags[n++], m->tags, sizeof(*tags));
+	}
+	LWLockRelease(ha_shared->lock);
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_kept_from_readers(tags[i]))
+			replicas[free_for_all++] = replicas[i];
+	}
+	pfree(tags);
+	return free_for_all;
 }
 
 int

@@ -48,6 +48,22 @@ extern uint64 ha_leaders_generation(void);
  */
 extern bool ha_group_leader(int group_id, GroupLeader *leader);
 
+/* A standby of a group that sessions may read from. */
+#define HA_MAX_REPLICAS 16
+
+typedef struct GroupReplica
+{
+	char host[256];
+	int port;
+	uint64 lsn; /* how far it had come, as last published */
+} GroupReplica;
+
+/*
+ * Those that stream and may be read from (not tagged noloadbalance), at most
+ * "max"; "optime" is how far the group's leader had come.  Returns how many.
+ */
+extern int ha_group_replicas(int group_id, GroupReplica *replicas, int max, uint64 *optime);
+
 /*
  * All groups with members in the store, ascending; at most "max".  Returns
  * how many.

@@ -171,10 +171,13 @@ static void
 explain_task(ShardScan *scan, const DistributedTable *table, int position, ExplainState *es)
 {
 	const Shard *shard = &table->colocation->shards[position];
+	RemoteQuery query = {.group_id = shard->group_id,
+						 .writes = scan->plan->writes,
+						 .reads = scan->plan->command == CMD_SELECT};
 
 	ExplainOpenGroup("Task", "Task", true, es);
 	ExplainPropertyInteger("Shard", NULL, shard->id, es);
-	ExplainPropertyText("Node", remote_group_address(shard->group_id), es);
+	ExplainPropertyText("Node", remote_query_address(&query), es);
 	ExplainPropertyText("SQL", template_fill(scan->plan->pieces, scan->plan->schemas, shard->id),
 						es);
 	if (es->verbose && !scan->started &&
@@ -261,6 +264,7 @@ explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es)
 	query.values = scan->wire_values;
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
+	query.reads = scan->plan->command == CMD_SELECT;
 	explain_by(&query, es);
 }
 
@@ -273,6 +277,7 @@ explain_outcome(ShardScan *scan, ExplainState *es)
 	if (scan->ntasks == 0 || (scan->tasks[0].remote != NULL && !scan->tasks[0].drained))
 		return;
 	query.group_id = scan->tasks[0].group_id;
+	query.reads = scan->plan->command == CMD_SELECT;
 	query.sql = psprintf("SELECT pgcluster.explained(%d)", scan->explained);
 	explain_by(&query, es);
 }

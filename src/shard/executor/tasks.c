@@ -51,6 +51,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0;
 	query.version = scan->version;
 	query.writes = scan->plan->writes;
+	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
 	query.snapshot = scan->snapshot;
 	task->packed = shards_packed(scan->plan);

@@ -40,6 +40,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/replica.h"
 #include "shard/remote/twophase.h"
 
 #define ATTEMPT_US (10 * INT64CONST(1000000))		 /* one attempt to connect */
@@ -120,6 +121,13 @@ connection_locate(RemoteConnection *c)
 		c->from_agent = false;
 		c->generation = places_generation;
 	}
+	else if (c->key.replica && replica_locate(c))
+	{
+		c->from_agent = true;
+		c->generation = ha_leaders_generation();
+		snprintf(c->node, sizeof(c->node), "%s:%d", c->host, c->port);
+		return true;
+	}
 	else if (ha_enabled())
 	{
 		c->from_agent = true;
@@ -150,6 +158,8 @@ connection_leader_moved(RemoteConnection *c)
 {
 	GroupLeader leader;
 
+	if (unlikely(c->at_replica))
+		return replica_left(c);
 	if (!c->from_agent || c->generation == ha_leaders_generation())
 		return false;
 	c->generation = ha_leaders_generation();
@@ -173,12 +183,24 @@ place_changed(RemoteConnection *c)
 	return port != c->port || strcmp(host, c->host) != 0;
 }
 
+static char *
+locate_any(int group_id, bool replica)
+{
+	RemoteConnection probe = {.key = {.group_id = group_id, .replica = replica}};
+
+	return connection_locate(&probe) ? pstrdup(probe.node) : pstrdup("unknown");
+}
+
 char *
 remote_group_address(int group_id)
 {
-	RemoteConnection probe = {.key = {.group_id = group_id}};
+	return locate_any(group_id, false);
+}
 
-	return connection_locate(&probe) ? pstrdup(probe.node) : pstrdup("unknown");
+char *
+remote_query_address(const RemoteQuery *query)
+{
+	return locate_any(query->group_id, replica_wanted(query));
 }
 
 /*
@@ -212,13 +234,20 @@ make_connections(void)
 RemoteConnection *
 connection_get(int group_id)
 {
-	ConnectionKey key = {.group_id = group_id, .user = GetUserId()};
 	RemoteConnection *c = last_used;
-	bool found;
 
-	if (c != NULL && c->key.group_id == key.group_id && c->key.user == key.user &&
-		c->key.number == 0)
-		return c;
+	if (c == NULL || c->key.group_id != group_id || c->key.user != GetUserId())
+		last_used = c = connection_find(group_id, false, 0);
+	return c;
+}
+
+RemoteConnection *
+connection_find(int group_id, bool replica, int number)
+{
+	ConnectionKey key = {
+		.group_id = group_id, .user = GetUserId(), .number = number, .replica = replica};
+	RemoteConnection *c;
+	bool found;
 
 	if (connections == NULL)
 		make_connections();
@@ -228,7 +257,6 @@ connection_get(int group_id)
 		memset((char *) c + sizeof(key), 0, sizeof(*c) - sizeof(key));
 		dlist_init(&c->tasks);
 	}
-	last_used = c;
 	return c;
 }
 
@@ -379,17 +407,18 @@ try_again(RemoteConnection *c, bool was_open)
 {
 	int64 now = clock_now_us();
 	bool first = c->give_up_at == 0;
+	bool elsewhere = replica_failed(c); /* the leader has not been asked yet */
 
 	connection_close(c);
 	if (first)
 		c->give_up_at = now + patience(c);
-	if ((!was_open && (failure_is_final(c->failure_code) || any_impatient(c))) ||
+	if ((!was_open && !elsewhere && (failure_is_final(c->failure_code) || any_impatient(c))) ||
 		now >= c->give_up_at || transaction_ending())
 	{
 		give_up(c);
 		return;
 	}
-	c->retry_at = was_open && first ? now : now + RETRY_US;
+	c->retry_at = elsewhere || (was_open && first) ? now : now + RETRY_US;
 	set_state(c, CONNECTION_WAITING);
 }
 
@@ -521,7 +550,7 @@ collect_parameters(RemoteConnection *c, PQconninfoOption *extra, Parameters *p)
 	add_parameter(p, "client_encoding", GetDatabaseEncodingName());
 	twophase_session_name(name, sizeof(name));
 	add_parameter(p, "application_name", pstrdup(name));
-	add_parameter(p, "target_session_attrs", "primary");
+	add_parameter(p, "target_session_attrs", c->at_replica ? "any" : "primary");
 	add_parameter(p, "options", psprintf("%s " SESSION_OPTIONS "%s", options, role));
 }
 
@@ -676,7 +705,9 @@ void
 connection_check_leader(RemoteConnection *c)
 {
 	if (c->state == CONNECTION_OPEN && c->level == 0 && dlist_is_empty(&c->tasks) &&
-		c->copy.state == COPY_NONE && (connection_leader_moved(c) || place_changed(c)))
+		c->copy.state == COPY_NONE &&
+		((c->key.replica && replica_is_elsewhere(c)) || connection_leader_moved(c) ||
+		 place_changed(c)))
 		connection_close(c);
 }
 
@@ -692,6 +723,7 @@ connection_lost(RemoteConnection *c, const PGresult *reason)
 				 c->copy.state == COPY_NONE && c->two_phase == TWO_PHASE_NONE;
 	dlist_mutable_iter iter;
 
+	(void) replica_failed(c);
 	c->failure_code = reason ? error_code(reason) : 0;
 	if (c->failure_code == 0)
 		c->failure_code = ERRCODE_CONNECTION_FAILURE;

@@ -5,6 +5,7 @@
  *
  * connection.c  finds the node, connects, waits, closes
  * pool.c        who may connect, when many want to
+ * replica.c     reads that go to a standby
  * cancel.c      stops a statement
  * settings.c    keeps settings of the node's session like the local ones
  * prepared.c    statements prepared on a connection, known by their text
@@ -63,7 +64,8 @@ typedef struct ConnectionKey
 {
 	int group_id;
 	Oid user;
-	int number; /* 0: the one that always is; others help it */
+	int number;	 /* 0: the one that always is; others help it */
+	int replica; /* 1: for reads that may go to a standby */
 } ConnectionKey;
 
 typedef enum TwoPhaseState
@@ -102,6 +104,12 @@ struct RemoteConnection
 	int64 connecting_at; /* end of the present attempt */
 	int64 retry_at;		 /* start of the next attempt */
 	int64 silent_since;	 /* an open one has had no news since, as far as noticed */
+
+	/* Of one for reads, see replica.c; clock.h times. */
+	bool at_replica;
+	int64 replica_looked;
+	int64 replica_checked;
+	int64 no_replica_until;
 
 	PoolPlace place; /* what it counts as */
 	int pool_node;	 /* ... and where */
@@ -183,6 +191,7 @@ struct RemoteTask
 /* connection.c */
 extern MemoryContext remote_context(void);
 extern RemoteConnection *connection_get(int group_id);
+extern RemoteConnection *connection_find(int group_id, bool replica, int number);
 extern void connection_check_leader(RemoteConnection *c);
 extern void connection_progress(RemoteConnection *c);
 extern void connection_wait(RemoteConnection *c);
@@ -227,7 +236,7 @@ extern bool copy_receive(RemoteConnection *c);
 
 /* transaction.c */
 extern const char *transaction_begin_command(void);
-extern RemoteConnection *transaction_use(int group_id);
+extern RemoteConnection *transaction_use(int group_id, bool replica);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);
 extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);

@@ -44,6 +44,7 @@ typedef struct RemoteQuery
 	bool prepare;	/* keep the statement prepared on the connection, known by its text ... */
 	uint64 version; /* ... and by this: another one's result may have other types */
 	bool writes;	/* changes data or takes row locks: needs the remote transaction */
+	bool reads;		/* a SELECT of rows: a standby may answer it */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool measured;	/* count bytes and time, see remote_task_measures */
 	bool impatient; /* fail at once rather than wait for the node to come back */
@@ -122,6 +123,9 @@ extern void remote_close_idle(void);
 
 /* Where the group's leader is just now, "host:port" palloc'd; "unknown" if nobody leads. */
 extern char *remote_group_address(int group_id);
+
+/* Where such a query goes. */
+extern char *remote_query_address(const RemoteQuery *query);
 
 /* Registers the transaction callbacks and shared memory; called from shard_init. */
 extern void remote_init(void);

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/replica.h"
 
 /* A statement that is to be stopped may end by itself meanwhile: cancelling costs a connection. */
 #define PATIENCE_US 10000
@@ -282,6 +283,20 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 	return true;
 }
 
+/* Ahead of what a standby is asked: has it come far enough? */
+static bool
+send_replica_check(RemoteConnection *c, RemoteTask *task)
+{
+	char *sql = replica_check(c);
+	bool sent = sql == NULL || send_plain(c, sql);
+
+	if (sql == NULL)
+		return true;
+	task->prefix++;
+	pfree(sql);
+	return sent;
+}
+
 static bool
 send_prepared(RemoteConnection *c, RemoteTask *task)
 {
@@ -321,6 +336,8 @@ send_task(RemoteConnection *c, RemoteTask *task)
 	if (!task->internal && !send_settings(c, task))
 		return false;
 	task->prefix = 0;
+	if (unlikely(c->at_replica) && !task->internal && !send_replica_check(c, task))
+		return false;
 	if (task->transaction && !send_transaction(c, task))
 		return false;
 	if (query->prepare
@@ -427,6 +444,8 @@ worth_another_try(RemoteConnection *c, RemoteTask *task)
 	if (task->internal || task->discard || task->delivered > 0 || c->done_level > 0 ||
 		transaction_ending())
 		return false;
+	if (replica_error(c, code))
+		return true;
 	if (code == ERRCODE_FEATURE_NOT_SUPPORTED && task->prepared != NULL && !task->again)
 	{
 		const char *function = PQresultErrorField(task->error, PG_DIAG_SOURCE_FUNCTION);
@@ -597,7 +616,7 @@ RemoteTask *
 remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool spool,
 				  void *spool_arg)
 {
-	RemoteConnection *c = transaction_use(query->group_id);
+	RemoteConnection *c = transaction_use(query->group_id, replica_wanted(query));
 	TaskTie *tie = MemoryContextAllocZero(context, sizeof(TaskTie));
 	RemoteTask *task = task_create(c, query);
 

@@ -96,7 +96,7 @@ refuse_late_use(RemoteConnection *c)
 
 /* The group's connection, fit for a command; it may not be open yet. */
 RemoteConnection *
-transaction_use(int group_id)
+transaction_use(int group_id, bool replica)
 {
 	RemoteConnection *c;
 
@@ -105,7 +105,7 @@ transaction_use(int group_id)
 						errmsg("other nodes cannot be used from a parallel worker")));
 	if (unlikely(config_read_consistency == READ_ATOMIC))
 		snapshot_before_use();
-	c = connection_get(group_id);
+	c = unlikely(replica) ? connection_find(group_id, true, 0) : connection_get(group_id);
 	if (unlikely(snapshot_is_taken()) && c->level == 0 && !c->lost)
 		refuse_late_use(c);
 	if (c->lost)
