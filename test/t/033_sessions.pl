@@ -76,7 +76,6 @@ $_->run('ROLLBACK') foreach $one, $two;
 $one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
 $two->send('UPDATE t SET v = v + 1 WHERE k = 4');
 ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for another');
-my $records = $c->sql('c', 'SELECT count(*) FROM pgcluster.two_phase_record');
 is($c->sql('c', 'SELECT waiting_pid, blocking_pid FROM cluster_lock_waits'), $two->backend . '|' . $one->backend,
 	'cluster_lock_waits shows who waits for whom');
 is($c->sql('c', "SELECT pid, state FROM cluster_activity WHERE wait_event_type = 'Lock'"), $two->backend . '|active',
@@ -85,6 +84,7 @@ $one->run('ROLLBACK');
 $two->wait;
 is($c->sql('c', 'SELECT count(*) FROM cluster_prepared_transactions'), 0, 'nothing is prepared');
 $c->sql('c', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+my $records = $c->sql('c', 'SELECT count(*) FROM pgcluster.two_phase_record');
 is($c->sql('c', 'SET SESSION AUTHORIZATION watcher; SELECT count(*) FROM cluster_lock_waits'), 0, 'a monitor may look');
 $c->stop_node('w2');
 is($c->sql('c', 'SELECT count(*) FROM cluster_lock_waits'), 0, 'a node that is down is left out');
