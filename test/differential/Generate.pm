@@ -66,7 +66,7 @@ my @aggregates = (
 	[ 'text', "string_agg(DISTINCT {=text}, ',' ORDER BY {=text})" ], [ 'arr', 'array_agg({=int} ORDER BY {=int} DESC NULLS LAST)' ],
 	[ 'arr', 'array_agg(DISTINCT {int}) FILTER (WHERE {bool})' ], [ 'text', 'jsonb_agg({=int} ORDER BY {=int})::text' ],
 	[ 'int', 'count(*) FILTER (WHERE {bool})' ], [ 'int', 'count(DISTINCT {text})' ], [ 'num', 'sum(DISTINCT {int})' ],
-	[ 'int', 'count(DISTINCT ({int}, {text}))' ], [ 'num', 'avg(DISTINCT {num}) FILTER (WHERE {bool})' ],
+	[ 'int', 'count(DISTINCT ({int}, {date}))' ], [ 'num', 'avg(DISTINCT {num}) FILTER (WHERE {bool})' ],
 	[ 'num', 'round(stddev({int}), 8)' ], [ 'num', 'round(var_pop({num}), 8)' ], [ 'num', 'sum({num}) FILTER (WHERE {bool})' ],
 	[ 'num', 'round(avg({int}), 8)' ], [ 'int', 'bit_xor({int})' ], [ 'num', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {num})' ],
 	[ 'text', 'mode() WITHIN GROUP (ORDER BY {text})' ], [ 'int', 'rank(3) WITHIN GROUP (ORDER BY {int})' ], [ 'date', 'min({date})' ],
@@ -266,8 +266,10 @@ sub aggregate_of
 		}
 	}
 	my $positions = join ', ', @groups;
+
+	# Not over constants, which the server takes for what they are even where they are not grouped by.
 	my $by = !@groups ? '' : part(' GROUP BY '
-		  . (!chance(0.15) ? $positions
+		  . (!chance(0.15) || (grep { finish($list[ $_ - 1 ]) !~ /^t\d+\.\w+$/ } @groups) ? $positions
 			: part(pick("ROLLUP ($positions)", "CUBE ($positions)", "GROUPING SETS (($positions), (), ($groups[0]))", "GROUPING SETS (($groups[-1]), ($groups[0]))"), $positions)), " GROUP BY $positions");
 	my $having = !chance(0.3) ? '' : part(' HAVING ' . pick('count(*) > ' . int(rand(4)), fill('max({int}) > {#int}', $scope, 1), fill('bool_or({bool})', $scope, 1), fill('sum({num}) IS NOT NULL', $scope, 1)));
 	return 'SELECT ' . join(', ', @list) . " FROM $from$where$by$having";

@@ -98,6 +98,10 @@ find_scan(QueryDesc *query, int *format)
 		!PortalIsValid(ActivePortal) || ActivePortal->queryDesc != query ||
 		ActivePortal->strategy != PORTAL_ONE_SELECT || !one_format(ActivePortal, format))
 		return NULL;
+
+	/* Rows of several shards may have to be kept, those of one never are. */
+	if (scan->plan->tier != TIER_SINGLE_SHARD && !(scan->plan->streams && scan->may_stream))
+		return NULL;
 	params_prepare(scan);
 	return scan->cache->rows.binary && scan->cache->rows.count > 0 ? scan : NULL;
 }

@@ -18,6 +18,7 @@
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -63,12 +64,15 @@ static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
 static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					   List *clauses, List *custom_plans);
 static TableSampleClause *ship_sample(TableSampleClause *sample, Lift *lift);
+static Node *ship_argument(Node *argument, Lift *lift);
 static List *live_columns(List *columns, TupleDesc desc);
 static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
 static bool refused_walker(Node *node, void *context);
 static char *refused_query(Query *query);
+static bool locks_shards(PieceSet *set);
 static bool wrap_walker(Node *node, void *context);
-static void wrap_table(Query *query, RangeTblEntry *rte);
+static void wrap_table(Query *query, int rti);
+static RowMarkClause *take_mark(Query *query, int rti);
 static bool is_hash_table(RangeTblEntry *rte);
 static bool is_split(RangeTblEntry *rte);
 
@@ -102,6 +106,7 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 	bool outer_planning = planning;
 	char *refused = NULL;
 	PlannedStmt *statement = NULL;
+	bool wraps = false;
 	bool streams;
 
 	(void) refused_walker((Node *) query, &refused);
@@ -110,9 +115,10 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 		*why = refused;
 		return NULL;
 	}
-	(void) wrap_walker((Node *) query, NULL);
 	streams = query->commandType == CMD_SELECT && !query->hasModifyingCTE &&
-			  query->rowMarks == NIL && !contain_volatile_functions((Node *) query);
+			  !statement_writes(query) && !locks_shards(set) &&
+			  !contain_volatile_functions((Node *) query);
+	(void) wrap_walker((Node *) query, &wraps);
 	planning = true;
 	planning_refusals = set->refusals;
 	PG_TRY();
@@ -128,6 +134,20 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 	if (streams)
 		mark_streams(statement->planTree);
 	return statement;
+}
+
+/* Does a piece lock rows? */
+static bool
+locks_shards(PieceSet *set)
+{
+	ListCell *cell;
+
+	foreach (cell, set->pieces)
+	{
+		if (((Piece *) lfirst(cell))->plan->writes)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -252,14 +272,6 @@ refused_query(Query *query)
 		if (rte->tablesample != NULL && !lift_builtin(rte->tablesample->tsmhandler))
 			return "Its method of TABLESAMPLE is not built in, and may not exist on other nodes.";
 	}
-	foreach (cell, query->rowMarks)
-	{
-		RowMarkClause *mark = lfirst(cell);
-
-		if (is_hash_table(rt_fetch(mark->rti, query->rtable)))
-			return "FOR UPDATE and FOR SHARE on a distributed table need its distribution column "
-				   "to be compared with a value.";
-	}
 	if (query->resultRelation != 0 &&
 		metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid) != NULL)
 		return "It writes a distributed table as a part of a larger statement.";
@@ -271,41 +283,80 @@ refused_query(Query *query)
  * transaction changed meanwhile is joined again with the same rows of the
  * other tables.  The server would fetch those of a table by their place in
  * its heap; those of a subquery it keeps.  So there a distributed table
- * becomes a subquery, one that is not merged into the query.
+ * becomes a subquery, one that is not merged into the query, and so do those
+ * of subqueries in it, which may be merged.  What is said to lock its rows
+ * has the shards lock all that they send.
  */
 static bool
 wrap_walker(Node *node, void *context)
 {
+	bool *wraps = context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
 		Query *query = (Query *) node;
-		bool wrap = query->rowMarks != NIL ||
+		bool outer = *wraps;
+		bool wrap = outer || query->rowMarks != NIL ||
 					(query->resultRelation != 0 && query->commandType != CMD_INSERT);
 
+		*wraps = wrap;
 		(void) query_tree_walker(query, wrap_walker, context, QTW_IGNORE_JOINALIASES);
+		*wraps = outer;
 		for (int i = 1; wrap && i <= list_length(query->rtable); i++)
 		{
 			if (is_hash_table(rt_fetch(i, query->rtable)))
-				wrap_table(query, rt_fetch(i, query->rtable));
+				wrap_table(query, i);
 		}
 		return false;
 	}
 	return expression_tree_walker(node, wrap_walker, context);
 }
 
-static void
-wrap_table(Query *query, RangeTblEntry *rte)
+/*
+ * The way in which the query locks rows of a relation, which is no longer its
+ * business; or NULL.  Where rows may be null the server refuses to lock them.
+ */
+static RowMarkClause *
+take_mark(Query *query, int rti)
 {
+	ListCell *cell;
+
+	foreach (cell, query->rowMarks)
+	{
+		RowMarkClause *mark = lfirst(cell);
+
+		if ((int) mark->rti == rti && !lift_is_nullable(rti, query->jointree))
+		{
+			query->rowMarks = list_delete_ptr(query->rowMarks, mark);
+			return mark;
+		}
+	}
+	return NULL;
+}
+
+static void
+wrap_table(Query *query, int rti)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 	Query *table = makeNode(Query);
 	RangeTblEntry *inner = copyObject(rte);
 	RangeTblRef *ref = makeNode(RangeTblRef);
+	RowMarkClause *mark = take_mark(query, rti);
 	List *names;
 	List *columns;
 	ListCell *name;
 	ListCell *column;
 
+	/* A list that only VALUES have carries the mark to the scan. */
+	if (mark != NULL)
+	{
+		mark = copyObject(mark);
+		mark->rti = 1;
+		mark->pushedDown = false;
+		inner->values_lists = list_make1(mark);
+	}
 	ref->rtindex = 1;
 	inner->inFromCl = true;
 	inner->lateral = false;
@@ -396,7 +447,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	ShardPlan *plan = shard_plan_create(TIER_BY_TABLE, CMD_SELECT, rte->relid);
 	CustomScan *scan = makeNode(CustomScan);
 	Ship ship = {.root = root, .rel = rel};
-	Lift lift = {0};
+	Lift lift = {.keeps_exec_params = true};
 	Relation relation;
 	ListCell *cell;
 
@@ -413,6 +464,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 					 RelationGetDescr(relation));
 	RelationClose(relation);
 	plan->returning = true;
+	plan->writes = rte->values_lists != NIL;
 	plan->refusals = copyObject(planning_refusals);
 	template_make(scan_query(rte, plan->columns, ship.remote), &plan->pieces, &plan->schemas);
 
@@ -441,22 +493,38 @@ live_columns(List *columns, TupleDesc desc)
 	return live;
 }
 
-/* Each shard gives a sample of its own. */
+/*
+ * Each shard gives a sample of its own.  Arguments that a relation beside it
+ * gives are values that the plan sets.
+ */
 static TableSampleClause *
 ship_sample(TableSampleClause *sample, Lift *lift)
 {
+	List *args = NIL;
+	ListCell *cell;
+
 	if (sample == NULL)
 		return NULL;
-	sample->args = (List *) lift_expr((Node *) sample->args, lift);
-	if (lift->why == NULL)
-		sample->repeatable = (Expr *) lift_expr((Node *) sample->repeatable, lift);
-	if (lift->why != NULL || contain_var_clause((Node *) sample->args))
+	foreach (cell, sample->args)
+		args = lappend(args, ship_argument(lfirst(cell), lift));
+	sample->args = args;
+	sample->repeatable = (Expr *) ship_argument((Node *) sample->repeatable, lift);
+	if (lift->why != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("TABLESAMPLE of a distributed table needs constant arguments")));
+						errmsg("this sample of a distributed table is not supported"),
+						errdetail("%s", lift->why)));
 	return sample;
 }
 
-/* SELECT columns FROM table WHERE quals */
+static Node *
+ship_argument(Node *argument, Lift *lift)
+{
+	if (!contain_var_clause(argument) && !contain_subplans(argument))
+		return lift_expr(argument, lift);
+	return lift_as_param((Expr *) argument, lift);
+}
+
+/* SELECT columns FROM table WHERE quals, FOR UPDATE if the table says so, see wrap_table */
 static Query *
 scan_query(RangeTblEntry *rte, List *columns, List *quals)
 {
@@ -469,7 +537,10 @@ scan_query(RangeTblEntry *rte, List *columns, List *quals)
 	table->inFromCl = true;
 	table->lateral = false;
 	table->securityQuals = NIL;
+	table->values_lists = NIL;
 	compat_forget_permissions(table);
+	query->rowMarks = copyObject(rte->values_lists);
+	query->hasForUpdate = query->rowMarks != NIL;
 	ref->rtindex = 1;
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;

@@ -64,6 +64,7 @@ static Bitmapset *relations_of_all(List *items);
 static int count_bases(Query *query, Bitmapset *relations);
 static bool stays_together(Level *level, List *items);
 static Query *join_query(Level *level, List *items, List **inner);
+static bool forget_join_names(Node *node, void *context);
 static bool cut_join(Level *level, List *items);
 static void forget_joins(Query *query, Bitmapset *relations);
 static bool find_columns(Node *node, void *context);
@@ -516,12 +517,27 @@ join_query(Level *level, List *items, List **inner)
 			empty->eref = makeAlias("*RESULT*", NIL);
 			rte = empty;
 		}
+		else if (rte->rtekind == RTE_JOIN)
+			rte->alias = rte->join_using_alias = NULL;
 		query->rtable = lappend(query->rtable, rte);
 	}
 	compat_copy_permissions(level->query, query);
-	query->jointree = makeFromExpr(
-		copyObject(items), *inner == NIL ? NULL : (Node *) make_ands_explicit(copyObject(*inner)));
+	items = copyObject(items);
+	(void) forget_join_names((Node *) items, NULL);
+	query->jointree =
+		makeFromExpr(items, *inner == NIL ? NULL : (Node *) make_ands_explicit(copyObject(*inner)));
 	return query;
+}
+
+/* Columns go by the relations below, which the name of a join would hide. */
+static bool
+forget_join_names(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr))
+		((JoinExpr *) node)->alias = ((JoinExpr *) node)->join_using_alias = NULL;
+	return expression_tree_walker(node, forget_join_names, context);
 }
 
 /* Makes a subquery of these items, and has shards answer it. */

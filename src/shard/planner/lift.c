@@ -68,6 +68,8 @@ static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
 static bool travels(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
+static bool is_table_row(Oid type);
+static bool refuse_row(LiftState *state);
 static bool refuse(LiftState *state, char *why);
 static bool reads_shards(Node *node, void *context);
 static bool check_query(Query *query, LiftState *state);
@@ -125,6 +127,14 @@ lift_value_of_row(Node *expr, Lift *lift)
 	Node *lifted = lift_mutator(expr, &state);
 
 	return lift->why == NULL ? lifted : NULL;
+}
+
+Node *
+lift_as_param(Expr *expr, Lift *lift)
+{
+	LiftState state = {.lift = lift};
+
+	return as_param(expr, false, &state);
 }
 
 bool
@@ -360,6 +370,11 @@ lift_in_query(Query *query, LiftState *state)
 static Node *
 lift_constant(Const *constant, LiftState *state)
 {
+	if ((constant->consttype == RECORDOID || constant->consttype == RECORDARRAYOID) &&
+		!constant->constisnull)
+		(void) refuse(state, "It has a row as a constant, which could not be read elsewhere.");
+	if (is_table_row(constant->consttype))
+		(void) refuse_row(state);
 	if (!state->lift->constants || list_length(state->lift->params) >= LIFT_MAX_CONSTANTS ||
 		constant->constisnull || !lift_builtin(constant->consttype) ||
 		constant->consttypmod != -1 || get_typtype(constant->consttype) == TYPTYPE_PSEUDO)
@@ -510,6 +525,8 @@ as_param(Expr *expr, bool shared, LiftState *state)
 	Oid collation = exprCollation((Node *) expr);
 	int number = 0;
 
+	if (is_table_row(type))
+		(void) refuse_row(state);
 	if (shared)
 	{
 		for (int i = 0; i < list_length(lift->params) && number == 0; i++)
@@ -556,6 +573,9 @@ travels(Node *node, LiftState *state)
 			return refuse(state, "It uses a row of a table as a value.");
 		return true;
 	}
+	if ((IsA(node, RowExpr) || IsA(node, CoerceViaIO) || IsA(node, ConvertRowtypeExpr)) &&
+		is_table_row(exprType(node)))
+		return refuse_row(state);
 	if (IsA(node, NextValueExpr))
 		return refuse(state, "A sequence would have to be asked for each row.");
 	if (IsA(node, CurrentOfExpr))
@@ -588,6 +608,26 @@ travels_function(Oid function, void *context)
 	refuse(state,
 		   psprintf("Function %s would have to be called for each row.", get_func_name(function)));
 	return true;
+}
+
+/* Is it the type of a table's rows, or an array of such? */
+static bool
+is_table_row(Oid type)
+{
+	Oid element;
+	Oid relid;
+
+	if (lift_builtin(type))
+		return false;
+	element = get_element_type(type);
+	relid = get_typ_typrelid(OidIsValid(element) ? element : type);
+	return OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE;
+}
+
+static bool
+refuse_row(LiftState *state)
+{
+	return refuse(state, "It names the type of a table's rows, which shards do not have.");
 }
 
 /* Always false; the first reason stays. */

@@ -55,6 +55,9 @@ extern Node *lift_expr(Node *expr, Lift *lift);
  */
 extern Node *lift_value_of_row(Node *expr, Lift *lift);
 
+/* A parameter of the statement that stands for an expression which the plan evaluates. */
+extern Node *lift_as_param(Expr *expr, Lift *lift);
+
 /* May an outer join make the rows of this relation null? */
 extern bool lift_is_nullable(int rti, FromExpr *jointree);
 

@@ -25,6 +25,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
+#include "parser/parsetree.h"
 #include "parser/parse_oper.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
@@ -56,6 +57,7 @@ typedef struct Split
 } Split;
 
 static bool is_candidate(Query *query, char **why);
+static bool locks_own_rows(Query *query);
 static Node *set_ahead(Node *node, void *context);
 static bool reads_elsewhere(Node *node, void *context);
 static void set_key_ahead(ShardPlan *plan, List *params);
@@ -115,6 +117,7 @@ piece_split(Query *query, PieceSet *set, char **why)
 	piece->key_columns = pin.key_columns;
 	piece->plan = shard_plan_create(TIER_PUSHDOWN, CMD_SELECT, pin.table->relid);
 	piece->plan->returning = true;
+	piece->plan->writes = query->rowMarks != NIL;
 	foreach (cell, pin.key_columns)
 	{
 		Var *key = lfirst(cell);
@@ -147,8 +150,8 @@ is_candidate(Query *query, char **why)
 		*why = "It is not only a SELECT.";
 	else if (query->setOperations != NULL)
 		*why = "It is a UNION, INTERSECT or EXCEPT.";
-	else if (statement_writes(query))
-		*why = "It locks rows.";
+	else if (!locks_own_rows(query))
+		*why = "It locks rows of other than its distributed tables.";
 	foreach (cell, query->rtable)
 	{
 		/* Newer servers add kinds that stand for no relation. */
@@ -156,6 +159,29 @@ is_candidate(Query *query, char **why)
 			*why = "It groups by expressions.";
 	}
 	return *why == NULL;
+}
+
+/*
+ * Are all rows that it locks, if any, those of its hash distributed tables?
+ * A shard's lock on its copy of a reference table would be unknown to others.
+ */
+static bool
+locks_own_rows(Query *query)
+{
+	Query rest = *query;
+	ListCell *cell;
+
+	foreach (cell, query->rowMarks)
+	{
+		RangeTblEntry *rte = rt_fetch(lfirst_node(RowMarkClause, cell)->rti, query->rtable);
+		const DistributedTable *table =
+			rte->rtekind == RTE_RELATION ? metadata_table(rte->relid) : NULL;
+
+		if (table == NULL || table->kind != TABLE_HASH)
+			return false;
+	}
+	rest.rowMarks = NIL;
+	return !statement_writes(&rest);
 }
 
 /* Puts parameters in place of subqueries that are run once, ahead. */

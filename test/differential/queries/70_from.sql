@@ -56,7 +56,6 @@ SELECT g % 3, count(u.user_id) FROM generate_series(1, 20) g LEFT JOIN users u O
 SELECT * FROM accounts WHERE id = 1000000007 FOR UPDATE;
 
 -- FOR SHARE of one key with a join
--- refused: FOR SHARE over tables that are split differently
 SELECT u.name, o.order_id FROM users u JOIN orders o USING (user_id) WHERE u.user_id = 5 FOR SHARE OF u;
 
 -- FOR NO KEY UPDATE SKIP LOCKED of one key
