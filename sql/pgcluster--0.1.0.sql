@@ -451,59 +451,84 @@ $$;
 REVOKE ALL ON FUNCTION pgcluster.ask_groups(text) FROM PUBLIC;
 COMMENT ON FUNCTION pgcluster.ask_groups(text) IS 'runs a query that only reads on every worker group; returns their rows as text';
 
+-- The transactions that run here, by process.
+CREATE FUNCTION pgcluster.running_transactions(OUT pid integer, OUT transaction_id text) RETURNS SETOF record
+    LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+SELECT pid, virtualtransaction FROM pg_locks WHERE locktype = 'virtualxid' AND virtualxid = virtualtransaction AND granted
+$$;
+REVOKE ALL ON FUNCTION pgcluster.running_transactions() FROM PUBLIC;
+COMMENT ON FUNCTION pgcluster.running_transactions() IS 'the virtual transaction ids of this server''s processes';
+
 -- Sessions of this server have names on the nodes whose last part is its own.
-CREATE FUNCTION pgcluster.activity(OUT group_id integer, OUT pid integer, OUT node_pid integer, OUT usename name,
+CREATE FUNCTION pgcluster.activity(OUT transaction_id text, OUT group_id integer, OUT pid integer, OUT node_pid integer, OUT usename name,
     OUT state text, OUT wait_event_type text, OUT wait_event text, OUT xact_start timestamptz, OUT query_start timestamptz, OUT query text)
     RETURNS SETOF record
     LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS $$
-SELECT a.group_id, r[1]::integer, r[2]::integer, r[3]::name, r[4], r[5], r[6], to_timestamp(r[7]::float8), to_timestamp(r[8]::float8), r[9]
-FROM pgcluster.ask_groups($q$
-    SELECT split_part(application_name, '_', 3), pid, usename, state, wait_event_type, wait_event,
-        extract(epoch FROM xact_start), extract(epoch FROM query_start), query
-    FROM pg_stat_activity
-    WHERE application_name LIKE 'pgcluster\_%' AND pid <> pg_backend_pid()
-        AND split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
-$q$) AS a (group_id, r)
+WITH node AS MATERIALIZED (
+    SELECT a.group_id, r[1]::integer AS pid, r[2]::integer AS node_pid, r[3]::name AS usename, r[4] AS state, r[5] AS wait_event_type,
+        r[6] AS wait_event, to_timestamp(r[7]::float8) AS xact_start, to_timestamp(r[8]::float8) AS query_start, r[9] AS query
+    FROM pgcluster.ask_groups($q$
+        SELECT split_part(application_name, '_', 3), pid, usename, state, wait_event_type, wait_event,
+            extract(epoch FROM xact_start), extract(epoch FROM query_start), query
+        FROM pg_stat_activity
+        WHERE application_name LIKE 'pgcluster\_%' AND pid <> pg_backend_pid()
+            AND split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
+    $q$) AS a (group_id, r)),
+session AS (
+    SELECT * FROM node
+    UNION ALL
+    SELECT 0, s.pid, s.pid, s.usename, s.state, s.wait_event_type, s.wait_event, s.xact_start, s.query_start, s.query
+    FROM pg_stat_activity s
+    WHERE s.pid IN (SELECT node.pid FROM node))
+SELECT t.transaction_id, s.* FROM session s LEFT JOIN pgcluster.running_transactions() t ON t.pid = s.pid
+ORDER BY s.pid, s.group_id, s.node_pid
 $$;
 REVOKE ALL ON FUNCTION pgcluster.activity() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgcluster.activity() TO pg_monitor;
-COMMENT ON FUNCTION pgcluster.activity() IS 'what sessions of this server do on the worker groups';
+COMMENT ON FUNCTION pgcluster.activity() IS 'what sessions of this server do here and on the worker groups';
 
 CREATE VIEW pgcluster.cluster_activity AS SELECT * FROM pgcluster.activity();
-COMMENT ON VIEW pgcluster.cluster_activity IS 'what sessions of this server do on the worker groups: pid is the process here, node_pid the one there';
+COMMENT ON VIEW pgcluster.cluster_activity IS 'what sessions of this server that use worker groups do, here (group 0) and there: pid is the process here, node_pid the one there, transaction_id the same on all nodes';
 GRANT SELECT ON pgcluster.cluster_activity TO pg_monitor;
 ALTER VIEW pgcluster.cluster_activity SET SCHEMA pg_catalog;
 
 CREATE FUNCTION pgcluster.lock_waits(OUT group_id integer, OUT waiting_pid integer, OUT blocking_pid integer,
-    OUT waiting_node_pid integer, OUT blocking_node_pid integer, OUT waiting_query text, OUT blocking_query text)
+    OUT waiting_node_pid integer, OUT blocking_node_pid integer, OUT waiting_query text, OUT blocking_query text,
+    OUT waiting_transaction_id text, OUT blocking_transaction_id text)
     RETURNS SETOF record
     LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS $$
-SELECT a.group_id, r[1]::integer, r[2]::integer, r[3]::integer, r[4]::integer, r[5], r[6]
-FROM pgcluster.ask_groups($q$
-    WITH session AS (
-        SELECT pid, query, wait_event_type,
-            CASE WHEN split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
-                THEN split_part(application_name, '_', 3) END AS origin
-        FROM pg_stat_activity)
-    SELECT w.origin, b.origin, w.pid, p.pid, w.query, b.query
-    FROM session w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN session b ON b.pid = p.pid
-    WHERE w.wait_event_type = 'Lock'
-$q$) AS a (group_id, r)
-UNION ALL
-SELECT 0, w.pid, p.pid, w.pid, p.pid, w.query, b.query
-FROM pg_stat_activity w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN pg_stat_activity b ON b.pid = p.pid
-WHERE w.wait_event_type = 'Lock'
+WITH wait (group_id, waiting_pid, blocking_pid, waiting_node_pid, blocking_node_pid, waiting_query, blocking_query) AS MATERIALIZED (
+    SELECT a.group_id, r[1]::integer, r[2]::integer, r[3]::integer, r[4]::integer, r[5], r[6]
+    FROM pgcluster.ask_groups($q$
+        WITH session AS (
+            SELECT pid, query, wait_event_type,
+                CASE WHEN split_part(application_name, '_', 4) = split_part(current_setting('application_name'), '_', 4)
+                    THEN split_part(application_name, '_', 3) END AS origin
+            FROM pg_stat_activity)
+        SELECT w.origin, b.origin, w.pid, p.pid, w.query, b.query
+        FROM session w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN session b ON b.pid = p.pid
+        WHERE w.wait_event_type = 'Lock'
+    $q$) AS a (group_id, r)
+    UNION ALL
+    SELECT 0, w.pid, p.pid, w.pid, p.pid, w.query, b.query
+    FROM pg_stat_activity w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS p (pid) LEFT JOIN pg_stat_activity b ON b.pid = p.pid
+    WHERE w.wait_event_type = 'Lock')
+SELECT w.*, tw.transaction_id, tb.transaction_id
+FROM wait w LEFT JOIN pgcluster.running_transactions() tw ON tw.pid = w.waiting_pid
+    LEFT JOIN pgcluster.running_transactions() tb ON tb.pid = w.blocking_pid
 $$;
 REVOKE ALL ON FUNCTION pgcluster.lock_waits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgcluster.lock_waits() TO pg_monitor;
 COMMENT ON FUNCTION pgcluster.lock_waits() IS 'who waits for whose lock, here and on the worker groups';
 
 CREATE VIEW pgcluster.cluster_lock_waits AS SELECT * FROM pgcluster.lock_waits();
-COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here (group 0) and on the worker groups; pids are those of processes here, node pids those there';
+COMMENT ON VIEW pgcluster.cluster_lock_waits IS 'who waits for whose lock, here (group 0) and on the worker groups; pids are those of processes here, node pids those there, transaction ids those of cluster_activity';
 GRANT SELECT ON pgcluster.cluster_lock_waits TO pg_monitor;
 ALTER VIEW pgcluster.cluster_lock_waits SET SCHEMA pg_catalog;
 

@@ -80,6 +80,10 @@ is($c->sql('c', 'SELECT waiting_pid, blocking_pid FROM cluster_lock_waits'), $tw
 	'cluster_lock_waits shows who waits for whom');
 is($c->sql('c', "SELECT pid, state FROM cluster_activity WHERE wait_event_type = 'Lock'"), $two->backend . '|active',
 	'cluster_activity shows what a session does on a node');
+is($c->sql('c', 'SELECT count(*) = 4, count(DISTINCT transaction_id) = 2, count(DISTINCT pid) = 2 FROM cluster_activity WHERE xact_start IS NOT NULL AND pid IN ('
+	  . $one->backend . ',' . $two->backend . ')'), 't|t|t', '... and one id for what a transaction does here and there');
+is($c->sql('c', 'SELECT count(*) FROM cluster_lock_waits w JOIN cluster_activity a ON a.transaction_id = w.blocking_transaction_id AND a.group_id = 0 AND a.pid = ' . $one->backend), 1,
+	'... which cluster_lock_waits shows too');
 $one->run('ROLLBACK');
 $two->wait;
 is($c->sql('c', 'SELECT count(*) FROM cluster_prepared_transactions'), 0, 'nothing is prepared');
@@ -98,7 +102,11 @@ $two->run("BEGIN; UPDATE t SET v = v + 1 WHERE k = $key");
 $one->send("UPDATE t SET v = v + 1 WHERE k = $key");
 ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for two on a node');
 $two->send('UPDATE t SET v = v + 1 WHERE k = 4');
-like($two->wait, qr/ERROR:  40P01: deadlock detected/, 'a deadlock over two nodes ends with an error for the younger');
+my $ended = $two->wait;
+like($ended, qr/ERROR:  40P01: deadlock detected/, 'a deadlock over two nodes ends with an error for the younger');
+my ($a, $b) = ($one->backend, $two->backend);
+like($ended, qr/Process $a waits for process $b on group \d: UPDATE t SET v = v \+ 1 WHERE k = $key/, '... which shows the circle');
+like($ended, qr/Process $b waits for process $a on group \d: UPDATE t SET v = v \+ 1 WHERE k = 4/, '... with the queries');
 is($one->wait, '', '... and the older goes on');
 $_->run('ROLLBACK') foreach $one, $two;
 
@@ -111,6 +119,16 @@ ok(PgCluster::wait_until(sub { waiting() == 1 }), 'two waits for one on a node')
 $one->send('UPDATE l SET v = 1');
 like($two->wait, qr/ERROR:  40P01: deadlock detected/, 'a deadlock with the coordinator ends with an error for the younger');
 is($one->wait, '', '... and the older goes on');
+$_->run('ROLLBACK') foreach $one, $two;
+
+# ... in which the younger one waits for a local lock, where nothing can be told.
+$one->run('BEGIN; UPDATE l SET v = 1');
+$two->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+$one->send('UPDATE t SET v = v + 1 WHERE k = 4');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'one waits for two on a node');
+$two->send('UPDATE l SET v = 1');
+like($one->wait, qr/ERROR:  40P01: deadlock detected.*Process \d+ waits for process \d+ here: UPDATE l SET v = 1/s, 'who waits for a node is told');
+is($two->wait, '', '... and the other one goes on');
 $_->run('ROLLBACK') foreach $one, $two;
 
 # Cursors stay open while other statements use the same connections.

@@ -16,8 +16,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -30,6 +34,7 @@ typedef struct Wait
 {
 	int waiter;
 	int holder;
+	int group_id; /* where */
 } Wait;
 
 /* In the place of a group: the locks of this server. */
@@ -44,7 +49,7 @@ typedef struct Waits
 } Waits;
 
 static void
-add_wait(Waits *graph, int waiter, int holder)
+add_wait(Waits *graph, int waiter, int holder, int group_id)
 {
 	if (waiter == 0 || holder == 0 || waiter == holder)
 		return;
@@ -53,7 +58,7 @@ add_wait(Waits *graph, int waiter, int holder)
 		graph->max *= 2;
 		graph->waits = repalloc(graph->waits, sizeof(Wait) * graph->max);
 	}
-	graph->waits[graph->n++] = (Wait){waiter, holder};
+	graph->waits[graph->n++] = (Wait){waiter, holder, group_id};
 }
 
 static bool
@@ -95,7 +100,7 @@ add_local_waits(Waits *graph)
 		TupleDesc desc = SPI_tuptable->tupdesc;
 
 		add_wait(graph, DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)),
-				 DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+				 DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)), LOCAL_GROUP);
 	}
 	SPI_finish();
 }
@@ -110,7 +115,7 @@ add_node_waits(Waits *graph, int group_id)
 	while ((row = remote_task_next(task)) != NULL)
 	{
 		add_wait(graph, twophase_session_process(PQgetvalue(row, 0, 0)),
-				 twophase_session_process(PQgetvalue(row, 0, 1)));
+				 twophase_session_process(PQgetvalue(row, 0, 1)), group_id);
 		PQclear(row);
 	}
 	remote_task_end(task);
@@ -187,67 +192,142 @@ reduce(Waits *graph)
 	}
 }
 
-/* The processes of one cycle of a reduced graph that is not empty, as an array of int4. */
-static ArrayType *
+static const Wait *
+wait_of(const Waits *graph, int waiter)
+{
+	for (int i = 0; i < graph->n; i++)
+	{
+		if (graph->waits[i].waiter == waiter)
+			return &graph->waits[i];
+	}
+	elog(ERROR, "process %d is not in the graph", waiter);
+}
+
+/* One cycle of a reduced graph that is not empty: Wait, each for the next one's waiter. */
+static List *
 one_cycle(const Waits *graph)
 {
-	Datum *members = palloc(sizeof(Datum) * (graph->n + 1));
-	int at = graph->waits[0].waiter;
-	int start;
-	int n = 0;
+	const Wait *at = &graph->waits[0];
+	const Wait *start;
+	List *cycle = NIL;
 
 	/* After as many steps as there are waits we are in a cycle for sure. */
 	for (int step = 0; step < graph->n; step++)
-	{
-		for (int i = 0; i < graph->n; i++)
-		{
-			if (graph->waits[i].waiter == at)
-			{
-				at = graph->waits[i].holder;
-				break;
-			}
-		}
-	}
+		at = wait_of(graph, at->holder);
 	start = at;
 	do
 	{
-		members[n++] = Int32GetDatum(at);
-		for (int i = 0; i < graph->n; i++)
-		{
-			if (graph->waits[i].waiter == at)
-			{
-				at = graph->waits[i].holder;
-				break;
-			}
-		}
-	} while (at != start && n <= graph->n);
-	return construct_array(members, n, INT4OID, 4, true, TYPALIGN_INT);
+		cycle = lappend(cycle, unconstify(Wait *, at));
+		at = wait_of(graph, at->holder);
+	} while (at->waiter != start->waiter);
+	return cycle;
 }
 
-/* The one whose transaction is the youngest; 0 if they are gone. */
+/*
+ * Fills in what the sessions do, and chooses the one whose transaction is the
+ * youngest; 0 if they are gone.  Who waits for a lock of this server would
+ * take its interrupt for that of a user, so it is one of those that wait for
+ * a node, of which there is one at least.
+ */
 static int
-youngest(ArrayType *processes)
+describe_and_choose(List *cycle, Deadlock *deadlock)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid types[] = {INT4ARRAYOID};
-	Datum values[] = {PointerGetDatum(processes)};
-	int pid = 0;
-	bool isnull;
+	Datum *processes = palloc(sizeof(Datum) * list_length(cycle));
+	Datum values[1];
+	int victim = 0;
+	int n = 0;
+	ListCell *lc;
 
+	foreach (lc, cycle)
+		processes[n++] = Int32GetDatum(((Wait *) lfirst(lc))->waiter);
+	values[0] = PointerGetDatum(construct_array(processes, n, INT4OID, 4, true, TYPALIGN_INT));
+	*deadlock = (Deadlock){.nwaits = n};
 	round_begin();
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT pid FROM pg_catalog.pg_stat_activity "
+	if (SPI_execute_with_args("SELECT pid, usesysid, query FROM pg_catalog.pg_stat_activity "
 							  "WHERE pid = ANY ($1) AND datname = current_database() "
 							  "AND backend_type = 'client backend' "
-							  "ORDER BY xact_start DESC NULLS LAST, pid LIMIT 1",
-							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+							  "ORDER BY xact_start DESC NULLS LAST, pid",
+							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_stat_activity");
-	if (SPI_processed == 1)
-		pid =
-			DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		bool isnull;
+		int pid = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		Datum role = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+		char *query = SPI_getvalue(row, SPI_tuptable->tupdesc, 3);
+
+		n = 0;
+		foreach (lc, cycle)
+		{
+			const Wait *wait = lfirst(lc);
+
+			if (wait->waiter == pid && victim == 0 && wait->group_id != LOCAL_GROUP)
+				victim = pid;
+			if (n < DEADLOCK_MAX_WAITS && wait->waiter == pid)
+			{
+				DeadlockWait *told = &deadlock->waits[n];
+				int length = query ? (int) strlen(query) : 0;
+
+				told->role = isnull ? InvalidOid : DatumGetObjectId(role);
+				length = pg_mbcliplen(query ? query : "", length, sizeof(told->query) - 1);
+				memcpy(told->query, query ? query : "", length);
+				told->query[length] = '\0';
+			}
+			if (n < DEADLOCK_MAX_WAITS)
+			{
+				deadlock->waits[n].waiter = wait->waiter;
+				deadlock->waits[n].holder = wait->holder;
+				deadlock->waits[n].group_id = wait->group_id;
+			}
+			n++;
+		}
+	}
 	SPI_finish();
 	round_end(caller);
-	return pid;
+	return victim;
+}
+
+/* The circle in words; "all" for the log, else what the present user may see. */
+static char *
+deadlock_text(const Deadlock *deadlock, bool all)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < Min(deadlock->nwaits, DEADLOCK_MAX_WAITS); i++)
+	{
+		const DeadlockWait *wait = &deadlock->waits[i];
+		bool may_see = all || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+					   (OidIsValid(wait->role) && has_privs_of_role(GetUserId(), wait->role));
+
+		appendStringInfo(&text, "%sProcess %d waits for process %d ", i > 0 ? "\n" : "",
+						 wait->waiter, wait->holder);
+		if (wait->group_id == LOCAL_GROUP)
+			appendStringInfoString(&text, "here");
+		else
+			appendStringInfo(&text, "on group %d", wait->group_id);
+		appendStringInfo(&text, ": %s", may_see ? wait->query : "<insufficient privilege>");
+	}
+	if (deadlock->nwaits > DEADLOCK_MAX_WAITS)
+		appendStringInfo(&text, "\n... and %d more", deadlock->nwaits - DEADLOCK_MAX_WAITS);
+	return text.data;
+}
+
+void
+deadlock_check_victim(void)
+{
+	Deadlock deadlock;
+
+	if (!deadlock_is_victim(&deadlock))
+		return;
+	QueryCancelPending = false;
+	ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
+					errdetail_internal("%s", deadlock_text(&deadlock, false)),
+					errhint("The transaction can be tried again.")));
 }
 
 static void
@@ -255,6 +335,7 @@ end_one_deadlock(List *groups)
 {
 	Waits *first = look(groups);
 	Waits *graph;
+	Deadlock deadlock;
 	int victim;
 
 	reduce(first);
@@ -270,13 +351,14 @@ end_one_deadlock(List *groups)
 	if (graph->n == 0)
 		return;
 
-	victim = youngest(one_cycle(graph));
+	victim = describe_and_choose(one_cycle(graph), &deadlock);
 	if (victim == 0)
 		return;
 	ereport(LOG,
 			(errmsg("transactions wait for each other on several nodes, process %d ends its own",
-					victim)));
-	deadlock_choose_victim(victim);
+					victim),
+			 errdetail_internal("%s", deadlock_text(&deadlock, true))));
+	deadlock_choose_victim(victim, &deadlock);
 }
 
 void

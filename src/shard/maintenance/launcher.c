@@ -51,6 +51,7 @@
 #define DEADLOCK_NAP_US INT64CONST(500000)
 #define STAY_AWAY_US (10 * INT64CONST(1000000))
 #define START_US (30 * INT64CONST(1000000))
+#define VICTIM_US (2 * INT64CONST(1000000))
 
 typedef enum SlotState
 {
@@ -67,11 +68,13 @@ typedef struct Slot
 	int64 not_before; /* clock.h: no (other) start before this */
 	pid_t pid;
 	Latch *latch;
-	bool leave;		/* the worker is asked to go */
-	bool recover;	/* ... to do a round of recovery */
-	bool suspect;	/* ... to look for a deadlock */
-	uint64 settled; /* a round found everything in order when gate.h's doubts were this many */
-	pid_t victim;	/* chosen to end a deadlock, and not told yet */
+	bool leave;		   /* the worker is asked to go */
+	bool recover;	   /* ... to do a round of recovery */
+	bool suspect;	   /* ... to look for a deadlock */
+	uint64 settled;	   /* a round found everything in order when gate.h's doubts were this many */
+	pid_t victim;	   /* chosen to end a deadlock, and not told yet ... */
+	int64 victim_at;   /* ... then (clock.h) ... */
+	Deadlock deadlock; /* ... and which */
 } Slot;
 
 /* All under "lock". */
@@ -165,16 +168,18 @@ deadlock_suspected(void)
 }
 
 void
-deadlock_choose_victim(int pid)
+deadlock_choose_victim(int pid, const Deadlock *deadlock)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	my_slot->victim = pid;
+	my_slot->victim_at = clock_now_us();
+	my_slot->deadlock = *deadlock;
 	LWLockRelease(lock);
 	kill(pid, SIGINT);
 }
 
 bool
-deadlock_is_victim(void)
+deadlock_is_victim(Deadlock *deadlock)
 {
 	Slot *slot;
 	bool victim;
@@ -183,7 +188,12 @@ deadlock_is_victim(void)
 	slot = slot_of(MyDatabaseId, false);
 	victim = slot != NULL && slot->victim == MyProcPid;
 	if (victim)
+	{
 		slot->victim = 0;
+		/* Long ago it had ended by itself: this interrupt has another reason. */
+		victim = clock_now_us() < slot->victim_at + VICTIM_US;
+		*deadlock = slot->deadlock;
+	}
 	LWLockRelease(lock);
 	return victim;
 }
@@ -532,7 +542,7 @@ pgcluster_maintenance_worker(Datum arg)
 		{
 			suspect = false;
 			deadlock_round();
-			deadlock_at = clock_now_us() + DEADLOCK_NAP_US;
+			deadlock_at = clock_now_us() + Min(DEADLOCK_NAP_US, (int64) DeadlockTimeout * 1000);
 		}
 
 		pgstat_report_activity(STATE_IDLE, NULL);

@@ -32,11 +32,31 @@ extern void maintenance_leave(Oid database);
  */
 extern void deadlock_suspected(void);
 
-/* True, once, when this process was chosen to end a deadlock. */
-extern bool deadlock_is_victim(void);
+/* The waits of a circle, each for the next one's process. */
+#define DEADLOCK_MAX_WAITS 8
+typedef struct DeadlockWait
+{
+	int waiter;
+	int holder;
+	int group_id;	 /* where: 0 is this server */
+	Oid role;		 /* of the waiter */
+	char query[256]; /* of the waiter */
+} DeadlockWait;
+
+typedef struct Deadlock
+{
+	int nwaits; /* may be more than there is room for */
+	DeadlockWait waits[DEADLOCK_MAX_WAITS];
+} Deadlock;
+
+/* True, once, when this process was just now chosen to end a deadlock. */
+extern bool deadlock_is_victim(Deadlock *deadlock);
 
 /* Makes a process of this database the one that ends a deadlock. */
-extern void deadlock_choose_victim(int pid);
+extern void deadlock_choose_victim(int pid, const Deadlock *deadlock);
+
+/* At an interrupt: raises the error that ends a deadlock if this process is to. */
+extern void deadlock_check_victim(void);
 
 /* Looks for a deadlock over several nodes and ends one.  Outside of transactions. */
 extern void deadlock_round(void);

@@ -934,13 +934,8 @@ suspect_deadlock(RemoteConnection *c)
 static void
 check_interrupts(void)
 {
-	if (QueryCancelPending && InterruptHoldoffCount == 0 && deadlock_is_victim())
-	{
-		QueryCancelPending = false;
-		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
-						errdetail("Transactions wait for each other on several nodes."),
-						errhint("The transaction can be tried again.")));
-	}
+	if (QueryCancelPending && InterruptHoldoffCount == 0)
+		deadlock_check_victim();
 	CHECK_FOR_INTERRUPTS();
 }
 
