@@ -17,6 +17,7 @@ use Analytic;
 use Getopt::Long;
 use List::Util qw(sum);
 use PgCluster;
+use PgCluster::Tpch;
 use Time::HiRes qw(time);
 
 my $rows = 100_000;
@@ -102,10 +103,19 @@ my @workloads = (
 				prepare => \&load_shop,
 				script => "$_->[1];"
 			}
-	} @Analytic::queries),);
+	} @Analytic::queries),
+	map({
+			{
+				name => 'tpch: ' . ($_ + 1),
+				group => 'tpch',
+				measure => \&once,
+				prepare => \&load_tpch,
+				script => $PgCluster::Tpch::queries[$_]
+			}
+	} 0 .. $#PgCluster::Tpch::queries),);
 
-my ($turns, $seconds) = (3, 8);
-GetOptions('list' => \my $list, 'turns=i' => \$turns, 'seconds=i' => \$seconds) or exit 2;
+my ($turns, $seconds, $scale) = (3, 8, 0.05);
+GetOptions('list' => \my $list, 'turns=i' => \$turns, 'seconds=i' => \$seconds, 'scale=f' => \$scale) or exit 2;
 if ($list)
 {
 	my %seen;
@@ -193,6 +203,16 @@ sub fill_copied
 sub load_shop
 {
 	load_table(@$_{qw(name columns key rows)}) foreach @Analytic::tables;
+	return;
+}
+
+sub load_tpch
+{
+	foreach my $side (values %side)
+	{
+		PgCluster::Tpch::load($side, $scale, distribute => $side == $side{ours});
+		$side->sql($_, 'VACUUM ANALYZE; CHECKPOINT') foreach reverse $side->node_names;
+	}
 	return;
 }
 
@@ -335,6 +355,17 @@ sub pgbench
 	die "transactions failed:\n$out$err" if $out =~ /number of failed transactions: [1-9]/;
 	$out =~ /^tps = ([\d.]+) \((?:without|including)/m or die "unexpected output of pgbench:\n$out";
 	return $1;
+}
+
+# Executions a second of a query that is run once, in a session of its own that
+# has its connections to the nodes.
+sub once
+{
+	my ($cluster, $workload) = @_;
+	my $out = $cluster->sql('c', "\\timing on\nSET statement_timeout = '300s';\nSELECT count(*) FROM orders WHERE o_orderkey < 0;\n$workload->{script};");
+	my ($milliseconds) = $out =~ /Time: ([\d.]+) ms[^\n]*\z/ or die "no time in psql's output:\n$out";
+
+	return 1000 / $milliseconds;
 }
 
 # New sessions a second that ask for one row: what connecting to the nodes and

@@ -81,7 +81,7 @@ sub run_distributed
 	{
 		$cluster->sql($node, "CREATE DATABASE regression TEMPLATE template0");
 		$cluster->sql($node, join "\n", 'CREATE EXTENSION pgcluster;', map({
-			"ALTER DATABASE regression SET $_;" } 'lc_messages TO C', 'lc_monetary TO C', 'lc_numeric TO C', 'lc_time TO C',
+			"ALTER DATABASE regression SET $_;" } map({ "lc_$_ TO 'C'" } qw(messages monetary numeric time)),
 			'bytea_output TO hex', "timezone_abbreviations TO 'Default'"), db => 'regression');
 		# The suite creates these where it runs, and connects as them to the nodes.
 		$cluster->sql($node, join "\n", map { "CREATE ROLE $_ LOGIN;" } @roles) if $node ne 'c';
