@@ -272,6 +272,12 @@ REVOKE ALL ON FUNCTION pgcluster.shard_schema(name, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgcluster.shard_schema(name, bigint) TO pg_monitor;
 COMMENT ON FUNCTION pgcluster.shard_schema(name, bigint) IS 'the schema on a worker group that holds the shard''s piece of tables of a schema';
 
+CREATE FUNCTION pgcluster.keep_in_shard() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgcluster_keep_in_shard';
+COMMENT ON FUNCTION pgcluster.keep_in_shard() IS
+    'refuses a row that a trigger has given the distribution column of another shard';
+
+
 -- Views start in pgcluster, as the server lets nobody create a relation in pg_catalog.
 CREATE VIEW pgcluster.cluster_nodes AS
 SELECT g.group_id, pgcluster.group_address(g.group_id) AS node, count(s.id) AS shards

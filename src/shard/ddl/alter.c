@@ -11,42 +11,52 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/concurrent.h"
+#include "shard/ddl/objects.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
 #include "shard/ddl/utility.h"
+#include "shard/metadata/catalog.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/planner.h"
 
-/* Tables whose columns may be dropped just now. */
+/* Tables that change just now, and whose shards will follow. */
 static List *changing = NIL;
 
 bool
-alter_allows_drop(Oid relid)
+alter_follows(Oid relid)
 {
 	return list_member_oid(changing, relid);
 }
 
-/*
- * Runs the statement and has the shards of these tables follow.  Whether the
- * user may change them is for the server to say; only owners get the lock
- * before that.
- */
-static bool
-run_and_follow(UtilityCall *call, List *relids, bool by_name)
+/* Whether the user may change them is for the server to say; only owners get the lock before that. */
+static List *
+take_shapes(List *relids)
 {
-	List *outer = changing;
-	List *volatile shapes = NIL;
-	volatile bool local = false;
+	List *shapes = NIL;
 	ListCell *lc;
 
 	list_sort(relids, list_oid_cmp);
@@ -60,6 +70,15 @@ run_and_follow(UtilityCall *call, List *relids, bool by_name)
 							errhint("Run the statement again.")));
 		shapes = lappend(shapes, shape_take(lfirst_oid(lc)));
 	}
+	return shapes;
+}
+
+void
+alter_run(UtilityCall *call, List *relids)
+{
+	List *outer = changing;
+	volatile bool local = false;
+
 	PG_TRY();
 	{
 		/* What the server looks at to check a constraint is the shell. */
@@ -73,12 +92,41 @@ run_and_follow(UtilityCall *call, List *relids, bool by_name)
 		planner_read_local(local);
 	}
 	PG_END_TRY();
+}
+
+/* Has the shards of all these follow that still are. */
+static void
+follow(List *shapes, ShapeChange change, List *usings)
+{
+	ListCell *lc;
+
+	CommandCounterIncrement();
 	foreach (lc, shapes)
-		shape_follow(lfirst(lc), by_name);
+	{
+		TableRow row;
+
+		/* Its distribution column may have another name by now. */
+		if (catalog_read_table(shape_table(lfirst(lc)), &row))
+			shape_follow(lfirst(lc), change, usings);
+	}
+}
+
+/* Runs the statement and has the shards of these tables follow. */
+static bool
+run_and_follow(UtilityCall *call, List *relids, ShapeChange change, List *usings)
+{
+	List *shapes = take_shapes(relids);
+
+	alter_run(call, relids);
+	follow(shapes, change, usings);
 	return true;
 }
 
-/* What a subcommand of ALTER TABLE means for the shards. */
+/*
+ * ALTER TABLE and ALTER INDEX
+ */
+
+/* What a subcommand means for the shards. */
 typedef enum Concern
 {
 	CONCERNS_SHELL,	 /* nothing */
@@ -90,32 +138,155 @@ static const struct
 {
 	AlterTableType type;
 	Concern concern;
+	const char *repeat; /* what the shape of a table does not tell: the subcommand itself */
 } subcommands[] = {
-	{AT_ColumnDefault, CONCERNS_SHELL},	  {AT_SetStatistics, CONCERNS_SHELL},
-	{AT_SetIdentity, CONCERNS_SHELL},	  {AT_DropIdentity, CONCERNS_SHELL},
-	{AT_SetTableSpace, CONCERNS_SHELL},	  {AT_AddColumn, CONCERNS_SHARDS},
-	{AT_DropColumn, CONCERNS_SHARDS},	  {AT_AddConstraint, CONCERNS_SHARDS},
-	{AT_DropConstraint, CONCERNS_SHARDS}, {AT_ValidateConstraint, CONCERNS_SHARDS},
-	{AT_SetNotNull, CONCERNS_SHARDS},	  {AT_DropNotNull, CONCERNS_SHARDS},
-	{AT_ChangeOwner, CONCERNS_SHARDS},	  {AT_AlterColumnType, CONCERNS_TYPES},
+	{AT_SetIdentity, CONCERNS_SHELL, NULL},
+	{AT_AddIdentity, CONCERNS_SHELL, NULL},
+	{AT_DropIdentity, CONCERNS_SHELL, NULL},
+	{AT_EnableRule, CONCERNS_SHELL, NULL},
+	{AT_EnableAlwaysRule, CONCERNS_SHELL, NULL},
+	{AT_EnableReplicaRule, CONCERNS_SHELL, NULL},
+	{AT_DisableRule, CONCERNS_SHELL, NULL},
+	{AT_DropOids, CONCERNS_SHELL, NULL},
+	{AT_AddColumn, CONCERNS_SHARDS, NULL},
+	{AT_DropColumn, CONCERNS_SHARDS, NULL},
+	{AT_ColumnDefault, CONCERNS_SHARDS, NULL},
+	{AT_DropExpression, CONCERNS_SHARDS, NULL},
+	{AT_SetNotNull, CONCERNS_SHARDS, NULL},
+	{AT_DropNotNull, CONCERNS_SHARDS, NULL},
+	{AT_SetStatistics, CONCERNS_SHARDS, NULL},
+	{AT_SetOptions, CONCERNS_SHARDS, NULL},
+	{AT_ResetOptions, CONCERNS_SHARDS, NULL},
+	{AT_SetStorage, CONCERNS_SHARDS, NULL},
+	{AT_SetCompression, CONCERNS_SHARDS, NULL},
+	{AT_AddConstraint, CONCERNS_SHARDS, NULL},
+	{AT_AddIndexConstraint, CONCERNS_SHARDS, NULL},
+	{AT_AlterConstraint, CONCERNS_SHARDS, NULL},
+	{AT_DropConstraint, CONCERNS_SHARDS, NULL},
+	{AT_ValidateConstraint, CONCERNS_SHARDS, NULL},
+	{AT_ChangeOwner, CONCERNS_SHARDS, NULL},
+	{AT_ClusterOn, CONCERNS_SHARDS, NULL},
+	{AT_DropCluster, CONCERNS_SHARDS, NULL},
+	{AT_SetLogged, CONCERNS_SHARDS, NULL},
+	{AT_SetUnLogged, CONCERNS_SHARDS, NULL},
+	{AT_SetAccessMethod, CONCERNS_SHARDS, NULL},
+	{AT_SetTableSpace, CONCERNS_SHARDS, NULL},
+	{AT_SetRelOptions, CONCERNS_SHARDS, NULL},
+	{AT_ResetRelOptions, CONCERNS_SHARDS, NULL},
+	{AT_ReplicaIdentity, CONCERNS_SHARDS, NULL},
+	{AT_EnableTrig, CONCERNS_SHARDS, NULL},
+	{AT_EnableAlwaysTrig, CONCERNS_SHARDS, NULL},
+	{AT_EnableReplicaTrig, CONCERNS_SHARDS, NULL},
+	{AT_DisableTrig, CONCERNS_SHARDS, NULL},
+	{AT_EnableTrigUser, CONCERNS_SHARDS, NULL},
+	{AT_DisableTrigUser, CONCERNS_SHARDS, NULL},
+	{AT_EnableTrigAll, CONCERNS_SHARDS, "ENABLE TRIGGER ALL"},
+	{AT_DisableTrigAll, CONCERNS_SHARDS, "DISABLE TRIGGER ALL"},
+	{AT_EnableRowSecurity, CONCERNS_SHARDS, NULL},
+	{AT_DisableRowSecurity, CONCERNS_SHARDS, NULL},
+	{AT_ForceRowSecurity, CONCERNS_SHARDS, NULL},
+	{AT_NoForceRowSecurity, CONCERNS_SHARDS, NULL},
+	{AT_AlterColumnType, CONCERNS_TYPES, NULL},
 };
 
-/* False: not known how to repeat it. */
-static bool
-find_concern(AlterTableCmd *cmd, Concern *concern)
+/* Row of the subcommand; -1: not known how to repeat it. */
+static int
+find_subcommand(AlterTableCmd *cmd)
 {
-	/* The expression of USING is not kept anywhere. */
-	if (cmd->subtype == AT_AlterColumnType && castNode(ColumnDef, cmd->def)->raw_default != NULL)
-		return false;
 	for (size_t i = 0; i < lengthof(subcommands); i++)
 	{
 		if (subcommands[i].type == cmd->subtype)
-		{
-			*concern = subcommands[i].concern;
-			return true;
-		}
+			return i;
 	}
+	return -1;
+}
+
+static bool
+add_function(Oid function, void *context)
+{
+	ObjectAddress *address = palloc(sizeof(*address));
+
+	ObjectAddressSet(*address, ProcedureRelationId, function);
+	*(List **) context = lappend(*(List **) context, address);
 	return false;
+}
+
+static bool
+add_functions(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	(void) check_functions_in_node(node, add_function, context);
+	return expression_tree_walker(node, add_functions, context);
+}
+
+/*
+ * The expression of USING for the shards; it is kept nowhere.  What it calls
+ * must be on the nodes.
+ */
+static ShapeUsing *
+make_using(UtilityCall *call, Relation rel, TableKind kind, AlterTableCmd *cmd)
+{
+	ShapeUsing *using = palloc(sizeof(*using));
+	ParseState *pstate = make_parsestate(NULL);
+	List *functions = NIL;
+	int level;
+	Node *node;
+
+	pstate->p_sourcetext = call->query_string;
+	addNSItemToQuery(pstate,
+					 addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true),
+					 false, true, true);
+	node = transformExpr(pstate, copyObject(castNode(ColumnDef, cmd->def)->raw_default),
+						 EXPR_KIND_ALTER_COL_TRANSFORM);
+	assign_expr_collations(pstate, node);
+	if (kind == TABLE_REFERENCE && contain_mutable_functions(node))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot change the type of column \"%s\" of reference table \"%s\"",
+							   cmd->name, RelationGetRelationName(rel)),
+						errdetail("USING may give something else on each copy.")));
+	(void) add_functions(node, &functions);
+	objects_ensure(functions, metadata_groups());
+	using->column = get_attnum(RelationGetRelid(rel), cmd->name);
+	level = shard_ddl_begin();
+	using->expression = deparse_expression(
+		node, deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel)), false,
+		false);
+	shard_ddl_end(level);
+	free_parsestate(pstate);
+	return using;
+}
+
+static List *
+make_usings(UtilityCall *call, const DistributedTable *table, List *cmds)
+{
+	Relation rel = relation_open(table->relid, AccessShareLock);
+	List *usings = NIL;
+	ListCell *lc;
+
+	foreach (lc, cmds)
+	{
+		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
+
+		if (cmd->subtype == AT_AlterColumnType && user_owns_relation(table->relid) &&
+			castNode(ColumnDef, cmd->def)->raw_default != NULL)
+			usings = lappend(usings, make_using(call, rel, table->kind, cmd));
+	}
+	relation_close(rel, NoLock);
+	return usings;
+}
+
+static void
+repeat(const DistributedTable *table, List *repeats)
+{
+	Relation rel = relation_open(table->relid, NoLock);
+	ShardRun *shard_run = shard_run_create();
+	ListCell *lc;
+
+	foreach (lc, repeats)
+		shard_run_add_format(shard_run, rel, "ALTER TABLE %s ", lfirst(lc));
+	shard_run_finish(shard_run);
+	relation_close(rel, NoLock);
 }
 
 bool
@@ -123,29 +294,40 @@ alter_handle_table(UtilityCall *call)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
 	const DistributedTable *table = utility_table(call, stmt->relation);
+	List *repeats = NIL;
 	bool shards = false;
 	bool types = false;
+	bool drops = false;
 	ListCell *lc;
 
 	if (table == NULL)
 		return refuse_alter_local_table(call);
 	foreach (lc, stmt->cmds)
 	{
-		Concern concern;
+		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
+		int i = find_subcommand(cmd);
 
-		if (stmt->objtype != OBJECT_TABLE ||
-			!find_concern(castNode(AlterTableCmd, lfirst(lc)), &concern))
+		if ((stmt->objtype != OBJECT_TABLE && stmt->objtype != OBJECT_INDEX) || i < 0)
 			refuse_statement(call, table->relid);
-		shards |= concern == CONCERNS_SHARDS;
-		types |= concern == CONCERNS_TYPES;
+		shards |= subcommands[i].concern == CONCERNS_SHARDS;
+		types |= subcommands[i].concern == CONCERNS_TYPES;
+		drops |= cmd->subtype == AT_DropConstraint;
+		if (subcommands[i].repeat != NULL)
+			repeats = lappend(repeats, unconstify(char *, subcommands[i].repeat));
 	}
-	if (shards && types)
+	if (drops && types)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cannot change types together with other changes of distributed "
+						errmsg("cannot change types together with constraints of distributed "
 							   "table \"%s\"",
 							   stmt->relation->relname),
 						errhint("Use one ALTER TABLE for the types and one for the rest.")));
-	return (shards || types) && run_and_follow(call, list_make1_oid(table->relid), types);
+	if (!shards && !types)
+		return false;
+	run_and_follow(call, list_make1_oid(table->relid), types ? SHAPE_TYPES : SHAPE_PARTS,
+				   types ? make_usings(call, table, stmt->cmds) : NIL);
+	if (repeats != NIL)
+		repeat(table, repeats);
+	return true;
 }
 
 bool
@@ -157,28 +339,41 @@ alter_handle_index(UtilityCall *call)
 	if (table == NULL)
 		return false;
 	if (stmt->concurrent)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("indexes of distributed tables cannot be created concurrently"),
-						errhint("Use CREATE INDEX without CONCURRENTLY.")));
-	return run_and_follow(call, list_make1_oid(table->relid), false);
+		return concurrent_create_index(call, table);
+	return run_and_follow(call, list_make1_oid(table->relid), SHAPE_PARTS, NIL);
 }
 
+/*
+ * Statements about one table
+ */
 bool
-alter_handle_statistics(UtilityCall *call)
+alter_handle_named(UtilityCall *call)
 {
-	CreateStatsStmt *stmt = castNode(CreateStatsStmt, call->pstmt->utilityStmt);
 	List *relids = NIL;
 	ListCell *lc;
 
-	foreach (lc, stmt->relations)
+	foreach (lc, utility_relations(call->pstmt->utilityStmt))
 	{
-		const DistributedTable *table =
-			IsA(lfirst(lc), RangeVar) ? utility_table(call, lfirst(lc)) : NULL;
+		const DistributedTable *table = lfirst(lc) != NULL && IsA(lfirst(lc), RangeVar)
+											? utility_table(call, lfirst(lc))
+											: NULL;
 
 		if (table != NULL)
 			relids = list_append_unique_oid(relids, table->relid);
 	}
-	return relids != NIL && run_and_follow(call, relids, false);
+	return relids != NIL && run_and_follow(call, relids, SHAPE_PARTS, NIL);
+}
+
+bool
+alter_handle_rule(UtilityCall *call)
+{
+	RuleStmt *stmt = castNode(RuleStmt, call->pstmt->utilityStmt);
+	const DistributedTable *table = utility_table(call, stmt->relation);
+
+	/* Rules rewrite queries here, before they are planned.  This one would make a view of the table. */
+	if (table != NULL && stmt->event == CMD_SELECT)
+		refuse_statement(call, table->relid);
+	return false;
 }
 
 /* The distributed table that an extended statistics object is about. */
@@ -197,32 +392,12 @@ table_of_statistics(List *name)
 }
 
 bool
-alter_handle_drop(UtilityCall *call)
+alter_handle_statistics(UtilityCall *call)
 {
-	DropStmt *stmt = castNode(DropStmt, call->pstmt->utilityStmt);
-	bool statistics = stmt->removeType == OBJECT_STATISTIC_EXT;
-	List *relids = NIL;
-	ListCell *lc;
+	const DistributedTable *table =
+		table_of_statistics(castNode(AlterStatsStmt, call->pstmt->utilityStmt)->defnames);
 
-	if (stmt->removeType != OBJECT_INDEX && !statistics)
-		return refuse_drop(call);
-	foreach (lc, stmt->objects)
-	{
-		List *name = castNode(List, lfirst(lc));
-		const DistributedTable *table = statistics
-											? table_of_statistics(name)
-											: utility_table(call, makeRangeVarFromNameList(name));
-
-		if (table != NULL)
-			relids = list_append_unique_oid(relids, table->relid);
-	}
-	if (relids == NIL)
-		return false;
-	if (stmt->concurrent)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("indexes of distributed tables cannot be dropped concurrently"),
-						errhint("Use DROP INDEX without CONCURRENTLY.")));
-	return run_and_follow(call, relids, false);
+	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), SHAPE_PARTS, NIL);
 }
 
 bool
@@ -232,12 +407,61 @@ alter_handle_rename(UtilityCall *call)
 	const DistributedTable *table = NULL;
 
 	if (stmt->renameType == OBJECT_SCHEMA)
-		return refuse_schema_rename(call);
+		return schema_handle_rename(call);
 	if (stmt->renameType == OBJECT_ROLE)
 		return roles_handle(call);
 	if (stmt->renameType == OBJECT_STATISTIC_EXT)
 		table = table_of_statistics(castNode(List, stmt->object));
 	else if (stmt->relation != NULL)
 		table = utility_table(call, stmt->relation);
-	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), false);
+	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), SHAPE_RENAMES, NIL);
+}
+
+bool
+alter_handle_set_schema(UtilityCall *call)
+{
+	AlterObjectSchemaStmt *stmt = castNode(AlterObjectSchemaStmt, call->pstmt->utilityStmt);
+	const DistributedTable *table =
+		stmt->relation != NULL ? utility_table(call, stmt->relation) : NULL;
+
+	return table != NULL && run_and_follow(call, list_make1_oid(table->relid), SHAPE_RENAMES, NIL);
+}
+
+/*
+ * Drops, and what else concerns tables that the statement does not name
+ */
+
+/* DROP OWNED, REASSIGN OWNED, ALTER ... ALL IN TABLESPACE: any table may be concerned. */
+bool
+alter_handle_all(UtilityCall *call)
+{
+	List *relids = metadata_tables();
+
+	return relids != NIL && run_and_follow(call, relids, SHAPE_PARTS, NIL);
+}
+
+bool
+alter_handle_drop(UtilityCall *call)
+{
+	DropStmt *stmt = castNode(DropStmt, call->pstmt->utilityStmt);
+	ListCell *lc;
+
+	/* Everything else is noticed when it is dropped. */
+	if (stmt->removeType != OBJECT_INDEX || !stmt->concurrent)
+		return false;
+	foreach (lc, stmt->objects)
+	{
+		RangeVar *name = makeRangeVarFromNameList(castNode(List, lfirst(lc)));
+		const DistributedTable *table = utility_table(call, name);
+
+		if (table != NULL)
+			return concurrent_drop_index(call, table, name);
+	}
+	return false;
+}
+
+void
+alter_follow_drops(List *shapes)
+{
+	follow(shapes, SHAPE_PARTS, NIL);
 }

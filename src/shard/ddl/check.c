@@ -42,6 +42,8 @@
 
 #include "base/compat.h"
 #include "shard/ddl/check.h"
+#include "shard/ddl/policy.h"
+#include "shard/ddl/trigger.h"
 
 /*
  * Properties of a relation that this cut does not know how to distribute.
@@ -86,31 +88,6 @@ inherits(Relation rel)
 }
 
 static bool
-has_row_security(Relation rel)
-{
-	return rel->rd_rel->relrowsecurity;
-}
-
-static bool
-has_rules(Relation rel)
-{
-	return rel->rd_rules != NULL && rel->rd_rules->numLocks > 0;
-}
-
-static bool
-has_user_triggers(Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		if (!triggers->triggers[i].tgisinternal)
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_published(Relation rel)
 {
 	return GetRelationPublications(RelationGetRelid(rel)) != NIL;
@@ -122,31 +99,27 @@ static const struct
 	int sqlstate;
 	const char *detail;
 	const char *hint;
+	bool reference_may; /* a reference table may have it */
 } obstacles[] = {
 	{is_partitioned, ERRCODE_FEATURE_NOT_SUPPORTED, "Partitioned tables are not supported.",
-	 "Distribute a plain table instead."},
-	{is_no_table, ERRCODE_WRONG_OBJECT_TYPE, "It is not a table.", NULL},
-	{is_system, ERRCODE_WRONG_OBJECT_TYPE, "It is a system catalog.", NULL},
-	{is_temporary, ERRCODE_WRONG_OBJECT_TYPE, "It is a temporary table.", NULL},
+	 "Distribute a plain table instead.", false},
+	{is_no_table, ERRCODE_WRONG_OBJECT_TYPE, "It is not a table.", NULL, false},
+	{is_system, ERRCODE_WRONG_OBJECT_TYPE, "It is a system catalog.", NULL, false},
+	{is_temporary, ERRCODE_WRONG_OBJECT_TYPE, "It is a temporary table.", NULL, false},
 	{is_partition, ERRCODE_FEATURE_NOT_SUPPORTED, "It is a partition of another table.",
-	 "Detach it first."},
+	 "Detach it first.", false},
 	{inherits, ERRCODE_FEATURE_NOT_SUPPORTED, "It has a parent or children in an inheritance tree.",
-	 "Remove the inheritance first."},
-	{has_row_security, ERRCODE_FEATURE_NOT_SUPPORTED, "It has row-level security.",
-	 "Disable row-level security first."},
-	{has_rules, ERRCODE_FEATURE_NOT_SUPPORTED, "It has rules.", "Drop the rules first."},
-	{has_user_triggers, ERRCODE_FEATURE_NOT_SUPPORTED, "It has triggers.",
-	 "Drop the triggers first."},
+	 "Remove the inheritance first.", false},
 	{is_published, ERRCODE_FEATURE_NOT_SUPPORTED, "It is part of a publication.",
-	 "Drop it from the publication first."},
+	 "Drop it from the publication first.", true},
 };
 
 void
-check_relation(Relation rel)
+check_relation(Relation rel, TableKind kind)
 {
 	for (size_t i = 0; i < lengthof(obstacles); i++)
 	{
-		if (obstacles[i].has(rel))
+		if (!(obstacles[i].reference_may && kind == TABLE_REFERENCE) && obstacles[i].has(rel))
 			ereport(ERROR, (errcode(obstacles[i].sqlstate),
 							errmsg("cannot distribute \"%s\"", RelationGetRelationName(rel)),
 							errdetail_internal("%s", obstacles[i].detail),
@@ -156,6 +129,8 @@ check_relation(Relation rel)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("table \"%s\" is already distributed", RelationGetRelationName(rel)),
 						errhint("Use undistribute_table first.")));
+	trigger_check(rel, kind);
+	policy_check(rel);
 }
 
 /*

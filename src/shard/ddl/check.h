@@ -22,7 +22,7 @@ typedef struct Distribution
 } Distribution;
 
 /* Raises an error when the relation is nothing that can be distributed at all. */
-extern void check_relation(Relation rel);
+extern void check_relation(Relation rel, TableKind kind);
 
 /* Raises an error when the column cannot be the key; returns the hash family of its type. */
 extern Oid check_key_column(Relation rel, AttrNumber key);

@@ -44,6 +44,7 @@
 #include "shard/ddl/copy_text.h"
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/objects.h"
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -74,9 +75,9 @@ shard_groups(const Shard *shard)
 	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
 }
 
-/* Is there another table of the colocation group in the same schema? */
+/* Is there another table of the colocation group in the schema? */
 static bool
-shares_schema(Relation rel, int colocation_id)
+others_in_schema(Oid relid, int colocation_id, Oid schema)
 {
 	ListCell *lc;
 
@@ -84,10 +85,22 @@ shares_schema(Relation rel, int colocation_id)
 	{
 		Oid other = ((TableRow *) lfirst(lc))->relid;
 
-		if (other != RelationGetRelid(rel) && get_rel_namespace(other) == RelationGetNamespace(rel))
+		if (other != relid && get_rel_namespace(other) == schema)
 			return true;
 	}
 	return false;
+}
+
+static bool
+shares_schema(Relation rel, int colocation_id)
+{
+	return others_in_schema(RelationGetRelid(rel), colocation_id, RelationGetNamespace(rel));
+}
+
+bool
+distribute_uses_schema(const DistributedTable *table, Oid schema)
+{
+	return others_in_schema(table->relid, table->colocation->id, schema);
 }
 
 /*
@@ -308,6 +321,7 @@ make_shards(Relation rel, bool with_schema)
 {
 	int64 rows;
 
+	objects_ensure_table(rel);
 	if (with_schema)
 		run_on_shards(rel, schema_commands, 0);
 	run_on_shards(rel, shard_ddl_table, 0);
@@ -368,7 +382,7 @@ distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone,
 
 	lock_groups(ExclusiveLock);
 	rel = open_table(relid, "create_distributed_table");
-	check_relation(rel);
+	check_relation(rel, TABLE_HASH);
 	distribution.key = find_column(rel, column);
 	distribution.key_family = check_key_column(rel, distribution.key);
 	get_atttypetypmodcoll(relid, distribution.key, &key_type, &key_typmod,
@@ -408,7 +422,7 @@ distribute_reference(Oid relid)
 
 	lock_groups(ExclusiveLock);
 	rel = open_table(relid, "create_reference_table");
-	check_relation(rel);
+	check_relation(rel, TABLE_REFERENCE);
 	check_foreign_keys(rel, &distribution);
 	(void) require_groups();
 	distribution.colocation_id = reference_colocation();
@@ -438,6 +452,7 @@ distribute_copy_reference_tables(int group_id)
 	{
 		Relation rel = lfirst(lc);
 
+		objects_ensure_table(rel);
 		if (!list_member_oid(schemas, RelationGetNamespace(rel)))
 			run_on_shards(rel, schema_commands, group_id);
 		schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
@@ -664,6 +679,9 @@ reload_rows(Relation rel, const DistributedTable *table)
 	 */
 	level = copy_text_begin(false);
 	set_replication_role("replica");
+	/* Better an error than some of the rows. */
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	/* COPY wants the lock of its own kind, though ours is stronger. */
 	LockRelationOid(RelationGetRelid(rel), RowExclusiveLock);
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);

@@ -31,6 +31,10 @@ extern void distribute_reference(Oid relid);
  */
 extern void distribute_undo(Oid relid, bool cascade);
 
+/* Has a table colocated with this one, other than itself, its shards' pieces of this schema? */
+struct DistributedTable;
+extern bool distribute_uses_schema(const struct DistributedTable *table, Oid schema);
+
 /* For groups that join or leave. */
 extern void distribute_copy_reference_tables(int group_id);
 extern void distribute_drop_reference_copies(int group_id);

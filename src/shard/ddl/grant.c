@@ -136,12 +136,6 @@ revokes(const char *object, List *roles)
 	return commands;
 }
 
-static List *
-groups_of(const Shard *shard)
-{
-	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
-}
-
 /* Takes from all who had privileges, and gives to those who have. */
 static void
 follow(ShardRun *run, Oid relid, List *before)
@@ -154,7 +148,7 @@ follow(ShardRun *run, Oid relid, List *before)
 		const Shard *shard = &table->colocation->shards[i];
 		char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard->id));
 
-		shard_run_add_all(run, groups_of(shard),
+		shard_run_add_all(run, shard_run_groups(shard),
 						  list_concat(revokes(object, before), shard_ddl_grants(rel, shard->id)));
 	}
 	relation_close(rel, NoLock);
@@ -180,7 +174,7 @@ follow_schema(ShardRun *run, Oid schema, List *before)
 			char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard->id));
 
 			shard_run_add_all(
-				run, groups_of(shard),
+				run, shard_run_groups(shard),
 				list_concat(revokes(object, before), shard_ddl_schema_grants(schema, shard->id)));
 		}
 	}
@@ -230,6 +224,29 @@ handle_tables(UtilityCall *call, GrantStmt *stmt)
 	run = shard_run_create();
 	forboth (lc, relids, roles, before)
 		follow(run, lfirst_oid(lc), lfirst(roles));
+	shard_run_finish(run);
+	return true;
+}
+
+/* DROP OWNED takes away what was granted to the roles, too. */
+bool
+grant_handle_owned(UtilityCall *call)
+{
+	List *relids = metadata_tables();
+	List *before = NIL;
+	ShardRun *run = shard_run_create();
+	ListCell *lc;
+	ListCell *roles;
+
+	foreach (lc, relids)
+		before = lappend(before, grantees(lfirst_oid(lc)));
+	alter_run(call, NIL);
+	CommandCounterIncrement();
+	forboth (lc, relids, roles, before)
+	{
+		if (metadata_table(lfirst_oid(lc)) != NULL && lfirst(roles) != NIL)
+			follow(run, lfirst_oid(lc), lfirst(roles));
+	}
 	shard_run_finish(run);
 	return true;
 }

@@ -35,64 +35,81 @@ refuse_if_distributed(UtilityCall *call, RangeVar *name)
 		refuse_statement(call, table->relid);
 }
 
-static List *
-publication_tables(List *objects)
+/*
+ * Publications: a reference table is written here as well, a hash table is
+ * not.
+ */
+static const char *const publication_hint =
+	"Publish the schemas of its shards on the worker groups, or only reference and local tables.";
+
+static void
+refuse_published(UtilityCall *call, RangeVar *name)
 {
-	List *names = NIL;
+	const DistributedTable *table = utility_table(call, name);
+
+	if (table == NULL || table->kind == TABLE_REFERENCE)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot publish distributed table \"%s\"", get_rel_name(table->relid)),
+					errdetail("Its rows change on the worker groups, not here."),
+					errhint("%s", publication_hint)));
+}
+
+/* Tables that are published with others are left out, and the user is told. */
+static void
+mention_published(Oid schema)
+{
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		Oid relid = lfirst_oid(lc);
+
+		if (metadata_table(relid)->kind == TABLE_REFERENCE ||
+			(OidIsValid(schema) && get_rel_namespace(relid) != schema))
+			continue;
+		ereport(WARNING, (errmsg("changes of distributed table \"%s\" will not be published",
+								 get_rel_name(relid)),
+						  errdetail("Its rows change on the worker groups, not here."),
+						  errhint("%s", publication_hint)));
+	}
+}
+
+static void
+look_at_published(UtilityCall *call, List *objects)
+{
 	ListCell *lc;
 
 	foreach (lc, objects)
 	{
 		PublicationObjSpec *object = lfirst(lc);
+		Oid schema = InvalidOid;
 
 		if (object->pubtable != NULL)
-			names = lappend(names, object->pubtable->relation);
-	}
-	return names;
-}
-
-/* The relations that a statement is about. */
-static List *
-named_relations(Node *stmt)
-{
-	switch (nodeTag(stmt))
-	{
-		case T_AlterObjectSchemaStmt:
-			return list_make1(((AlterObjectSchemaStmt *) stmt)->relation);
-		case T_AlterPolicyStmt:
-			return list_make1(((AlterPolicyStmt *) stmt)->table);
-		case T_ClusterStmt:
-			return list_make1(((ClusterStmt *) stmt)->relation);
-		case T_CreatePolicyStmt:
-			return list_make1(((CreatePolicyStmt *) stmt)->table);
-		case T_CreatePublicationStmt:
-			return publication_tables(((CreatePublicationStmt *) stmt)->pubobjects);
-		case T_AlterPublicationStmt:
-			return publication_tables(((AlterPublicationStmt *) stmt)->pubobjects);
-		case T_CreateTrigStmt:
-			return list_make2(((CreateTrigStmt *) stmt)->relation,
-							  ((CreateTrigStmt *) stmt)->constrrel);
-		case T_ReindexStmt:
-			return list_make1(((ReindexStmt *) stmt)->relation);
-		case T_RuleStmt:
-			return list_make1(((RuleStmt *) stmt)->relation);
-		default:
-			return NIL;
+			refuse_published(call, object->pubtable->relation);
+		else if (object->pubobjtype == PUBLICATIONOBJ_TABLES_IN_SCHEMA && object->name != NULL)
+			schema = get_namespace_oid(object->name, true);
+		if (OidIsValid(schema))
+			mention_published(schema);
 	}
 }
 
 bool
-refuse_named(UtilityCall *call)
+refuse_publication(UtilityCall *call)
 {
-	ListCell *lc;
+	Node *stmt = call->pstmt->utilityStmt;
 
-	foreach (lc, named_relations(call->pstmt->utilityStmt))
+	if (IsA(stmt, AlterPublicationStmt))
 	{
-		Node *node = lfirst(lc);
+		AlterPublicationStmt *alter = (AlterPublicationStmt *) stmt;
 
-		if (node != NULL && IsA(node, RangeVar))
-			refuse_if_distributed(call, (RangeVar *) node);
+		if (alter->action != AP_DropObjects)
+			look_at_published(call, alter->pubobjects);
+		return false;
 	}
+	look_at_published(call, ((CreatePublicationStmt *) stmt)->pubobjects);
+	if (((CreatePublicationStmt *) stmt)->for_all_tables)
+		mention_published(InvalidOid);
 	return false;
 }
 
@@ -208,51 +225,5 @@ refuse_alter_local_table(UtilityCall *call)
 		return false;
 	foreach (lc, castNode(AlterTableStmt, call->pstmt->utilityStmt)->cmds)
 		refuse_subcommand(call, castNode(AlterTableCmd, lfirst(lc)));
-	return false;
-}
-
-/* Objects that are named by their table and a name of their own. */
-static bool
-belongs_to_table(ObjectType type)
-{
-	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
-}
-
-bool
-refuse_drop(UtilityCall *call)
-{
-	DropStmt *stmt = castNode(DropStmt, call->pstmt->utilityStmt);
-	ListCell *lc;
-
-	if (!belongs_to_table(stmt->removeType))
-		return false;
-	foreach (lc, stmt->objects)
-	{
-		List *name = list_copy(castNode(List, lfirst(lc)));
-
-		name = list_truncate(name, list_length(name) - 1);
-		if (name != NIL)
-			refuse_if_distributed(call, makeRangeVarFromNameList(name));
-	}
-	return false;
-}
-
-/* The schemas of the shards are named after the schema. */
-bool
-refuse_schema_rename(UtilityCall *call)
-{
-	const char *schema = castNode(RenameStmt, call->pstmt->utilityStmt)->subname;
-	Oid oid = get_namespace_oid(schema, true);
-	ListCell *lc;
-
-	foreach (lc, metadata_tables())
-	{
-		if (get_rel_namespace(lfirst_oid(lc)) == oid)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot rename schema \"%s\"", schema),
-					 errdetail("Table \"%s\" in it is distributed.", get_rel_name(lfirst_oid(lc))),
-					 errhint("Use undistribute_table first.")));
-	}
 	return false;
 }

@@ -32,9 +32,14 @@
 #include "utils/typcache.h"
 
 #include "shard/ddl/check.h"
+#include "shard/ddl/distribute.h"
+#include "shard/ddl/objects.h"
+#include "shard/ddl/policy.h"
+#include "shard/ddl/property.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/metadata.h"
 
@@ -43,7 +48,9 @@ typedef enum PartKind
 	PART_CONSTRAINT,
 	PART_FOREIGN_KEY,
 	PART_INDEX, /* that no constraint makes */
-	PART_STATISTICS
+	PART_STATISTICS,
+	PART_TRIGGER,
+	PART_POLICY
 } PartKind;
 
 typedef struct Part
@@ -51,7 +58,8 @@ typedef struct Part
 	PartKind kind;
 	Oid id;
 	char *name;
-	bool validated; /* constraints */
+	bool validated;	  /* constraints */
+	char *definition; /* of what can change in place, else NULL */
 } Part;
 
 typedef struct Column
@@ -65,12 +73,15 @@ typedef struct Column
 
 struct Shape
 {
-	const DistributedTable *table; /* only of the shape before the change */
+	const DistributedTable *table;
 	char *name;
+	Oid schema;
 	Oid owner;
 	int ncolumns;
 	Column *columns;
 	List *parts;
+	List *properties;
+	bool guarded; /* the shards look after what triggers do to rows */
 	bool by_name; /* parts are made anew under their old names */
 };
 
@@ -90,10 +101,18 @@ static const struct
 					shard_ddl_index},
 	[PART_STATISTICS] = {"DROP STATISTICS IF EXISTS %s.%s CASCADE",
 						 "ALTER STATISTICS %s.%s RENAME TO %s", true, shard_ddl_statistics},
+	[PART_TRIGGER] = {"DROP TRIGGER IF EXISTS %2$s ON %1$s CASCADE",
+					  "ALTER TRIGGER %2$s ON %1$s RENAME TO %3$s", false, trigger_command},
+	[PART_POLICY] = {"DROP POLICY IF EXISTS %2$s ON %1$s CASCADE",
+					 "ALTER POLICY %2$s ON %1$s RENAME TO %3$s", false, policy_command},
 };
 
+/* What is not the shard's own schema. */
+#define ANY_SHARD 0
+
 static void
-add_part(Shape *shape, PartKind kind, Oid id, const char *name, bool validated)
+add_part(Shape *shape, PartKind kind, Oid id, const char *name, bool validated,
+		 const char *definition)
 {
 	Part *part = palloc(sizeof(*part));
 
@@ -101,6 +120,7 @@ add_part(Shape *shape, PartKind kind, Oid id, const char *name, bool validated)
 	part->id = id;
 	part->name = pstrdup(name);
 	part->validated = validated;
+	part->definition = definition ? pstrdup(definition) : NULL;
 	shape->parts = lappend(shape->parts, part);
 }
 
@@ -120,11 +140,12 @@ take_constraints(Shape *shape, Relation rel)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
 		if (form->contype == CONSTRAINT_FOREIGN)
-			add_part(shape, PART_FOREIGN_KEY, form->oid, NameStr(form->conname),
-					 form->convalidated);
+			add_part(shape, PART_FOREIGN_KEY, form->oid, NameStr(form->conname), form->convalidated,
+					 psprintf("%d %d", form->condeferrable, form->condeferred));
 		else if (form->contype == CONSTRAINT_CHECK || form->contype == CONSTRAINT_PRIMARY ||
 				 form->contype == CONSTRAINT_UNIQUE || form->contype == CONSTRAINT_EXCLUSION)
-			add_part(shape, PART_CONSTRAINT, form->oid, NameStr(form->conname), form->convalidated);
+			add_part(shape, PART_CONSTRAINT, form->oid, NameStr(form->conname), form->convalidated,
+					 NULL);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -142,19 +163,55 @@ take_statistics(Shape *shape, Relation rel)
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		add_part(shape, PART_STATISTICS, lfirst_oid(lc),
-				 NameStr(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxname), true);
+				 NameStr(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxname), true, NULL);
 		ReleaseSysCache(tuple);
 	}
 }
 
+static void
+take_triggers(Shape *shape, Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger_on_shards(trigger, shape->table->kind))
+			add_part(shape, PART_TRIGGER, trigger->tgoid, trigger->tgname, true,
+					 trigger_command(rel, trigger->tgoid, ANY_SHARD));
+	}
+	shape->guarded =
+		trigger_guard_command(rel, shape->table, &shape->table->colocation->shards[0]) != NULL;
+}
+
+static void
+take_policies(Shape *shape, Relation rel)
+{
+	ListCell *lc;
+
+	foreach (lc, policy_list(rel))
+	{
+		PolicyName *policy = lfirst(lc);
+
+		add_part(shape, PART_POLICY, policy->id, policy->name, true,
+				 policy_command(rel, policy->id, ANY_SHARD));
+	}
+}
+
+/* "table": what it was before the change; its distribution column may be gone. */
 static Shape *
-take(Oid relid)
+take(Oid relid, const DistributedTable *table)
 {
 	Relation rel = relation_open(relid, AccessShareLock);
 	Shape *shape = palloc0(sizeof(*shape));
 	ListCell *lc;
 
+	int level = shard_ddl_begin();
+
+	shape->table = table;
 	shape->name = pstrdup(RelationGetRelationName(rel));
+	shape->schema = RelationGetNamespace(rel);
 	shape->owner = rel->rd_rel->relowner;
 	shape->ncolumns = RelationGetNumberOfAttributes(rel);
 	shape->columns = palloc0(Max(shape->ncolumns, 1) * sizeof(Column));
@@ -172,9 +229,13 @@ take(Oid relid)
 	foreach (lc, RelationGetIndexList(rel))
 	{
 		if (!OidIsValid(get_index_constraint(lfirst_oid(lc))))
-			add_part(shape, PART_INDEX, lfirst_oid(lc), get_rel_name(lfirst_oid(lc)), true);
+			add_part(shape, PART_INDEX, lfirst_oid(lc), get_rel_name(lfirst_oid(lc)), true, NULL);
 	}
 	take_statistics(shape, rel);
+	take_triggers(shape, rel);
+	take_policies(shape, rel);
+	shape->properties = property_take(rel, table->kind);
+	shard_ddl_end(level);
 	relation_close(rel, NoLock);
 	return shape;
 }
@@ -182,10 +243,13 @@ take(Oid relid)
 Shape *
 shape_take(Oid relid)
 {
-	Shape *shape = take(relid);
+	return take(relid, metadata_table(relid));
+}
 
-	shape->table = metadata_table(relid);
-	return shape;
+Oid
+shape_table(const Shape *shape)
+{
+	return shape->table->relid;
 }
 
 static Part *
@@ -258,6 +322,8 @@ check_after(Relation rel, Shape *before, Shape *after)
 		check_new_column(rel, i + 1);
 	check_constraints(rel, &distribution);
 	check_outgoing_keys(rel, &distribution);
+	trigger_check(rel, table->kind);
+	policy_check(rel);
 }
 
 /*
@@ -297,7 +363,9 @@ typedef struct Change
 	Relation rel;
 	Shape *before;
 	Shape *after;
-	int64 shard_id;
+	ShapeChange kind;
+	List *usings;
+	const Shard *shard;
 	char *schema; /* quoted, as are the following */
 	char *table;  /* with schema */
 	List *commands;
@@ -345,6 +413,19 @@ rename_parts(Change *change)
 	}
 }
 
+/*
+ * Is the part that was "old" another one now?  What can change in place is
+ * dropped and made anew.
+ */
+static bool
+must_make(Change *change, const Part *old, const Part *now)
+{
+	if (old == NULL || now == NULL)
+		return true;
+	return change->kind == SHAPE_PARTS && old->definition != NULL &&
+		   strcmp(old->definition, now->definition) != 0;
+}
+
 static void
 drop_parts(Change *change)
 {
@@ -354,7 +435,7 @@ drop_parts(Change *change)
 	{
 		Part *part = lfirst(lc);
 
-		if (find_part(change->after, part) == NULL)
+		if (must_make(change, part, find_part(change->after, part)))
 			add(change,
 				psprintf(part_commands[part->kind].drop,
 						 part_commands[part->kind].by_schema ? change->schema : change->table,
@@ -376,8 +457,23 @@ add_columns(Change *change)
 	for (int i = change->before->ncolumns; i < change->after->ncolumns; i++)
 	{
 		if (change->after->columns[i].name != NULL)
-			add(change, shard_ddl_add_column(change->rel, i + 1, change->shard_id));
+			add(change, shard_ddl_add_column(change->rel, i + 1, change->shard->id));
 	}
+}
+
+static const char *
+find_using(Change *change, AttrNumber column)
+{
+	ListCell *lc;
+
+	foreach (lc, change->usings)
+	{
+		ShapeUsing *using = lfirst(lc);
+
+		if (using->column == column)
+			return using->expression;
+	}
+	return NULL;
 }
 
 static void
@@ -387,12 +483,13 @@ change_columns(Change *change)
 	{
 		Column *old = &change->before->columns[i];
 		Column *now = &change->after->columns[i];
+		const char *using = find_using(change, i + 1);
 
 		if (now->name == NULL)
 			continue;
-		if (now->type != old->type || now->typmod != old->typmod ||
+		if (using != NULL || now->type != old->type || now->typmod != old->typmod ||
 			now->collation != old->collation)
-			add(change, shard_ddl_column_type(change->rel, i + 1, change->shard_id));
+			add(change, shard_ddl_column_type(change->rel, i + 1, using, change->shard->id));
 		if (now->not_null != old->not_null)
 			add(change, psprintf("ALTER TABLE %s ALTER COLUMN %s %s NOT NULL", change->table,
 								 quoted(now->name), now->not_null ? "SET" : "DROP"));
@@ -412,8 +509,8 @@ add_parts(Change *change, bool last)
 
 		if ((part->kind == PART_FOREIGN_KEY) != last)
 			continue;
-		if (old == NULL)
-			add(change, part_commands[part->kind].create(change->rel, part->id, change->shard_id));
+		if (must_make(change, old, part))
+			add(change, part_commands[part->kind].create(change->rel, part->id, change->shard->id));
 		else if (part->validated && !old->validated)
 			add(change, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", change->table,
 								 quoted(part->name)));
@@ -428,39 +525,89 @@ change_owner(Change *change)
 							 quoted(GetUserNameFromId(change->after->owner, false))));
 }
 
-static List *
-commands_for_shard(Relation rel, Shape *before, Shape *after, int64 shard_id)
+/* A rename leaves all of them; what they are of may be called otherwise. */
+static void
+change_properties(Change *change)
 {
-	Change change = {.rel = rel, .before = before, .after = after, .shard_id = shard_id};
-	const char *schema = get_namespace_name(RelationGetNamespace(rel));
+	if (change->kind != SHAPE_RENAMES)
+		change->commands = list_concat(
+			change->commands,
+			property_changes(change->before->properties, change->after->properties,
+							 change->kind == SHAPE_TYPES, change->schema, change->table));
+}
 
-	change.schema = pstrdup(quote_identifier(metadata_shard_schema(schema, shard_id)));
-	change.table = shard_ddl_name(rel, shard_id);
+static void
+change_guard(Change *change)
+{
+	if (change->after->guarded)
+		add(change, trigger_guard_command(change->rel, change->before->table, change->shard));
+	else if (change->before->guarded)
+		add(change, trigger_guard_drop(change->rel, change->shard->id));
+}
+
+/* The table moves to the shard of another schema, which comes into being with its first table. */
+static void
+change_schema(Change *change)
+{
+	char *old = shard_ddl_schema_name(change->before->schema, change->shard->id);
+	ListCell *lc;
+
+	if (change->before->schema == change->after->schema)
+		return;
+	if (!distribute_uses_schema(change->before->table, change->after->schema))
+		change->commands = list_concat(change->commands,
+									   shard_ddl_schema(change->after->schema, change->shard->id));
+	add(change, psprintf("ALTER TABLE %s.%s SET SCHEMA %s", old, quoted(change->before->name),
+						 change->schema));
+	foreach (lc, change->before->parts)
+	{
+		Part *part = lfirst(lc);
+
+		if (part->kind == PART_STATISTICS)
+			add(change, psprintf("ALTER STATISTICS %s.%s SET SCHEMA %s", old, quoted(part->name),
+								 change->schema));
+	}
+	if (!distribute_uses_schema(change->before->table, change->before->schema))
+		add(change, psprintf("DROP SCHEMA %s", old));
+}
+
+static List *
+commands_for_shard(const Change *template, const Shard *shard)
+{
+	Change change = *template;
+
+	change.shard = shard;
+	change.schema = shard_ddl_schema_name(change.after->schema, shard->id);
+	change.table = shard_ddl_name(change.rel, shard->id);
+	change_schema(&change);
 	rename_parts(&change);
 	drop_parts(&change);
 	add_columns(&change);
 	change_columns(&change);
 	add_parts(&change, false);
 	add_parts(&change, true);
+	change_properties(&change);
+	change_guard(&change);
 	change_owner(&change);
 	return change.commands;
 }
 
 void
-shape_follow(Shape *before, bool by_name)
+shape_follow(Shape *before, ShapeChange kind, List *usings)
 {
-	Relation rel;
-	Shape *after;
-	ShardRun *run;
+	Oid relid = before->table->relid;
 	const Colocation *colocation = before->table->colocation;
+	Change change = {.kind = kind, .usings = usings, .before = before};
+	ShardRun *run;
 	int level;
 
 	CommandCounterIncrement();
-	after = take(before->table->relid);
-	before->by_name = after->by_name = by_name;
-	follow_key(before, after);
-	rel = relation_open(before->table->relid, NoLock);
-	check_after(rel, before, after);
+	change.after = take(relid, before->table);
+	before->by_name = change.after->by_name = kind == SHAPE_TYPES;
+	follow_key(before, change.after);
+	change.rel = relation_open(relid, NoLock);
+	check_after(change.rel, before, change.after);
+	objects_ensure_table(change.rel);
 
 	run = shard_run_create();
 	level = shard_ddl_begin();
@@ -470,9 +617,9 @@ shape_follow(Shape *before, bool by_name)
 
 		shard_run_add_all(run,
 						  shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id),
-						  commands_for_shard(rel, before, after, shard->id));
+						  commands_for_shard(&change, shard));
 	}
 	shard_ddl_end(level);
 	shard_run_finish(run);
-	relation_close(rel, NoLock);
+	relation_close(change.rel, NoLock);
 }

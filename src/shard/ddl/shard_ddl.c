@@ -16,7 +16,6 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/reloptions.h"
 #include "access/table.h"
 #include "access/toast_compression.h"
 #include "access/tupdesc.h"
@@ -42,7 +41,10 @@
 
 #include "base/compat.h"
 #include "shard/ddl/copy_text.h"
+#include "shard/ddl/policy.h"
+#include "shard/ddl/property.h"
 #include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/trigger.h"
 #include "shard/metadata/metadata.h"
 
 /* Constants in expressions are as sensitive to settings as rows are. */
@@ -71,8 +73,8 @@ shard_ddl_name(Relation rel, int64 shard_id)
 									  RelationGetRelationName(rel));
 }
 
-static char *
-shell_name(Relation rel)
+char *
+shard_ddl_shell_name(Relation rel)
 {
 	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 									  RelationGetRelationName(rel));
@@ -267,19 +269,33 @@ default_expression(Relation rel, AttrNumber attnum)
 	return NULL;
 }
 
-static void
-append_default(StringInfo sql, Relation rel, Form_pg_attribute att)
+char *
+shard_ddl_default(Relation rel, AttrNumber attnum)
 {
-	Node *expression = default_expression(rel, att->attnum);
-	List *context;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node *expression = default_expression(rel, attnum);
+	int level;
 	char *text;
 
 	if (expression == NULL)
-		return;
+		return NULL;
 	if (att->attgenerated == '\0' && is_local_expression(expression, NULL))
+		return NULL;
+	level = shard_ddl_begin();
+	text = deparse_expression(
+		expression, deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel)), false,
+		false);
+	shard_ddl_end(level);
+	return text;
+}
+
+static void
+append_default(StringInfo sql, Relation rel, Form_pg_attribute att)
+{
+	char *text = shard_ddl_default(rel, att->attnum);
+
+	if (text == NULL)
 		return;
-	context = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
-	text = deparse_expression(expression, context, false, false);
 	if (att->attgenerated == '\0')
 		appendStringInfo(sql, " DEFAULT %s", text);
 	else
@@ -307,36 +323,12 @@ append_column(StringInfo sql, Relation rel, Form_pg_attribute att)
 		appendStringInfoString(sql, " NOT NULL");
 }
 
-/* " (a = 'b', ...)" of an array of options, or "" */
-static char *
-options_text(Datum options)
-{
-	StringInfoData text;
-	ListCell *lc;
-
-	initStringInfo(&text);
-	foreach (lc, untransformRelOptions(options))
-	{
-		DefElem *option = lfirst(lc);
-
-		appendStringInfo(&text, "%s%s = %s", text.len == 0 ? " (" : ", ",
-						 quote_identifier(option->defname),
-						 quote_literal_cstr(option->arg ? defGetString(option) : "true"));
-	}
-	if (text.len > 0)
-		appendStringInfoChar(&text, ')');
-	return text.data;
-}
-
 static char *
 create_table(Relation rel, int64 shard_id)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	const char *separator = "";
 	StringInfoData sql;
-	HeapTuple tuple;
-	Datum options;
-	bool isnull;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE %sTABLE %s (",
@@ -355,69 +347,21 @@ create_table(Relation rel, int64 shard_id)
 	appendStringInfoChar(&sql, ')');
 	if (OidIsValid(rel->rd_rel->relam))
 		appendStringInfo(&sql, " USING %s", quote_identifier(get_am_name(rel->rd_rel->relam)));
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
-	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-	if (!isnull)
-		appendStringInfo(&sql, " WITH%s", options_text(options));
-	ReleaseSysCache(tuple);
 	return sql.data;
 }
 
-static const char *
-storage_name(char storage)
-{
-	switch (storage)
-	{
-		case TYPSTORAGE_PLAIN:
-			return "PLAIN";
-		case TYPSTORAGE_EXTERNAL:
-			return "EXTERNAL";
-		case TYPSTORAGE_EXTENDED:
-			return "EXTENDED";
-		default:
-			return "MAIN";
-	}
-}
-
-/* What a column has beyond CREATE TABLE: storage, options. */
 static List *
-column_commands(Relation rel, Form_pg_attribute att, const char *name)
+property_list(Relation rel, PropertyTime time, int64 shard_id)
 {
-	List *commands = NIL;
-	HeapTuple tuple;
-	Datum options;
-	bool isnull;
-
-	if (att->attstorage != get_typstorage(att->atttypid))
-		commands = lappend(commands, psprintf("ALTER TABLE %s ALTER COLUMN %s SET STORAGE %s", name,
-											  quote_identifier(NameStr(att->attname)),
-											  storage_name(att->attstorage)));
-	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(rel)),
-							Int16GetDatum(att->attnum));
-	options = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
-	if (!isnull)
-		commands = lappend(commands, psprintf("ALTER TABLE %s ALTER COLUMN %s SET%s", name,
-											  quote_identifier(NameStr(att->attname)),
-											  options_text(options)));
-	ReleaseSysCache(tuple);
-	return commands;
+	return property_commands(property_take(rel, metadata_table(RelationGetRelid(rel))->kind), time,
+							 shard_ddl_schema_name(RelationGetNamespace(rel), shard_id),
+							 shard_ddl_name(rel, shard_id));
 }
 
 List *
 shard_ddl_table(Relation rel, int64 shard_id)
 {
-	char *name = shard_ddl_name(rel, shard_id);
-	List *commands = list_make1(create_table(rel, shard_id));
-
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
-
-		if (!att->attisdropped)
-			commands = list_concat(commands, column_commands(rel, att, name));
-	}
-	return commands;
+	return lcons(create_table(rel, shard_id), property_list(rel, PROPERTY_EARLY, shard_id));
 }
 
 /* Constraints of the table of the kinds in "types", pg_constraint rows, by name. */
@@ -447,7 +391,7 @@ constraints(Relation rel, const char *types)
 static const char *
 constraint_text(Relation rel, Form_pg_constraint constraint)
 {
-	char *prefix = psprintf("ALTER TABLE %s ADD CONSTRAINT %s ", shell_name(rel),
+	char *prefix = psprintf("ALTER TABLE %s ADD CONSTRAINT %s ", shard_ddl_shell_name(rel),
 							quote_identifier(NameStr(constraint->conname)));
 
 	return after(pg_get_constraintdef_command(constraint->oid), prefix);
@@ -496,7 +440,7 @@ foreign_key_command(Relation rel, HeapTuple tuple, const char *text, int64 shard
 	command = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s", shard_ddl_name(rel, shard_id),
 					   quote_identifier(NameStr(constraint->conname)), start,
 					   shard_ddl_name(target, target_shard),
-					   after(after(text, start), shell_name(target)));
+					   after(after(text, start), shard_ddl_shell_name(target)));
 	table_close(target, NoLock);
 	return command;
 }
@@ -535,7 +479,7 @@ shard_ddl_index(Relation rel, Oid index, int64 shard_id)
 	char *start = psprintf("CREATE %sINDEX %s ON ", unique ? "UNIQUE " : "", name);
 
 	return psprintf("%s%s%s", start, shard_ddl_name(rel, shard_id),
-					after(after(text, start), shell_name(rel)));
+					after(after(text, start), shard_ddl_shell_name(rel)));
 }
 
 /* Indexes that no constraint makes. */
@@ -562,7 +506,7 @@ shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id)
 	Form_pg_statistic_ext form;
 	char *text = pg_get_statisticsobjdef_string(statistics);
 	char *prefix;
-	char *suffix = psprintf(" FROM %s", shell_name(rel));
+	char *suffix = psprintf(" FROM %s", shard_ddl_shell_name(rel));
 	const char *body;
 	int length;
 
@@ -585,31 +529,39 @@ shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id)
 	return text;
 }
 
-static char *
-replica_identity_command(Relation rel, int64 shard_id)
+static const Shard *
+find_shard(const DistributedTable *table, int64 shard_id)
 {
-	char *name = shard_ddl_name(rel, shard_id);
-
-	switch (rel->rd_rel->relreplident)
+	for (int i = 0; i < table->colocation->nshards; i++)
 	{
-		case REPLICA_IDENTITY_FULL:
-			return psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name);
-		case REPLICA_IDENTITY_NOTHING:
-			return psprintf("ALTER TABLE %s REPLICA IDENTITY NOTHING", name);
-		case REPLICA_IDENTITY_INDEX:
-			if (!OidIsValid(RelationGetReplicaIndex(rel)))
-				return NULL;
-			return psprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", name,
-							quote_identifier(get_rel_name(RelationGetReplicaIndex(rel))));
-		default:
-			return NULL;
+		if (table->colocation->shards[i].id == shard_id)
+			return &table->colocation->shards[i];
 	}
+	elog(ERROR, "shard " INT64_FORMAT " does not exist", shard_id);
+	return NULL;
+}
+
+static List *
+trigger_commands(Relation rel, int64 shard_id)
+{
+	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
+	TriggerDesc *triggers = rel->trigdesc;
+	List *commands = NIL;
+	char *guard;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (trigger_on_shards(&triggers->triggers[i], table->kind))
+			commands =
+				lappend(commands, trigger_command(rel, triggers->triggers[i].tgoid, shard_id));
+	}
+	guard = trigger_guard_command(rel, table, find_shard(table, shard_id));
+	return guard ? lappend(commands, guard) : commands;
 }
 
 List *
 shard_ddl_rest(Relation rel, int64 shard_id)
 {
-	char *identity = replica_identity_command(rel, shard_id);
 	List *commands = NIL;
 	ListCell *lc;
 
@@ -618,8 +570,11 @@ shard_ddl_rest(Relation rel, int64 shard_id)
 	commands = list_concat(commands, index_commands(rel, shard_id));
 	foreach (lc, RelationGetStatExtList(rel))
 		commands = lappend(commands, shard_ddl_statistics(rel, lfirst_oid(lc), shard_id));
-	if (identity != NULL)
-		commands = lappend(commands, identity);
+	commands = list_concat(commands, trigger_commands(rel, shard_id));
+	foreach (lc, policy_list(rel))
+		commands =
+			lappend(commands, policy_command(rel, ((PolicyName *) lfirst(lc))->id, shard_id));
+	commands = list_concat(commands, property_list(rel, PROPERTY_LATE, shard_id));
 	commands = list_concat(commands, shard_ddl_grants(rel, shard_id));
 	if (rel->rd_rel->relowner != GetUserId())
 		commands =
@@ -652,7 +607,7 @@ shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
 }
 
 char *
-shard_ddl_column_type(Relation rel, AttrNumber attnum, int64 shard_id)
+shard_ddl_column_type(Relation rel, AttrNumber attnum, const char *using, int64 shard_id)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
 	StringInfoData sql;
@@ -662,6 +617,8 @@ shard_ddl_column_type(Relation rel, AttrNumber attnum, int64 shard_id)
 					 quote_identifier(NameStr(att->attname)), type_text(att));
 	if (OidIsValid(att->attcollation))
 		appendStringInfo(&sql, " COLLATE %s", generate_collation_name(att->attcollation));
+	if (using != NULL)
+		appendStringInfo(&sql, " USING %s", using);
 	return sql.data;
 }
 

@@ -18,15 +18,25 @@
 extern List *shard_ddl_schema(Oid schema, int64 shard_id);
 extern List *shard_ddl_table(Relation rel, int64 shard_id);
 
-/* What is cheaper to add when the rows are there: constraints, indexes, statistics. */
+/*
+ * What is cheaper to add when the rows are there, or must not concern them:
+ * constraints, indexes, statistics, triggers, policies, grants.
+ */
 extern List *shard_ddl_rest(Relation rel, int64 shard_id);
 
 /* Foreign keys: last of all, when the tables they point at are complete. */
 extern List *shard_ddl_foreign_keys(Relation rel, int64 shard_id);
 
+/*
+ * The default (or generation) expression of a column as the shards have it,
+ * NULL if they have none.
+ */
+extern char *shard_ddl_default(Relation rel, AttrNumber attnum);
+
 /* One column, constraint, index (that no constraint makes) or statistics object. */
 extern char *shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id);
-extern char *shard_ddl_column_type(Relation rel, AttrNumber attnum, int64 shard_id);
+extern char *
+shard_ddl_column_type(Relation rel, AttrNumber attnum, const char *using, int64 shard_id);
 extern char *shard_ddl_constraint(Relation rel, Oid constraint, int64 shard_id);
 extern char *shard_ddl_index(Relation rel, Oid index, int64 shard_id);
 extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
@@ -41,9 +51,10 @@ extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum);
 extern List *shard_ddl_grants(Relation rel, int64 shard_id);
 extern List *shard_ddl_schema_grants(Oid schema, int64 shard_id);
 
-/* "schema_id" and "schema_id"."table", quoted. */
+/* "schema_id" and "schema_id"."table", quoted; the table here. */
 extern char *shard_ddl_schema_name(Oid schema, int64 shard_id);
 extern char *shard_ddl_name(Relation rel, int64 shard_id);
+extern char *shard_ddl_shell_name(Relation rel);
 
 /*
  * Everything that is deparsed between these two stands under a search_path

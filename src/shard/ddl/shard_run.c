@@ -8,7 +8,11 @@
  */
 #include "postgres.h"
 
+#include "utils/rel.h"
+
+#include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 
 struct ShardRun
@@ -69,6 +73,44 @@ shard_run_add_all(ShardRun *run, List *group_ids, List *commands)
 		foreach (command, commands)
 			shard_run_add(run, lfirst_int(group), lfirst(command));
 	}
+}
+
+List *
+shard_run_groups(const Shard *shard)
+{
+	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
+}
+
+/* "before" has one %s. */
+static void
+add_format(ShardRun *run, Relation rel, const char *before, const char *after, bool in_transaction)
+{
+	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
+	const char *mark = strstr(before, "%s");
+
+	Assert(mark != NULL);
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+		char *sql = psprintf("%.*s%s%s%s", (int) (mark - before), before,
+							 shard_ddl_name(rel, shard->id), mark + 2, after);
+		ListCell *lc;
+
+		foreach (lc, shard_run_groups(shard))
+			start(run, lfirst_int(lc), sql, in_transaction);
+	}
+}
+
+void
+shard_run_add_format(ShardRun *run, Relation rel, const char *before, const char *after)
+{
+	add_format(run, rel, before, after, true);
+}
+
+void
+shard_run_add_format_alone(ShardRun *run, Relation rel, const char *before, const char *after)
+{
+	add_format(run, rel, before, after, false);
 }
 
 void

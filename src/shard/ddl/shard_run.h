@@ -21,6 +21,20 @@ extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);
 extern void shard_run_add_alone(ShardRun *run, int group_id, const char *sql);
 
 /*
+ * Adds "before" (with the name of the shard's piece for %s) and "after" for
+ * each shard of a distributed table.
+ */
+struct RelationData;
+extern void shard_run_add_format(ShardRun *run, struct RelationData *rel, const char *before,
+								 const char *after);
+extern void shard_run_add_format_alone(ShardRun *run, struct RelationData *rel, const char *before,
+									   const char *after);
+
+/* The groups that have a shard: a list of ints. */
+struct Shard;
+extern List *shard_run_groups(const struct Shard *shard);
+
+/*
  * Runs the others in the remote transactions, those of one group in the order
  * added, and waits for all.
  */

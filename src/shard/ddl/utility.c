@@ -1,28 +1,45 @@
 /*-------------------------------------------------------------------------
  * utility.c
- *	  The hooks on utility commands and on drops.
+ *	  The hooks on utility commands, and on changes and drops of objects.
  *
  * A row of the table says who looks at a kind of statement; what is not in
- * it has nothing to do with distributed tables or is harmless on a shell.
- * A table can be dropped in many ways (its schema, its owner's things), so
- * shards go where the server tells of each dropped object.
+ * it has nothing to do with distributed tables or is harmless on a shell.  If
+ * such a statement changes one all the same, the server says so and it is
+ * refused: shell and shards would differ.
+ *
+ * A table, or a part of it, can be dropped in many ways (its schema, a type,
+ * its owner's things), so shards go where the server tells of each dropped
+ * object: a table's at once, for a part its table is looked at before the
+ * first drop, and followed when the statement is done.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/roles.h"
+#include "shard/ddl/shape.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
@@ -35,22 +52,28 @@ static const struct
 	{T_TruncateStmt, truncate_handle},
 	{T_AlterTableStmt, alter_handle_table},
 	{T_IndexStmt, alter_handle_index},
-	{T_CreateStatsStmt, alter_handle_statistics},
+	{T_CreateStatsStmt, alter_handle_named},
+	{T_AlterStatsStmt, alter_handle_statistics},
+	{T_CreateTrigStmt, alter_handle_named},
+	{T_CreatePolicyStmt, alter_handle_named},
+	{T_AlterPolicyStmt, alter_handle_named},
+	{T_RuleStmt, alter_handle_rule},
 	{T_DropStmt, alter_handle_drop},
 	{T_RenameStmt, alter_handle_rename},
+	{T_AlterObjectSchemaStmt, alter_handle_set_schema},
+	{T_AlterOwnerStmt, schema_handle_owner},
+	{T_DropOwnedStmt, grant_handle_owned},
+	{T_ReassignOwnedStmt, alter_handle_all},
+	{T_AlterTableMoveAllStmt, alter_handle_all},
 	{T_GrantStmt, grant_handle},
 	{T_VacuumStmt, vacuum_handle},
+	{T_ReindexStmt, maintain_handle_reindex},
+	{T_ClusterStmt, maintain_handle_cluster},
+	{T_LockStmt, maintain_handle_lock},
 	{T_CreateStmt, refuse_create_table},
 	{T_CreateForeignTableStmt, refuse_create_table},
-	{T_AlterObjectSchemaStmt, refuse_named},
-	{T_AlterPolicyStmt, refuse_named},
-	{T_AlterPublicationStmt, refuse_named},
-	{T_ClusterStmt, refuse_named},
-	{T_CreatePolicyStmt, refuse_named},
-	{T_CreatePublicationStmt, refuse_named},
-	{T_CreateTrigStmt, refuse_named},
-	{T_ReindexStmt, refuse_named},
-	{T_RuleStmt, refuse_named},
+	{T_CreatePublicationStmt, refuse_publication},
+	{T_AlterPublicationStmt, refuse_publication},
 	{T_AlterRoleSetStmt, roles_handle},
 	{T_AlterRoleStmt, roles_handle},
 	{T_CommentStmt, roles_handle},
@@ -61,6 +84,17 @@ static const struct
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
 static object_access_hook_type prev_object_access = NULL;
+
+/* What the statement that runs just now has touched. */
+typedef struct Touched
+{
+	bool known; /* somebody looked at the statement */
+	UtilityCall *call;
+	List *shapes;		   /* of tables that lose parts, as they were */
+	MemoryContext context; /* holds them */
+} Touched;
+
+static Touched *touched = NULL;
 
 void
 utility_run(UtilityCall *call)
@@ -131,6 +165,38 @@ find_handler(NodeTag tag)
 	return NULL;
 }
 
+/* Statements that only run others, or functions, are none. */
+static bool
+is_known(Node *stmt)
+{
+	return find_handler(nodeTag(stmt)) != NULL || GetCommandLogLevel(stmt) != LOGSTMT_DDL ||
+		   IsA(stmt, CreateTableAsStmt) || IsA(stmt, RefreshMatViewStmt);
+}
+
+static void
+run_call(UtilityCall *call)
+{
+	UtilityHandler handle = find_handler(nodeTag(call->pstmt->utilityStmt));
+	Touched mine = {
+		.known = is_known(call->pstmt->utilityStmt), .call = call, .context = CurrentMemoryContext};
+	Touched *outer = touched;
+
+	PG_TRY();
+	{
+		touched = &mine;
+		if (handle == NULL || !handle(call))
+			utility_run(call);
+	}
+	PG_FINALLY();
+	{
+		touched = outer;
+	}
+	PG_END_TRY();
+	if (mine.shapes != NIL)
+		alter_follow_drops(mine.shapes);
+	check_still_local(call);
+}
+
 static void
 pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 						 ProcessUtilityContext context, ParamListInfo params,
@@ -145,41 +211,136 @@ pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read
 						.environment = environment,
 						.dest = dest,
 						.completion = completion};
-	UtilityHandler handle = find_handler(nodeTag(pstmt->utilityStmt));
 
-	if (handle == NULL || !metadata_present())
-	{
+	if (metadata_present())
+		run_call(&call);
+	else
 		utility_run(&call);
-		return;
-	}
-	if (!handle(&call))
-		utility_run(&call);
-	check_still_local(&call);
 }
 
 /*
- * A table that is about to be dropped takes its shards along; a column can
- * only go with the table.  The catalogs stay while they are needed.
+ * Drops
  */
+
+/* The catalogs stay while they are needed. */
 static void
-before_drop(Oid relid, int column)
+keep_catalogs(Oid relid)
 {
 	/* Indexes go before their tables, and nothing can be read without them. */
 	if (get_rel_namespace(relid) == get_namespace_oid("pgcluster", true) && !creating_extension)
 		ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 						errmsg("cannot drop extension \"pgcluster\" while tables are distributed"),
 						errhint("Use undistribute_table or drop the tables first.")));
-	if (metadata_table(relid) == NULL)
+}
+
+/* A column of a row of a catalog that has no cache: the table that a trigger or policy is of. */
+static Oid
+table_in_row(Oid catalog_id, Oid index_id, AttrNumber oid_column, AttrNumber table_column,
+			 Oid object_id)
+{
+	Relation catalog = table_open(catalog_id, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid table = InvalidOid;
+	bool isnull;
+
+	ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object_id));
+	scan = systable_beginscan(catalog, index_id, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		table =
+			DatumGetObjectId(heap_getattr(tuple, table_column, RelationGetDescr(catalog), &isnull));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return table;
+}
+
+static Oid
+table_in_cache(int cache, AttrNumber table_column, Oid object_id)
+{
+	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object_id));
+	Oid table = InvalidOid;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	table = DatumGetObjectId(SysCacheGetAttr(cache, tuple, table_column, &isnull));
+	ReleaseSysCache(tuple);
+	return table;
+}
+
+/* The table that an object is a part of, as far as shards have such parts; InvalidOid if none. */
+static Oid
+table_of_part(Oid class_id, Oid object_id, int column)
+{
+	switch (class_id)
+	{
+		case RelationRelationId:
+			if (get_rel_relkind(object_id) == RELKIND_INDEX)
+				return IndexGetRelation(object_id, true);
+			return column != 0 ? object_id : InvalidOid;
+		case AttrDefaultRelationId:
+			return GetAttrDefaultColumnAddress(object_id).objectId;
+		case ConstraintRelationId:
+			return table_in_cache(CONSTROID, Anum_pg_constraint_conrelid, object_id);
+		case StatisticExtRelationId:
+			return table_in_cache(STATEXTOID, Anum_pg_statistic_ext_stxrelid, object_id);
+		case TriggerRelationId:
+			return table_in_row(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid,
+								Anum_pg_trigger_tgrelid, object_id);
+		case PolicyRelationId:
+			return table_in_row(PolicyRelationId, PolicyOidIndexId, Anum_pg_policy_oid,
+								Anum_pg_policy_polrelid, object_id);
+		default:
+			return InvalidOid;
+	}
+}
+
+/* The table loses a part: looks at it while it has that, unless done before. */
+static void
+before_loss(Oid relid)
+{
+	MemoryContext old;
+	ListCell *lc;
+
+	if (alter_follows(relid) || metadata_table(relid) == NULL)
 		return;
-	if (column != 0 && alter_allows_drop(relid))
-		return;
-	if (column != 0)
+	if (touched == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot drop column \"%s\" of distributed table \"%s\"",
-						get_attname(relid, column, false), get_rel_name(relid)),
+				 errmsg("cannot drop parts of distributed table \"%s\" but by a statement",
+						get_rel_name(relid)),
 				 errhint("Use undistribute_table, change the table, and distribute it again.")));
-	distribute_drop_shards(relid);
+	foreach (lc, touched->shapes)
+	{
+		if (shape_table(lfirst(lc)) == relid)
+			return;
+	}
+	old = MemoryContextSwitchTo(touched->context);
+	touched->shapes = lappend(touched->shapes, shape_take(relid));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+before_drop(Oid class_id, Oid object_id, int column, const ObjectAccessDrop *drop)
+{
+	Oid relid;
+
+	if (class_id == RelationRelationId)
+		keep_catalogs(object_id);
+	if (class_id == RelationRelationId && column == 0 && metadata_table(object_id) != NULL)
+	{
+		distribute_drop_shards(object_id);
+		return;
+	}
+
+	/* What the server drops in the course of a command it makes anew. */
+	if (drop != NULL && (drop->dropflags & PERFORM_DELETION_INTERNAL) != 0)
+		return;
+	relid = table_of_part(class_id, object_id, column);
+	if (OidIsValid(relid))
+		before_loss(relid);
 }
 
 static void
@@ -187,8 +348,30 @@ pgcluster_object_access(ObjectAccessType access, Oid class_id, Oid object_id, in
 {
 	if (prev_object_access)
 		prev_object_access(access, class_id, object_id, sub_id, arg);
-	if (access == OAT_DROP && class_id == RelationRelationId && metadata_any_table())
-		before_drop(object_id, sub_id);
+	if (access == OAT_DROP && metadata_any_table())
+		before_drop(class_id, object_id, sub_id, arg);
+	if (access == OAT_POST_ALTER && class_id == RelationRelationId && touched != NULL &&
+		!touched->known && metadata_table(object_id) != NULL)
+		refuse_statement(touched->call, object_id);
+}
+
+List *
+utility_relations(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterPolicyStmt:
+			return list_make1(((AlterPolicyStmt *) stmt)->table);
+		case T_CreatePolicyStmt:
+			return list_make1(((CreatePolicyStmt *) stmt)->table);
+		case T_CreateStatsStmt:
+			return ((CreateStatsStmt *) stmt)->relations;
+		case T_CreateTrigStmt:
+			return list_make2(((CreateTrigStmt *) stmt)->relation,
+							  ((CreateTrigStmt *) stmt)->constrrel);
+		default:
+			return NIL;
+	}
 }
 
 void

@@ -33,24 +33,45 @@ extern bool copy_handle(UtilityCall *call);
 extern bool truncate_handle(UtilityCall *call);
 
 extern bool grant_handle(UtilityCall *call);
+extern bool grant_handle_owned(UtilityCall *call);
 extern bool vacuum_handle(UtilityCall *call);
 
 /* Changes of a table that the shards follow (alter.c). */
 extern bool alter_handle_table(UtilityCall *call);
 extern bool alter_handle_index(UtilityCall *call);
+extern bool alter_handle_named(UtilityCall *call);
+extern bool alter_handle_rule(UtilityCall *call);
 extern bool alter_handle_statistics(UtilityCall *call);
 extern bool alter_handle_drop(UtilityCall *call);
 extern bool alter_handle_rename(UtilityCall *call);
+extern bool alter_handle_set_schema(UtilityCall *call);
+extern bool alter_handle_all(UtilityCall *call);
 
-/* True while a statement that the shards follow may drop columns of the table. */
-extern bool alter_allows_drop(Oid relid);
+/* Runs the statement; what it does to these tables (list of Oids) is seen to afterwards. */
+extern void alter_run(UtilityCall *call, List *relids);
+
+/* True while a statement runs that this is so for. */
+extern bool alter_follows(Oid relid);
+
+/* Has the shards follow what was dropped; shapes (Shape *) of the tables as they were. */
+extern void alter_follow_drops(List *shapes);
+
+/* Schemas of distributed tables (schema.c). */
+extern bool schema_handle_rename(UtilityCall *call);
+extern bool schema_handle_owner(UtilityCall *call);
+
+/* Upkeep (maintain.c). */
+extern bool maintain_handle_reindex(UtilityCall *call);
+extern bool maintain_handle_cluster(UtilityCall *call);
+extern bool maintain_handle_lock(UtilityCall *call);
 
 /* These refuse what would leave shell and shards different (refuse.c). */
-extern bool refuse_named(UtilityCall *call);
 extern bool refuse_create_table(UtilityCall *call);
 extern bool refuse_alter_local_table(UtilityCall *call);
-extern bool refuse_drop(UtilityCall *call);
-extern bool refuse_schema_rename(UtilityCall *call);
+extern bool refuse_publication(UtilityCall *call);
+
+/* The relations that a statement is about, RangeVar or NULL. */
+extern List *utility_relations(Node *stmt);
 
 /* Raises the error that the statement is not supported for the table. */
 extern void refuse_statement(UtilityCall *call, Oid relid) __attribute__((noreturn));

@@ -110,16 +110,40 @@ settings_are_usual(void)
 		   !quote_all_identifiers;
 }
 
-void
-template_make(Query *query, List **pieces, List **schemas)
+/* Until AtEOXact_GUC, which takes what it returns. */
+static int
+begin_deparsing(void)
 {
-	SlotList slots = {0};
 	int level = NewGUCNestLevel();
-	char *sql;
 
 	set_for_deparsing("search_path", "pg_catalog");
 	for (size_t i = 0; i < lengthof(deparse_settings) && !settings_are_usual(); i++)
 		set_for_deparsing(deparse_settings[i].name, deparse_settings[i].value);
+	return level;
+}
+
+void
+template_make_expression(Node *expression, Oid relid, List **pieces, List **schemas)
+{
+	SlotList slots = {0};
+	int level = begin_deparsing();
+	char *sql;
+
+	(void) name_relations(expression, &slots);
+	sql = deparse_expression(expression, deparse_context_for(get_rel_name(relid), relid), false,
+							 false);
+	AtEOXact_GUC(true, level);
+	find_slots(sql, &slots);
+	cut(sql, &slots, pieces, schemas);
+}
+
+void
+template_make(Query *query, List **pieces, List **schemas)
+{
+	SlotList slots = {0};
+	int level = begin_deparsing();
+	char *sql;
+
 	name_relations((Node *) query, &slots);
 	rename_ambiguous(query);
 	sql = pg_get_querydef(query, false);

@@ -17,6 +17,12 @@
 extern void template_make(Query *query, List **pieces, List **schemas);
 
 /*
+ * The same for an expression over the columns of a relation, which it names
+ * without its schema.
+ */
+extern void template_make_expression(Node *expression, Oid relid, List **pieces, List **schemas);
+
+/*
  * Cuts the template of an INSERT whose only row is the parameter
  * TEMPLATE_ROWS: the pieces then end where its rows start, and what follows
  * the rows is returned.
