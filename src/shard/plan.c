@@ -28,10 +28,15 @@ static const ExtensibleNodeMethods plan_methods = {
 };
 
 static const char *const tier_names[] = {
-	[TIER_SINGLE_SHARD] = "single shard", [TIER_EVERY_SHARD] = "every shard",
-	[TIER_ROWS] = "rows by shard",		  [TIER_SELECT_ROWS] = "rows of a query by shard",
-	[TIER_EVERY_COPY] = "every copy",	  [TIER_BY_TABLE] = "by table",
-	[TIER_PUSHDOWN] = "pushdown",		  [TIER_FOUND] = "rows found",
+	[TIER_SINGLE_SHARD] = "single shard",
+	[TIER_EVERY_SHARD] = "every shard",
+	[TIER_ROWS] = "rows by shard",
+	[TIER_SELECT_ROWS] = "rows of a query by shard",
+	[TIER_EVERY_COPY] = "every copy",
+	[TIER_BY_TABLE] = "by table",
+	[TIER_PUSHDOWN] = "pushdown",
+	[TIER_FOUND] = "rows found",
+	[TIER_STEPS] = "steps",
 };
 
 void
@@ -101,6 +106,8 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->shown = copyObject(from->shown);
 	to->echoes = list_copy(from->echoes);
 	to->result = copyObject(from->result);
+	to->steps = copyObject(from->steps);
+	to->step_names = copyObject(from->step_names);
 	to->refusals = copyObject(from->refusals);
 	to->master = NULL;
 	to->cache = NULL;

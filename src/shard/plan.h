@@ -21,6 +21,7 @@ typedef enum ShardTier
 	TIER_ROWS,		   /* an INSERT of several rows, each sent to its shard */
 	TIER_SELECT_ROWS,  /* an INSERT of the rows of a query */
 	TIER_FOUND,		   /* rows that a query found, or made, are written on their shards */
+	TIER_STEPS,		   /* statements one after the other, the queries of WITH first */
 	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
 	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
 	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
@@ -104,12 +105,17 @@ typedef struct ShardPlan
 	 */
 	List *changes;
 	struct ShardPlan *lock; /* takes hold of the rows, also as a change */
+	bool firm;				/* what was found stands: it may not be looked for again */
 	bool once;				/* no row may be found twice */
 	bool twice_fails;		/* as with MERGE; else the first time counts */
 	List *shown;			/* TargetEntry */
 	int shown_table;
 	List *echoes; /* int */
 	PlannedStmt *result;
+
+	/* TIER_STEPS: what precedes "local", and under which names it knows their rows. */
+	List *steps;	  /* PlannedStmt */
+	List *step_names; /* String */
 
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 

@@ -16,7 +16,8 @@
  * locked when one of them has changed once more; so each turn has fewer rows
  * that can change, and it ends.  With them locked, a row that is still not
  * changed was kept by a trigger.  Under higher isolation levels the shard
- * itself raises the error that is due.
+ * itself raises the error that is due.  A part of a larger statement that reads
+ * what another part has written cannot begin anew, and fails likewise.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -154,7 +155,7 @@ found_start(ShardScan *scan)
 	{
 		bool locked = false;
 
-		if (turns++ == MAX_TURNS)
+		if (turns++ == MAX_TURNS || (turns > 1 && scan->plan->firm))
 			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 							errmsg("could not serialize access due to concurrent update")));
 		find(run, turns > 1);

@@ -30,9 +30,6 @@
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 
-static QueryDesc *begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot,
-						ParamListInfo params, QueryEnvironment *environment);
-static uint64 finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store);
 static void insert_here(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static int64 route_rows(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static ParamListInfo lifted_params(ShardScan *scan);
@@ -182,8 +179,8 @@ local_begin_reading(ShardScan *scan)
 {
 	EState *estate = scan->css.ss.ps.state;
 
-	scan->reading = begin(scan, scan->plan->local, estate->es_snapshot, estate->es_param_list_info,
-						  estate->es_queryEnv);
+	scan->reading = local_begin(scan, scan->plan->local, estate->es_snapshot,
+								estate->es_param_list_info, estate->es_queryEnv, 0);
 }
 
 uint64
@@ -194,7 +191,7 @@ local_finish_reading(ShardScan *scan, Tuplestorestate *store)
 
 	scan->reading = NULL;
 	PushActiveSnapshot(query->snapshot);
-	processed = finish(query, scan, store);
+	processed = local_finish(query, scan, store);
 	PopActiveSnapshot();
 	return processed;
 }
@@ -240,25 +237,25 @@ local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
 	/* Rows changed by earlier commands of the transaction are to be seen. */
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
-	query = begin(scan, statement, GetActiveSnapshot(), params, environment);
-	processed = finish(query, scan, store);
+	query = local_begin(scan, statement, GetActiveSnapshot(), params, environment, 0);
+	processed = local_finish(query, scan, store);
 	PopActiveSnapshot();
 	return processed;
 }
 
-static QueryDesc *
-begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot, ParamListInfo params,
-	  QueryEnvironment *environment)
+QueryDesc *
+local_begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot, ParamListInfo params,
+			QueryEnvironment *environment, int eflags)
 {
 	QueryDesc *query = CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, snapshot,
 									   InvalidSnapshot, None_Receiver, params, environment, 0);
 
-	ExecutorStart(query, 0);
+	ExecutorStart(query, eflags);
 	return query;
 }
 
-static uint64
-finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
+uint64
+local_finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
 {
 	DestReceiver *receiver = CreateDestReceiver(store ? DestTuplestore : DestNone);
 	uint64 processed;

@@ -60,6 +60,7 @@ static void (*const starters[])(ShardScan *scan) = {
 	[TIER_ROWS] = rows_start,			[TIER_SELECT_ROWS] = select_rows_start,
 	[TIER_FOUND] = found_start,			[TIER_EVERY_COPY] = every_copy_start,
 	[TIER_BY_TABLE] = start_gather,		[TIER_PUSHDOWN] = start_gather,
+	[TIER_STEPS] = steps_start,
 };
 
 static Node *
@@ -88,6 +89,8 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 	(void) find_exec_params((Node *) scan->params, &scan->exec_params);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && reads_first(scan))
 		local_begin_reading(scan);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && scan->plan->tier == TIER_STEPS)
+		steps_begin(scan);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT)
 		return;
 	callback = MemoryContextAlloc(estate->es_query_cxt, sizeof(*callback));
@@ -213,7 +216,8 @@ scan_start(ShardScan *scan)
 	MemoryContextRegisterResetCallback(scan->context, callback);
 	scan->started = true;
 	forget_scan(scan);
-	if (scan->plan->writes && !reads_first(scan) && !dlist_is_empty(&waiting_scans))
+	if (scan->plan->writes && !reads_first(scan) && scan->plan->tier != TIER_STEPS &&
+		!dlist_is_empty(&waiting_scans))
 		scan_read_waiting();
 	if (scan->css.ss.ps.state->es_instrument != 0)
 		explain_begin(scan);
@@ -325,6 +329,7 @@ scan_end(CustomScanState *node)
 {
 	forget_scan(node);
 	local_end_reading((ShardScan *) node);
+	steps_end((ShardScan *) node);
 	scan_stop((ShardScan *) node);
 }
 

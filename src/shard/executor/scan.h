@@ -86,7 +86,8 @@ struct ShardScan
 	int64 bytes;   /* of tasks that have ended */
 	double waited; /* milliseconds */
 
-	QueryDesc *reading; /* "local" of the plan, begun but not run */
+	QueryDesc *reading;		/* "local" of the plan, begun but not run */
+	struct StepsRun *steps; /* of TIER_STEPS */
 
 	int ntasks;
 	ShardTask *tasks;
@@ -132,6 +133,11 @@ extern bool forward_runs_through(void);
 /* A row that goes to the client as it came. */
 extern TupleTableSlot *forward_slot(ShardScan *scan);
 
+/* --- steps.c --- */
+extern void steps_begin(ShardScan *scan);
+extern void steps_start(ShardScan *scan);
+extern void steps_end(ShardScan *scan);
+
 /* --- found.c --- */
 extern void found_start(ShardScan *scan);
 
@@ -142,6 +148,10 @@ extern void local_begin_reading(ShardScan *scan);
 extern uint64 local_finish_reading(ShardScan *scan, Tuplestorestate *store);
 /* Lets go of it if it was never run. */
 extern void local_end_reading(ShardScan *scan);
+/* A statement that begins here, with the executor's flags, and is run to its end later. */
+extern QueryDesc *local_begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot,
+							  ParamListInfo params, QueryEnvironment *environment, int eflags);
+extern uint64 local_finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store);
 extern uint64 local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
 						QueryEnvironment *environment, Tuplestorestate *store);
 /* The same for a query over rows that it knows as SHARD_ROWS_NAME. */

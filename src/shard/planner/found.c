@@ -118,6 +118,7 @@ found_begin(Found *found, const PlanRequest *request)
 		return false;
 	found->plan = shard_plan_create(TIER_FOUND, query->commandType, found->table->relid);
 	found->plan->writes = true;
+	found->plan->firm = planner_is_read_first();
 	found->plan->refusals = request->refusals;
 	make_read(found);
 	return true;

@@ -27,6 +27,7 @@
 
 static planner_hook_type prev_planner = NULL;
 static bool read_local = false;
+static bool reads_first = false;
 
 /* What a query is, for the choice of a planner. */
 typedef enum QueryClass
@@ -38,6 +39,8 @@ typedef enum QueryClass
 	QUERY_MOVE,			   /* updates the distribution column */
 	QUERY_MERGE,		   /* merges rows into it */
 	QUERY_WRITE_REFERENCE, /* writes a reference table */
+	QUERY_STEPS,		   /* writes distributed tables in WITH, or beside it */
+	QUERY_STEPS_MOVE,	   /* and the distribution column of one */
 	QUERY_CLASSES
 } QueryClass;
 
@@ -59,12 +62,15 @@ static const struct
 					  {plan_found, NULL}},
 	[QUERY_MOVE] = {{plan_found, NULL}},
 	[QUERY_MERGE] = {{plan_merge, NULL}},
+	[QUERY_STEPS] = {{plan_single_shard, "Not Single Shard"}, {plan_steps, NULL}},
+	[QUERY_STEPS_MOVE] = {{plan_steps, NULL}},
 	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"}, {plan_select_rows, NULL}},
 };
 
 typedef struct QueryTables
 {
 	bool hash;
+	bool writes;
 	bool writes_reference;
 	Oid key_changed; /* table whose distribution column is assigned */
 } QueryTables;
@@ -100,6 +106,21 @@ bool
 planner_local_reads(void)
 {
 	return read_local;
+}
+
+bool
+planner_reads_first(bool on)
+{
+	bool before = reads_first;
+
+	reads_first = on;
+	return before;
+}
+
+bool
+planner_is_read_first(void)
+{
+	return reads_first;
 }
 
 PlannedStmt *
@@ -147,6 +168,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 		return planner_here(&request, query);
 	if (OidIsValid(tables.key_changed) && class == QUERY_CHANGE)
 		class = QUERY_MOVE;
+	else if (OidIsValid(tables.key_changed) && class == QUERY_STEPS)
+		class = QUERY_STEPS_MOVE;
 	else if (OidIsValid(tables.key_changed))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot change the distribution column of table \"%s\"",
@@ -190,6 +213,8 @@ classify(Query *query, QueryTables *tables)
 		return QUERY_LOCAL;
 	if (query->resultRelation != 0)
 		target = metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid);
+	if (query->hasModifyingCTE && tables->writes)
+		return QUERY_STEPS;
 	if (target == NULL)
 		return QUERY_SELECT;
 	if (target->kind == TABLE_REFERENCE)
@@ -237,6 +262,7 @@ see_target(Query *query, QueryTables *tables)
 
 	if (table == NULL)
 		return;
+	tables->writes = true;
 	if (table->kind == TABLE_REFERENCE)
 	{
 		tables->writes_reference = true;
@@ -277,8 +303,14 @@ plan_query(const PlanRequest *request, QueryClass class)
 
 	for (size_t i = 0; i < lengthof(planners[class]) && planners[class][i].plan != NULL; i++)
 	{
-		PlannedStmt *statement = planners[class][i].plan(&asked, &why);
+		ShardPlanner plan = planners[class][i].plan;
+		PlannedStmt *statement;
 
+		/* A SELECT is read ahead as a whole. */
+		if (reads_first && class != QUERY_SELECT &&
+			(plan == plan_single_shard || plan == plan_every_shard))
+			continue;
+		statement = plan(&asked, &why);
 		if (statement != NULL)
 			return statement;
 		if (planners[class][i].not_this != NULL && why != NULL)

@@ -33,6 +33,7 @@ extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_steps(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_shipped(const PlanRequest *request, char **why);
@@ -54,6 +55,13 @@ extern void by_table_init(void);
  */
 extern bool planner_read_local(bool on);
 extern bool planner_local_reads(void);
+
+/*
+ * While on, a write on distributed tables reads what it needs before it
+ * writes: no shard does both.  As above.
+ */
+extern bool planner_reads_first(bool on);
+extern bool planner_is_read_first(void);
 
 /* Installs the hooks; called from shard_init. */
 extern void planner_init(void);

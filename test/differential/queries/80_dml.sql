@@ -217,7 +217,6 @@ WITH gone AS (DELETE FROM kv WHERE key = 'k34' RETURNING *) SELECT key, n FROM g
 WITH made AS (INSERT INTO kv (key, n) VALUES ('w1', 1) RETURNING *) SELECT key, doubled FROM made;
 
 -- move a row from one table to another
--- refused: rows of a query are not returned
 WITH gone AS (DELETE FROM gaps WHERE id = 9 RETURNING id, b) INSERT INTO nothing SELECT id, b FROM gone RETURNING *;
 
 -- insert into a reference table
