@@ -17,7 +17,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -28,6 +30,7 @@
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "base/compat.h"
@@ -66,10 +69,11 @@ static bool is_nullable(int rti, Node *item, bool nullable);
 static bool is_value(Node *node);
 static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
+static bool names_type(Node *node);
 static bool travels(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
-static bool is_table_row(Oid type);
-static bool refuse_row(LiftState *state);
+static bool type_travels(Oid type, LiftState *state);
+static bool is_temporary_type(Oid type);
 static bool refuse(LiftState *state, char *why);
 static bool reads_shards(Node *node, void *context);
 static bool check_query(Query *query, LiftState *state);
@@ -373,8 +377,7 @@ lift_constant(Const *constant, LiftState *state)
 	if ((constant->consttype == RECORDOID || constant->consttype == RECORDARRAYOID) &&
 		!constant->constisnull)
 		(void) refuse(state, "It has a row as a constant, which could not be read elsewhere.");
-	if (is_table_row(constant->consttype))
-		(void) refuse_row(state);
+	(void) type_travels(constant->consttype, state);
 	if (!state->lift->constants || list_length(state->lift->params) >= LIFT_MAX_CONSTANTS ||
 		constant->constisnull || !lift_builtin(constant->consttype) ||
 		constant->consttypmod != -1 || get_typtype(constant->consttype) == TYPTYPE_PSEUDO)
@@ -525,8 +528,7 @@ as_param(Expr *expr, bool shared, LiftState *state)
 	Oid collation = exprCollation((Node *) expr);
 	int number = 0;
 
-	if (is_table_row(type))
-		(void) refuse_row(state);
+	(void) type_travels(type, state);
 	if (shared)
 	{
 		for (int i = 0; i < list_length(lift->params) && number == 0; i++)
@@ -561,6 +563,25 @@ as_param(Expr *expr, bool shared, LiftState *state)
 	return result;
 }
 
+/* Is it written with the name of its type? */
+static bool
+names_type(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_RowExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_ArrayExpr:
+		case T_CoerceToDomain:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* May this node itself, apart from what is below it, be sent as it is? */
 static bool
 travels(Node *node, LiftState *state)
@@ -573,9 +594,8 @@ travels(Node *node, LiftState *state)
 			return refuse(state, "It uses a row of a table as a value.");
 		return true;
 	}
-	if ((IsA(node, RowExpr) || IsA(node, CoerceViaIO) || IsA(node, ConvertRowtypeExpr)) &&
-		is_table_row(exprType(node)))
-		return refuse_row(state);
+	if (names_type(node) && !type_travels(exprType(node), state))
+		return false;
 	if (IsA(node, NextValueExpr))
 		return refuse(state, "A sequence would have to be asked for each row.");
 	if (IsA(node, CurrentOfExpr))
@@ -610,24 +630,38 @@ travels_function(Oid function, void *context)
 	return true;
 }
 
-/* Is it the type of a table's rows, or an array of such? */
+/* May other nodes know the type under its name?  Not those of temporary objects, and of tables' rows. */
 static bool
-is_table_row(Oid type)
+type_travels(Oid type, LiftState *state)
 {
 	Oid element;
 	Oid relid;
 
 	if (lift_builtin(type))
-		return false;
+		return true;
 	element = get_element_type(type);
-	relid = get_typ_typrelid(OidIsValid(element) ? element : type);
-	return OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE;
+	if (OidIsValid(element))
+		return type_travels(element, state);
+	relid = get_typ_typrelid(type);
+	if (OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE)
+		return refuse(state, "It names the type of a table's rows, which shards do not have.");
+	if (is_temporary_type(type))
+		return refuse(state, "It names a temporary type, which other nodes do not have.");
+	return true;
 }
 
 static bool
-refuse_row(LiftState *state)
+is_temporary_type(Oid type)
 {
-	return refuse(state, "It names the type of a table's rows, which shards do not have.");
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	bool temporary = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		temporary = isAnyTempNamespace(((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+		ReleaseSysCache(tuple);
+	}
+	return temporary;
 }
 
 /* Always false; the first reason stays. */
