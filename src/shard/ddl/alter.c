@@ -77,13 +77,13 @@ void
 alter_run(UtilityCall *call, List *relids)
 {
 	List *outer = changing;
-	volatile bool local = false;
 
+	/* What the server looks at to check a constraint is the shell. */
+	bool local = planner_read_local(true);
+
+	changing = relids;
 	PG_TRY();
 	{
-		/* What the server looks at to check a constraint is the shell. */
-		local = planner_read_local(true);
-		changing = relids;
 		utility_run(call);
 	}
 	PG_FINALLY();
