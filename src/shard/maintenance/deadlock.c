@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/remote.h"
@@ -225,12 +226,11 @@ one_cycle(const Waits *graph)
 
 /*
  * Fills in what the sessions do, and chooses the one whose transaction is the
- * youngest; 0 if they are gone.  Who waits for a lock of this server would
- * take its interrupt for that of a user, so it is one of those that wait for
- * a node, of which there is one at least.
+ * youngest; 0 if they are gone.  Who waits for a lock of this server cannot be
+ * told, so it is one of those that wait for a node; there is one at least.
  */
 static int
-describe_and_choose(List *cycle, Deadlock *deadlock)
+describe_and_choose(List *cycle, Deadlock *deadlock, TimestampTz *xact_start)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid types[] = {INT4ARRAYOID};
@@ -246,11 +246,12 @@ describe_and_choose(List *cycle, Deadlock *deadlock)
 	*deadlock = (Deadlock){.nwaits = n};
 	round_begin();
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT pid, usesysid, query FROM pg_catalog.pg_stat_activity "
-							  "WHERE pid = ANY ($1) AND datname = current_database() "
-							  "AND backend_type = 'client backend' "
-							  "ORDER BY xact_start DESC NULLS LAST, pid",
-							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(
+			"SELECT pid, usesysid, query, xact_start FROM pg_catalog.pg_stat_activity "
+			"WHERE pid = ANY ($1) AND datname = current_database() "
+			"AND backend_type = 'client backend' "
+			"ORDER BY xact_start DESC NULLS LAST, pid",
+			1, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_stat_activity");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -259,14 +260,19 @@ describe_and_choose(List *cycle, Deadlock *deadlock)
 		int pid = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 		Datum role = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
 		char *query = SPI_getvalue(row, SPI_tuptable->tupdesc, 3);
+		bool idle;
+		Datum start = SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &idle);
 
 		n = 0;
 		foreach (lc, cycle)
 		{
 			const Wait *wait = lfirst(lc);
 
-			if (wait->waiter == pid && victim == 0 && wait->group_id != LOCAL_GROUP)
+			if (wait->waiter == pid && victim == 0 && wait->group_id != LOCAL_GROUP && !idle)
+			{
 				victim = pid;
+				*xact_start = DatumGetTimestampTz(start);
+			}
 			if (n < DEADLOCK_MAX_WAITS && wait->waiter == pid)
 			{
 				DeadlockWait *told = &deadlock->waits[n];
@@ -322,11 +328,15 @@ deadlock_check_victim(void)
 {
 	Deadlock deadlock;
 
-	if (!deadlock_is_victim(&deadlock))
-		return;
-	QueryCancelPending = false;
+	if (deadlock_is_victim(&deadlock))
+		deadlock_raise(&deadlock);
+}
+
+void
+deadlock_raise(const Deadlock *deadlock)
+{
 	ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
-					errdetail_internal("%s", deadlock_text(&deadlock, false)),
+					errdetail_internal("%s", deadlock_text(deadlock, false)),
 					errhint("The transaction can be tried again.")));
 }
 
@@ -336,6 +346,7 @@ end_one_deadlock(List *groups)
 	Waits *first = look(groups);
 	Waits *graph;
 	Deadlock deadlock;
+	TimestampTz xact_start;
 	int victim;
 
 	reduce(first);
@@ -351,14 +362,14 @@ end_one_deadlock(List *groups)
 	if (graph->n == 0)
 		return;
 
-	victim = describe_and_choose(one_cycle(graph), &deadlock);
+	victim = describe_and_choose(one_cycle(graph), &deadlock, &xact_start);
 	if (victim == 0)
 		return;
 	ereport(LOG,
 			(errmsg("transactions wait for each other on several nodes, process %d ends its own",
 					victim),
 			 errdetail_internal("%s", deadlock_text(&deadlock, true))));
-	deadlock_choose_victim(victim, &deadlock);
+	deadlock_choose_victim(victim, xact_start, &deadlock);
 }
 
 void

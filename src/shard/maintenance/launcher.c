@@ -31,6 +31,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
@@ -51,7 +52,6 @@
 #define DEADLOCK_NAP_US INT64CONST(500000)
 #define STAY_AWAY_US (10 * INT64CONST(1000000))
 #define START_US (30 * INT64CONST(1000000))
-#define VICTIM_US (2 * INT64CONST(1000000))
 
 typedef enum SlotState
 {
@@ -68,13 +68,13 @@ typedef struct Slot
 	int64 not_before; /* clock.h: no (other) start before this */
 	pid_t pid;
 	Latch *latch;
-	bool leave;		   /* the worker is asked to go */
-	bool recover;	   /* ... to do a round of recovery */
-	bool suspect;	   /* ... to look for a deadlock */
-	uint64 settled;	   /* a round found everything in order when gate.h's doubts were this many */
-	pid_t victim;	   /* chosen to end a deadlock, and not told yet ... */
-	int64 victim_at;   /* ... then (clock.h) ... */
-	Deadlock deadlock; /* ... and which */
+	bool leave;		/* the worker is asked to go */
+	bool recover;	/* ... to do a round of recovery */
+	bool suspect;	/* ... to look for a deadlock */
+	uint64 settled; /* a round found everything in order when gate.h's doubts were this many */
+	pid_t victim;	/* chosen to end a deadlock, and not told yet ... */
+	TimestampTz victim_xact; /* ... the start of its transaction ... */
+	Deadlock deadlock;		 /* ... and which */
 } Slot;
 
 /* All under "lock". */
@@ -168,16 +168,21 @@ deadlock_suspected(void)
 }
 
 void
-deadlock_choose_victim(int pid, const Deadlock *deadlock)
+deadlock_choose_victim(int pid, TimestampTz xact_start, const Deadlock *deadlock)
 {
+	PGPROC *process = BackendPidGetProc(pid);
+
+	if (process == NULL)
+		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	my_slot->victim = pid;
-	my_slot->victim_at = clock_now_us();
+	my_slot->victim_xact = xact_start;
 	my_slot->deadlock = *deadlock;
 	LWLockRelease(lock);
-	kill(pid, SIGINT);
+	SetLatch(&process->procLatch);
 }
 
+/* A mark that was meant for an earlier transaction is void. */
 bool
 deadlock_is_victim(Deadlock *deadlock)
 {
@@ -190,8 +195,7 @@ deadlock_is_victim(Deadlock *deadlock)
 	if (victim)
 	{
 		slot->victim = 0;
-		/* Long ago it had ended by itself: this interrupt has another reason. */
-		victim = clock_now_us() < slot->victim_at + VICTIM_US;
+		victim = slot->victim_xact == GetCurrentTransactionStartTimestamp();
 		*deadlock = slot->deadlock;
 	}
 	LWLockRelease(lock);

@@ -11,6 +11,7 @@
 #ifndef PGCLUSTER_SHARD_MAINTENANCE_MAINTENANCE_H
 #define PGCLUSTER_SHARD_MAINTENANCE_MAINTENANCE_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/palloc.h"
 
@@ -49,14 +50,17 @@ typedef struct Deadlock
 	DeadlockWait waits[DEADLOCK_MAX_WAITS];
 } Deadlock;
 
-/* True, once, when this process was just now chosen to end a deadlock. */
+/* True, once, when the present transaction was chosen to end a deadlock. */
 extern bool deadlock_is_victim(Deadlock *deadlock);
 
-/* Makes a process of this database the one that ends a deadlock. */
-extern void deadlock_choose_victim(int pid, const Deadlock *deadlock);
+/* Makes a transaction the one that ends a deadlock, and wakes it up. */
+extern void deadlock_choose_victim(int pid, TimestampTz xact_start, const Deadlock *deadlock);
 
-/* At an interrupt: raises the error that ends a deadlock if this process is to. */
+/* Raises the error that ends a deadlock if the present transaction is to. */
 extern void deadlock_check_victim(void);
+
+/* The error itself. */
+extern void deadlock_raise(const Deadlock *deadlock) pg_attribute_noreturn();
 
 /* Looks for a deadlock over several nodes and ends one.  Outside of transactions. */
 extern void deadlock_round(void);

@@ -926,15 +926,16 @@ suspect_deadlock(RemoteConnection *c)
 	{
 		c->silent_since = now;
 		pool_note_stuck();
+		transaction_note_suspicion();
 		deadlock_suspected();
 	}
 }
 
-/* The victim of a deadlock is told by an interrupt. */
+/* The victim of a deadlock is woken up and finds that it is. */
 static void
 check_interrupts(void)
 {
-	if (QueryCancelPending && InterruptHoldoffCount == 0)
+	if (unlikely(transaction_suspects()) && InterruptHoldoffCount == 0)
 		deadlock_check_victim();
 	CHECK_FOR_INTERRUPTS();
 }

@@ -242,6 +242,8 @@ extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);
 extern void transaction_foreach(void (*action)(RemoteConnection *c));
 extern bool transaction_ending(void);
+extern void transaction_note_suspicion(void);
+extern bool transaction_suspects(void);
 
 /* error.c */
 extern void error_raise(RemoteConnection *c, PGresult *result) __attribute__((noreturn));

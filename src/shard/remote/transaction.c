@@ -62,6 +62,21 @@ static dlist_head active = DLIST_STATIC_INIT(active);
 /* True while a callback runs in which nothing may be tried again. */
 static bool ending = false;
 
+/* It has waited for long, and has asked whether it does so for ever. */
+static bool suspects = false;
+
+void
+transaction_note_suspicion(void)
+{
+	suspects = true;
+}
+
+bool
+transaction_suspects(void)
+{
+	return suspects;
+}
+
 bool
 transaction_ending(void)
 {
@@ -295,19 +310,23 @@ finish_reader(RemoteConnection *c)
 /*
  * Waits for the COMMIT that decides alone.  An interrupt is passed on to the
  * node, which then answers soon; it is not acted upon before the outcome is
- * known.
+ * known.  So is the end of a deadlock, in which a deferred constraint may be.
  */
 static void
 wait_sole_commit(RemoteConnection *c)
 {
 	int64 until = PG_INT64_MAX;
+	Deadlock deadlock;
+	bool victim = false;
 
 	HOLD_INTERRUPTS();
 	while (c->ending != NULL && c->ending->state != TASK_DONE && c->state == CONNECTION_OPEN)
 	{
 		if (task_receive(c))
 			continue;
-		if (until == PG_INT64_MAX && (QueryCancelPending || ProcDiePending))
+		if (suspects && !victim)
+			victim = deadlock_is_victim(&deadlock);
+		if (until == PG_INT64_MAX && (QueryCancelPending || ProcDiePending || victim))
 		{
 			(void) connection_cancel(c);
 			until = clock_now_us() + END_WAIT_US;
@@ -318,6 +337,11 @@ wait_sole_commit(RemoteConnection *c)
 			connection_wait(c);
 	}
 	RESUME_INTERRUPTS();
+	if (victim && c->ending != NULL && c->ending->error != NULL)
+	{
+		ending = false;
+		deadlock_raise(&deadlock);
+	}
 }
 
 static void
@@ -730,6 +754,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 			ending = true;
+			suspects = false;
 			after_commit();
 			ending = false;
 			pool_after_transaction();
@@ -741,6 +766,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 			ending = true;
+			suspects = false;
 			after_abort();
 			ending = false;
 			pool_after_transaction();
