@@ -174,9 +174,17 @@ is_known(Node *stmt)
 }
 
 static void
-run_call(UtilityCall *call)
+handle_call(UtilityCall *call)
 {
 	UtilityHandler handle = find_handler(nodeTag(call->pstmt->utilityStmt));
+
+	if (handle == NULL || !handle(call))
+		utility_run(call);
+}
+
+static void
+run_call(UtilityCall *call)
+{
 	Touched mine = {
 		.known = is_known(call->pstmt->utilityStmt), .call = call, .context = CurrentMemoryContext};
 	Touched *outer = touched;
@@ -184,8 +192,7 @@ run_call(UtilityCall *call)
 	PG_TRY();
 	{
 		touched = &mine;
-		if (handle == NULL || !handle(call))
-			utility_run(call);
+		handle_call(call);
 	}
 	PG_FINALLY();
 	{
