@@ -60,6 +60,29 @@ like($two->wait, qr/ERROR:  57014:/, '... and can be cancelled');
 is(waiting(), 0, '... on the node too');
 $one->run('ROLLBACK');
 
+# Rows that are locked by another column than the key, whoever answers the query.
+$c->sql('c', "CREATE TABLE other (k int, w int); SELECT create_distributed_table('other', 'k', colocate_with => 'none', shard_count => 3)");
+$c->sql('c', 'INSERT INTO other SELECT g, g FROM generate_series(1, 20) g');
+foreach my $query (
+	"SELECT k FROM t WHERE filler LIKE 'x%' AND v = 2 AND k IN (2, 3) LIMIT 5 FOR UPDATE",
+	'SELECT t.k FROM t JOIN other o ON o.w = t.k WHERE t.k BETWEEN 3 AND 4 AND o.w = 3 FOR UPDATE OF t')
+{
+	is($one->run("BEGIN; $query"), 3, "a row is locked: $query");
+	like($two->run('BEGIN; SELECT v FROM t WHERE k = 3 FOR SHARE NOWAIT'), qr/ERROR:  55P03:/, '... so nobody else can');
+	$two->run('ROLLBACK');
+	is($two->run('SELECT k FROM t WHERE k IN (2, 3) FOR UPDATE SKIP LOCKED'), 2, '... and who skips it does not see it');
+	$two->send('UPDATE t SET v = v WHERE v = 2 AND k = 3');
+	ok(PgCluster::wait_until(sub { waiting() == 1 }), '... and who changes it waits');
+	$one->run('COMMIT');
+	is($two->wait, '', '... until then');
+}
+$one->run('BEGIN; UPDATE t SET v = 7 WHERE k = 3');
+$two->send('SELECT k, v FROM t WHERE v IN (2, 7) AND k < 4 FOR UPDATE');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'who locks rows waits for who changes one');
+$one->run('COMMIT');
+like($two->wait, qr/^3\|7$/m, '... and gets it as it is then');
+$one->run('UPDATE t SET v = 2 WHERE k = 3');
+
 # A deadlock on one node is that node's to find.
 $one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
 my $node = $one->run('EXPLAIN SELECT 1 FROM t WHERE k = 4') =~ /Node: (\S+)/ ? $1 : '';

@@ -91,6 +91,7 @@ typedef struct Used
 } Used;
 
 static bool is_candidate(Query *query, char **why);
+static bool has_open_members(Node *node, void *context);
 static void visit_query(Query *query, Walk *walk);
 static void visit_item(Node *item, Walk *walk);
 static void visit_relation(int rti, Walk *walk);
@@ -193,7 +194,20 @@ is_candidate(Query *query, char **why)
 		if (((RangeTblEntry *) lfirst(cell))->rtekind > RTE_RESULT)
 			return false;
 	}
-	return true;
+	return !query_tree_walker(query, has_open_members, NULL, QTW_IGNORE_JOINALIASES);
+}
+
+/* Members of a set operation that name something outside: nobody looks for relations there. */
+static bool
+has_open_members(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, has_open_members, context);
+	if (((Query *) node)->setOperations != NULL && piece_is_open((Query *) node))
+		return true;
+	return query_tree_walker((Query *) node, has_open_members, context, QTW_IGNORE_JOINALIASES);
 }
 
 /* --- the relations of a query ------------------------------------------ */

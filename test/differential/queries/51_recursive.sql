@@ -89,3 +89,6 @@ SELECT * FROM t;
 CREATE TEMP TABLE t AS SELECT k FROM r1;
 WITH d AS (DELETE FROM t WHERE k > 10) SELECT count(*) FROM r2;
 SELECT count(*) FROM t;
+
+-- one that members of a set operation name
+WITH c AS (SELECT k, v FROM r1) SELECT a.k FROM r1 a JOIN c ON a.v = c.k JOIN (SELECT b.k FROM c x JOIN r1 b ON x.k = b.v INTERSECT SELECT k FROM c) y ON a.k = y.k;
