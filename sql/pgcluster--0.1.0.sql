@@ -334,6 +334,19 @@ COMMENT ON AGGREGATE pgcluster.ship(internal, "any") IS 'for the planner only: t
 CREATE FUNCTION pgcluster.shipped(arrays internal, number integer, type anyarray) RETURNS anyarray
 AS 'MODULE_PATHNAME', 'pgcluster_shipped' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pgcluster.shipped(internal, integer, anyarray) IS 'for the planner only: one of these arrays';
+-- The same sorted out by shard.
+CREATE FUNCTION pgcluster.exchange_row(state internal, nothing internal, relation oid, key integer, hash oid, VARIADIC columns "any") RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_row' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_row(internal, internal, oid, integer, oid, "any") IS 'for the planner only: adds a row to the arrays of its shard';
+CREATE FUNCTION pgcluster.exchange_done(state internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_done' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_done(internal) IS 'for the planner only: arrays of columns by shard, null if they are too large';
+CREATE AGGREGATE pgcluster.exchange(nothing internal, relation oid, key integer, hash oid, VARIADIC columns "any") (
+    SFUNC = pgcluster.exchange_row, STYPE = internal, FINALFUNC = pgcluster.exchange_done, PARALLEL = UNSAFE);
+COMMENT ON AGGREGATE pgcluster.exchange(internal, oid, integer, oid, "any") IS 'for the planner only: the rows of a relation, sorted out by the shards of another';
+CREATE FUNCTION pgcluster.exchanged(arrays internal, number integer, type anyarray, needed boolean) RETURNS anyarray
+AS 'MODULE_PATHNAME', 'pgcluster_exchanged' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchanged(internal, integer, anyarray, boolean) IS 'for the planner only: one of these arrays, of the shard that is being asked';
 
 -- Rows on their way to a shard, as one parameter of the statement that takes them.
 CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record

@@ -95,6 +95,8 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->pieces = copyObject(from->pieces);
 	to->schemas = copyObject(from->schemas);
 	to->params = copyObject(from->params);
+	to->parts = list_copy(from->parts);
+	to->needed_parts = list_copy(from->needed_parts);
 	to->key = copyObject(from->key);
 	to->columns = list_copy(from->columns);
 	to->rows = copyObject(from->rows);

@@ -57,6 +57,15 @@ typedef struct ShardPlan
 	List *params;
 
 	/*
+	 * Some of them (indexes, ints) are rows that were sorted out by shard, each
+	 * of which has other values; a shard without rows in one of "needed_parts"
+	 * has nothing to say.
+	 */
+	List *parts;
+	List *needed_parts;
+	bool ships; /* whole relations are among them */
+
+	/*
 	 * How the shard is found: the value "key" (or each element of it, when it
 	 * is an array) is hashed.  NULL: all shards.
 	 */
@@ -145,6 +154,9 @@ shard_plan_owner(ShardPlan *plan)
 
 /* Under this name the rows of TIER_SELECT_ROWS are known to "insert", and "shown" to "result". */
 #define SHARD_ROWS_NAME "rows"
+
+/* The SQL function that stands for an array of "parts". */
+#define SHARD_PART_NAME "exchanged"
 
 /* Names of the tiers, as EXPLAIN shows them. */
 extern const char *shard_tier_name(ShardTier tier);

@@ -19,6 +19,7 @@
 #include "tcop/utility.h"
 
 #include "base/compat.h"
+#include "shard/executor/exchange.h"
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 #include "shard/remote/explained.h"
@@ -88,6 +89,8 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	if (plan->key_param >= 0 && !scan->started)
 		params_evaluate(scan);
 	positions = shards_choose(scan, table);
+	if (scan->started && plan->needed_parts != NIL)
+		positions = exchange_choose(scan, positions);
 	ExplainPropertyInteger("Tasks", NULL, list_length(positions), es);
 	ExplainPropertyInteger("Shards Pruned", NULL,
 						   table->colocation->nshards - list_length(positions), es);

@@ -99,6 +99,14 @@ params_evaluate(ShardScan *scan)
 	}
 	foreach (cell, scan->params)
 	{
+		/* Others for each shard. */
+		if (scan->plan->parts != NIL && list_member_int(scan->plan->parts, i))
+		{
+			scan->param_nulls[i] = true;
+			scan->param_values[i] = (Datum) 0;
+			scan->wire_values[i++] = NULL;
+			continue;
+		}
 		scan->param_values[i] = params_value(scan, lfirst(cell), &scan->param_nulls[i]);
 		codec_encode(&cache->params[i], scan->param_values[i], scan->param_nulls[i],
 					 &scan->wire_values[i], &scan->wire_lengths[i], &scan->wire_formats[i]);

@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
+#include "shard/executor/exchange.h"
 #include "shard/executor/scan.h"
 #include "shard/remote/snapshot.h"
 
@@ -258,6 +259,8 @@ start_gather(ShardScan *scan)
 	const DistributedTable *table = scan_table(scan);
 	List *positions = shards_choose(scan, table);
 
+	if (scan->plan->needed_parts != NIL)
+		positions = exchange_choose(scan, positions);
 	if (scan->plan->streams && scan->may_stream && forward_runs_through())
 	{
 		stream_start(scan, table, positions);
@@ -265,6 +268,11 @@ start_gather(ShardScan *scan)
 	}
 	if (scan->forward)
 		elog(ERROR, "rows that are kept cannot go to the client as they came");
+	if (scan->plan->ships)
+	{
+		exchange_gather(scan, table, positions);
+		return;
+	}
 	tasks_create(scan, table, positions);
 	scan->store = tasks_new_store(scan);
 	for (int i = 0; i < scan->ntasks; i++)

@@ -11,6 +11,7 @@
 #include "utils/resowner.h"
 
 #include "port/pg_bswap.h"
+#include "shard/executor/exchange.h"
 #include "shard/executor/scan.h"
 #include "shard/remote/pack.h"
 
@@ -38,6 +39,7 @@ void
 tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 {
 	RemoteQuery query = {0};
+	MemoryContext values = NULL;
 
 	task->scan = scan;
 	query.group_id = task->group_id;
@@ -48,8 +50,8 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
 	query.binary = scan->forward ? scan->format == 1 : scan->cache->rows.binary;
-	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0;
 	query.version = scan->version;
+	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0 && !scan->plan->ships;
 	query.writes = scan->plan->writes;
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
@@ -61,7 +63,14 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 		query.sql = explain_mark(task, sql);
 		query.prepare &= query.sql == sql;
 	}
+	if (scan->plan->parts != NIL)
+	{
+		values = AllocSetContextCreate(scan->context, "pgcluster values", ALLOCSET_DEFAULT_SIZES);
+		exchange_values(scan, task->shard - scan_table(scan)->colocation->shards, &query, values);
+	}
 	task->remote = remote_task_start(&query, scan->context, tasks_spool, task);
+	if (values != NULL)
+		MemoryContextDelete(values);
 }
 
 Tuplestorestate *

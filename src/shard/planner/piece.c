@@ -32,6 +32,7 @@
 #include "shard/planner/by_table.h"
 #include "shard/planner/prune.h"
 #include "shard/planner/ship.h"
+#include "shard/planner/ship_relation.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
@@ -187,7 +188,7 @@ plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, L
 	Piece *piece = piece_of(rte);
 	CustomScan *scan = makeNode(CustomScan);
 	ShardPlan *plan = copyObject(piece->plan);
-	List *params = list_copy_tail(((FuncExpr *) function->funcexpr)->args, 2);
+	List *params = list_copy_tail(((FuncExpr *) function->funcexpr)->args, PIECE_FIRST_PARAM);
 	Ship ship = {.root = root, .rel = rel, .params = params};
 	List *columns;
 	ListCell *cell;
@@ -211,6 +212,7 @@ plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, L
 	scan->flags = path->flags;
 	scan->custom_private = list_make1(plan);
 	scan->custom_exprs = ship.params;
+	ship_relations_note(plan, ship.params);
 	scan->custom_relids = bms_make_singleton(rel->relid);
 	scan->methods = &shard_scan_methods;
 	return &scan->scan.plan;

@@ -58,6 +58,9 @@ typedef struct Piece
 	double rows;				   /* of all shards */
 } Piece;
 
+/* The arguments of the function that such a relation is begin with others. */
+#define PIECE_FIRST_PARAM 2
+
 /* The relation that the rows of a piece are; "params" are $1, $2, ... of its SQL. */
 extern RangeTblEntry *piece_relation(Piece *piece, List *params, PieceSet *set);
 

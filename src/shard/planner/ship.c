@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -135,6 +136,11 @@ foreign_walker(Node *node, void *context)
 		return true;
 	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar) ||
 		IsA(node, ConvertRowtypeExpr))
+		return true;
+
+	/* No node can read a row without a type. */
+	if (IsA(node, Const) &&
+		(((Const *) node)->consttype == RECORDOID || ((Const *) node)->consttype == RECORDARRAYOID))
 		return true;
 	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN &&
 		(((Param *) node)->paramkind != PARAM_EXEC ||

@@ -6,7 +6,9 @@
  * It is one as soon as one side is at each of them, as a reference table is:
  * so what is small (a filtered table, a local one, VALUES, any subquery) is
  * computed first and goes along as parameters, one array for each column that
- * is needed.  What comes of it is a query of the server's:
+ * is needed.  Where it is joined on the distribution column of the other, its
+ * rows are sorted out, and each shard gets its own only; this is the way for
+ * what is not so small.  What comes of it is a query of the server's:
  *
  *	WITH s1 AS MATERIALIZED (SELECT ... the small relation),
  *		a1 AS MATERIALIZED (SELECT pgcluster.ship(...) FROM s1)
@@ -19,8 +21,9 @@
  * Either way the relation is computed once.
  *
  * What must stay true: what travels means on each shard what it means here, so
- * columns whose values an array cannot carry stay; and it is joined there by
- * the rules of reference tables, which pin.c and split.c know.
+ * columns whose values an array cannot carry stay.  It is joined there by the
+ * rules of reference tables, and what is sorted out by those of tables that are
+ * split like the other; pin.c and split.c know both.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -32,12 +35,15 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_func.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 
 #include "base/compat.h"
 #include "base/config.h"
@@ -53,6 +59,18 @@
 /* What it costs to fetch a row, and to join it here, in bytes that are sent. */
 #define ROW_COST 32.0
 
+/* ... and to find out which shard it belongs to. */
+#define PART_COST 8.0
+
+/* ... and to join it at one more shard. */
+#define EACH_COST 16.0
+
+/* So many relations are tried as the one that stays. */
+#define MAX_ANCHORS 6
+
+/* An aggregate takes them in, with arguments of its own. */
+#define MAX_COLUMNS (FUNC_MAX_ARGS - 10)
+
 /* How deep below the query that is made the query is that was there. */
 #define BELOW_UNION 2
 
@@ -65,8 +83,18 @@ typedef struct Unit
 	Query *rows;   /* what gives its rows, as far as they are needed; NULL: it cannot travel */
 	List *columns; /* of the relation: their numbers, in the order of those of "rows" */
 	int number;
+	Oid relid; /* a table in it that is split */
 	double count;
 	double bytes;
+
+	/*
+	 * Sorted out by this column of "rows" (from 1), as the table "like" is split,
+	 * so that each shard gets what is its own; 0: all of it goes to each.
+	 */
+	int part;
+	const DistributedTable *like;
+	Oid hash;	/* function for the column's values */
+	bool inner; /* where it has no row the result has none */
 } Unit;
 
 /* A walk over all relations of a query, always in the same order. */
@@ -76,6 +104,7 @@ typedef struct Walk
 	int number;		  /* of them, so far */
 	bool replaces;	  /* this is a later walk: those in "ships" are replaced */
 	Bitmapset *ships; /* numbers of units */
+	bool pretends;	  /* what is sorted out is taken for the table that it is split like */
 	int depth;		  /* of the query being looked at */
 	Query *query;
 } Walk;
@@ -109,33 +138,46 @@ static List *take_from(Node **quals, int rti);
 static bool may_take(Node *qual, int rti);
 static bool outer_walker(Node *node, void *context);
 static bool is_nullable_in(int rti, Node *item);
-static void put_in_place(Query *query, int rti, Unit *unit, int depth);
+static void put_in_place(RangeTblEntry *rte, Unit *unit, Walk *walk);
 static Query *query_of_rows(Unit *unit, int depth, List *names, List *columns);
 static char *rows_name(int number);
-static char *arrays_name(int number);
+static char *arrays_name(Unit *unit);
 static bool column_travels(Node *expr);
 static Param *array_param(Unit *unit, int column);
-static Query *replace(Query *query, List *units, Bitmapset *ships);
-static Bitmapset *choose(Query *query, List *units);
+static Query *replace(Query *query, List *units, Bitmapset *ships, bool pretend);
+static Query *pretended_query(Unit *unit, List *names, List *columns);
+static bool choose(Query *query, List *units, Bitmapset **ships);
+static bool choose_around(Query *query, List *sorted, Unit *anchor, Bitmapset **ships);
+static bool
+choose_part(Query *query, List *units, Bitmapset *ships, Unit *unit, const DistributedTable *like);
+static Oid hash_for(const DistributedTable *like, Oid type);
+static bool find_split(Node *node, Oid *relid);
+static bool split_walker(Node *node, void *context);
+static int compare_numbers(const ListCell *a, const ListCell *b);
 static int compare_units(const ListCell *a, const ListCell *b);
 static void estimate(Unit *unit, Query *query);
 static bool may_anchor(Query *query, List *units, Bitmapset *ships);
 static int count_shards(Query *query);
 static bool shards_walker(Node *node, void *context);
+static double cost_of(Query *query, List *units, Bitmapset *ships);
 static bool pays(Query *query, List *units, Bitmapset *ships, char **why);
+static bool finish_parts(Query *merge, PieceSet *set, List *units, char **why);
+static bool parts_walker(Node *node, void *context);
+static RangeTblFunction *unnest(Node *array, Oid type, Oid collation);
 static void as_arrays(Query *query, List *units, Bitmapset *ships);
 static bool arrays_walker(Node *node, void *context);
 static Node *from_arrays(Node *node, void *context);
-static Node *arrays_link(int number, int levels);
+static Node *arrays_link(Unit *unit, int levels);
 static Query *
 alternatives(Query *query, Query *shipped, Query *here, List *units, Bitmapset *ships);
 static CommonTableExpr *make_cte(char *name, Query *query);
+static Node *make_oid(Oid oid);
 static Query *arrays_query(Unit *unit);
-static Node *shipped_column(int number, int column, Oid type, int levels);
+static Node *shipped_column(Unit *unit, int column, Oid type, int levels);
 static Oid function_of_ours(const char *name, int nargs, const Oid *types);
 static RangeTblEntry *cte_relation(CommonTableExpr *cte, int levels);
 static Query *select_from(RangeTblEntry *rte);
-static Query *gated(Query *query, Bitmapset *ships, bool fits);
+static Query *gated(Query *query, List *units, Bitmapset *ships, bool fits);
 
 Query *
 ship_relations(Query *query, PieceSet *set, char **why)
@@ -149,8 +191,7 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	if (!is_candidate(query, why))
 		return NULL;
 	visit_query(walk.query, &walk);
-	ships = choose(query, walk.units);
-	if (bms_is_empty(ships))
+	if (!choose(query, walk.units, &ships))
 	{
 		if (list_length(walk.units) > 1)
 			*why = "No relation of it could travel to the shards of the others.";
@@ -158,11 +199,11 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	}
 	if (!pays(query, walk.units, ships, why))
 		return NULL;
-	here = replace(query, walk.units, ships);
-	shipped = copyObject(here);
+	here = replace(query, walk.units, ships, false);
+	shipped = replace(query, walk.units, ships, true);
 	as_arrays(shipped, walk.units, ships);
 	shipped = piece_split(shipped, set, why);
-	if (shipped == NULL)
+	if (shipped == NULL || !finish_parts(shipped, set, walk.units, why))
 		return NULL;
 	result = alternatives(query, shipped, here, walk.units, ships);
 	set->replaced = lappend(set->replaced, copyObject(query));
@@ -270,12 +311,14 @@ visit_relation(int rti, Walk *walk)
 	{
 		unit->depth = walk->depth;
 		unit->from_cte = rte->rtekind == RTE_CTE;
+		unit->inner = walk->depth == 0 && !lift_is_nullable(rti, walk->query->jointree);
+		(void) find_split((Node *) list_make1(rte), &unit->relid);
 		unit->rows = rows_of(walk->query, rti, unit);
 	}
 	else if (bms_is_member(walk->number - 1, walk->ships))
 	{
 		(void) rows_of(walk->query, rti, unit);
-		put_in_place(walk->query, rti, unit, walk->depth);
+		put_in_place(rte, unit, walk);
 	}
 }
 
@@ -315,12 +358,15 @@ visit_link(SubLink *link, Walk *walk)
 
 			unit->depth = walk->depth;
 			unit->rows = copyObject(query);
+			(void) find_split((Node *) query, &unit->relid);
 			foreach (cell, query->targetList)
 			{
 				if (!((TargetEntry *) lfirst(cell))->resjunk &&
 					!column_travels((Node *) ((TargetEntry *) lfirst(cell))->expr))
 					unit->rows = NULL;
 			}
+			if (list_length(query->targetList) > MAX_COLUMNS)
+				unit->rows = NULL;
 		}
 		else if (bms_is_member(walk->number - 1, walk->ships))
 		{
@@ -340,7 +386,9 @@ visit_link(SubLink *link, Walk *walk)
 											 exprTypmod((Node *) tle->expr),
 											 exprCollation((Node *) tle->expr), 0));
 			}
-			link->subselect = (Node *) query_of_rows(unit, walk->depth - 1, names, columns);
+			link->subselect = (Node *) (walk->pretends && unit->part > 0
+											? pretended_query(unit, names, columns)
+											: query_of_rows(unit, walk->depth - 1, names, columns));
 		}
 	}
 	walk->depth--;
@@ -479,6 +527,9 @@ rows_of(Query *query, int rti, Unit *unit)
 			rows->targetList, makeTargetEntry(lfirst(column), list_length(rows->targetList) + 1,
 											  pstrdup(strVal(lfirst(name))), false));
 	}
+
+	if (list_length(rows->targetList) > MAX_COLUMNS)
+		return NULL;
 
 	/* Rows count also where no column does. */
 	if (rows->targetList == NIL)
@@ -640,11 +691,18 @@ column_travels(Node *expr)
 
 /* --- a query without them ---------------------------------------------- */
 
-/* The query with what is in "ships" read from elsewhere. */
+/*
+ * The query with what is in "ships" read from elsewhere; with "pretend" what is
+ * sorted out is read from the table that it is split like.
+ */
 static Query *
-replace(Query *query, List *units, Bitmapset *ships)
+replace(Query *query, List *units, Bitmapset *ships, bool pretend)
 {
-	Walk walk = {.units = units, .replaces = true, .ships = ships, .query = copyObject(query)};
+	Walk walk = {.units = units,
+				 .replaces = true,
+				 .ships = ships,
+				 .pretends = pretend,
+				 .query = copyObject(query)};
 
 	visit_query(walk.query, &walk);
 	walk.query->cteList = NIL;
@@ -654,9 +712,8 @@ replace(Query *query, List *units, Bitmapset *ships)
 
 /* The relation keeps its columns and their numbers; those that nobody needs are null. */
 static void
-put_in_place(Query *query, int rti, Unit *unit, int depth)
+put_in_place(RangeTblEntry *rte, Unit *unit, Walk *walk)
 {
-	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 	List *names;
 	List *columns;
 	List *exprs = NIL;
@@ -687,7 +744,9 @@ put_in_place(Query *query, int rti, Unit *unit, int depth)
 		if (strVal(lfirst(name))[0] == '\0')
 			lfirst(name) = makeString(psprintf("dropped_%d", number));
 	}
-	rte->subquery = query_of_rows(unit, depth, names, exprs);
+	rte->subquery = walk->pretends && unit->part > 0
+						? pretended_query(unit, names, exprs)
+						: query_of_rows(unit, walk->depth, names, exprs);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->relid = InvalidOid;
 	rte->relkind = 0;
@@ -724,6 +783,55 @@ query_of_rows(Unit *unit, int depth, List *names, List *columns)
 	return query;
 }
 
+/*
+ * The same with the distribution column of a table in place of the column that
+ * the rows are sorted out by, and nothing in place of the others: so it is
+ * seen where they may go.  finish_parts puts the rows there.
+ */
+static Query *
+pretended_query(Unit *unit, List *names, List *columns)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	Relation relation = RelationIdGetRelation(unit->like->relid);
+	TupleDesc desc = RelationGetDescr(relation);
+	Query *query;
+	ListCell *name;
+	ListCell *column;
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = unit->like->relid;
+	rte->relkind = relation->rd_rel->relkind;
+	rte->rellockmode = AccessShareLock;
+	rte->inh = true;
+	rte->inFromCl = true;
+	rte->ctename = rows_name(unit->number);
+	rte->alias = makeAlias("rows", NIL);
+	rte->eref = makeAlias("rows", NIL);
+	for (int i = 0; i < desc->natts; i++)
+		rte->eref->colnames = lappend(
+			rte->eref->colnames, makeString(pstrdup(NameStr(TupleDescAttr(desc, i)->attname))));
+	RelationClose(relation);
+	query = select_from(rte);
+	forboth (name, names, column, columns)
+	{
+		Node *expr = lfirst(column);
+		TargetEntry *tle;
+
+		if (IsA(expr, Var) && ((Var *) expr)->varattno == unit->part)
+			expr = (Node *) makeVar(1, unit->like->key, exprType(expr), exprTypmod(expr),
+									exprCollation(expr), 0);
+		else if (IsA(expr, Var))
+			expr = (Node *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
+		tle = makeTargetEntry((Expr *) expr, list_length(query->targetList) + 1,
+							  pstrdup(strVal(lfirst(name))), false);
+
+		/* Which of the columns it is. */
+		tle->resorigcol = IsA(lfirst(column), Var) ? ((Var *) lfirst(column))->varattno : 0;
+		query->targetList = lappend(query->targetList, tle);
+	}
+	return query;
+}
+
 static char *
 rows_name(int number)
 {
@@ -731,9 +839,10 @@ rows_name(int number)
 }
 
 static char *
-arrays_name(int number)
+arrays_name(Unit *unit)
 {
-	return psprintf("shipped %d as arrays", number + 1);
+	return psprintf("shipped %d %s", unit->number + 1,
+					unit->part > 0 ? "by shard" : "to each shard");
 }
 
 /* SELECT FROM the relation, without columns yet. */
@@ -798,43 +907,168 @@ cte_relation(CommonTableExpr *cte, int levels)
 /* --- what travels and what stays --------------------------------------- */
 
 /*
- * Numbers of the relations that travel: all but the largest, and those that
- * its shards can join with it anyway.  NULL when it cannot be done.
+ * Numbers of the relations that travel: all but one, and those that its shards
+ * can join with it anyway; whichever way is the cheapest.  False when there is
+ * none.
  */
-static Bitmapset *
-choose(Query *query, List *units)
+static bool
+choose(Query *query, List *units, Bitmapset **ships)
 {
-	Bitmapset *ships = NULL;
 	List *sorted = list_copy(units);
-	bool anchored = false;
+	List *best = NIL;
+	double cost = 0;
+	ListCell *cell;
+	ListCell *other;
+
+	*ships = NULL;
+	foreach (cell, units)
+		estimate(lfirst(cell), query);
+	list_sort(sorted, compare_units);
+	foreach (cell, sorted)
+	{
+		Unit *anchor = lfirst(cell);
+		Bitmapset *chosen;
+
+		if (foreach_current_index(cell) >= MAX_ANCHORS)
+			break;
+		if (!anchor->may_stay || !choose_around(query, sorted, anchor, &chosen) ||
+			(best != NIL && cost_of(query, units, chosen) >= cost))
+			continue;
+		cost = cost_of(query, units, chosen);
+		*ships = chosen;
+		best = NIL;
+		foreach (other, units)
+		{
+			Unit *copy = palloc(sizeof(Unit));
+
+			*copy = *(Unit *) lfirst(other);
+			best = lappend(best, copy);
+		}
+	}
+	forboth (cell, units, other, best)
+		*(Unit *) lfirst(cell) = *(Unit *) lfirst(other);
+	return !bms_is_empty(*ships);
+}
+
+/* The same when one stays for certain; sets how the others travel. */
+static bool
+choose_around(Query *query, List *sorted, Unit *anchor, Bitmapset **ships)
+{
+	const DistributedTable *like = metadata_table(anchor->relid);
+	List *units = list_copy(sorted);
+	bool fits;
 	ListCell *cell;
 
+	list_sort(units, compare_numbers);
+	*ships = NULL;
 	foreach (cell, units)
 	{
-		estimate(lfirst(cell), query);
-		ships = bms_add_member(ships, ((Unit *) lfirst(cell))->number);
+		((Unit *) lfirst(cell))->part = 0;
+		*ships = bms_add_member(*ships, ((Unit *) lfirst(cell))->number);
 	}
-	list_sort(sorted, compare_units);
+	*ships = bms_del_member(*ships, anchor->number);
+	fits = may_anchor(query, units, *ships);
+	foreach (cell, sorted)
+	{
+		Unit *unit = lfirst(cell);
+		Bitmapset *fewer = bms_del_member(bms_copy(*ships), unit->number);
+
+		if (unit != anchor && unit->may_stay && may_anchor(query, units, fewer))
+		{
+			*ships = fewer;
+			fits = true;
+		}
+	}
 	foreach (cell, sorted)
 	{
 		Unit *unit = lfirst(cell);
 
-		if (!unit->may_stay)
+		if (!bms_is_member(unit->number, *ships))
 			continue;
-		ships = bms_del_member(ships, unit->number);
-		if (may_anchor(query, units, ships))
-			anchored = true;
-		else
-			ships = bms_add_member(ships, unit->number);
+		if (unit->rows == NULL)
+			return false;
+		if (like != NULL && choose_part(query, units, *ships, unit, like))
+			fits = true;
 	}
-	foreach (cell, units)
-	{
-		Unit *unit = lfirst(cell);
+	return fits;
+}
 
-		if (bms_is_member(unit->number, ships) && unit->rows == NULL)
-			return NULL;
+/* Finds the column by which rows can be sent to their shards only. */
+static bool
+choose_part(Query *query, List *units, Bitmapset *ships, Unit *unit, const DistributedTable *like)
+{
+	int column = 0;
+	ListCell *cell;
+
+	if (config_max_exchanged_size == 0)
+		return false;
+	unit->like = like;
+	foreach (cell, unit->rows->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (tle->resjunk)
+			continue;
+		column++;
+		unit->hash = hash_for(like, exprType((Node *) tle->expr));
+		if (!OidIsValid(unit->hash))
+			continue;
+		unit->part = column;
+		if (may_anchor(query, units, ships))
+			return true;
 	}
-	return anchored ? ships : NULL;
+	unit->part = 0;
+	return false;
+}
+
+/* The function that hashes the type as the table's column is; InvalidOid if there is none. */
+static Oid
+hash_for(const DistributedTable *like, Oid type)
+{
+	Oid hash = pin_hash_function(like->key_type, type);
+
+	if (!OidIsValid(hash) && IsBinaryCoercible(type, like->key_type))
+		hash = pin_hash_function(like->key_type, like->key_type);
+	return hash;
+}
+
+/* A table in it that is split. */
+static bool
+find_split(Node *node, Oid *relid)
+{
+	*relid = InvalidOid;
+	if (IsA(node, Query))
+		return split_walker(node, relid);
+	return range_table_walker((List *) node, split_walker, relid, QTW_EXAMINE_RTES_BEFORE);
+}
+
+static bool
+split_walker(Node *node, void *context)
+{
+	Oid *relid = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const DistributedTable *table =
+			rte->rtekind == RTE_RELATION ? metadata_table(rte->relid) : NULL;
+
+		if (table != NULL && table->kind == TABLE_HASH)
+			*relid = rte->relid;
+		return OidIsValid(*relid);
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, split_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	return expression_tree_walker(node, split_walker, context);
+}
+
+static int
+compare_numbers(const ListCell *a, const ListCell *b)
+{
+	return ((const Unit *) lfirst(a))->number - ((const Unit *) lfirst(b))->number;
 }
 
 /* Largest first, and before them those that cannot travel. */
@@ -864,7 +1098,7 @@ may_anchor(Query *query, List *units, Bitmapset *ships)
 		if (((Unit *) lfirst(cell))->rows == NULL)
 			ships = bms_del_member(bms_copy(ships), ((Unit *) lfirst(cell))->number);
 	}
-	return pin_to_join(replace(query, units, ships), &pin);
+	return pin_to_join(replace(query, units, ships, true), &pin);
 }
 
 static void
@@ -889,41 +1123,59 @@ estimate(Unit *unit, Query *query)
 }
 
 /*
- * Does less travel than if rows of the others were fetched?  Each shard is
- * sent all of it.
+ * In bytes that are sent: what travels is fetched first, and then each shard is
+ * sent all of it, or its part.
  */
-static bool
-pays(Query *query, List *units, Bitmapset *ships, char **why)
+static double
+cost_of(Query *query, List *units, Bitmapset *ships)
 {
-	PlanRequest request = {.query = copyObject(query), .source = ""};
-	double limit = config_max_shipped_size * 1024.0;
-	double sent = 0;
-	double fetched = 0;
+	double cost = 0;
 	int shards = count_shards(query);
-	int width;
-	double result;
 	ListCell *cell;
 
-	if (config_join_strategy == JOIN_SHIP)
-		return true;
 	foreach (cell, units)
 	{
 		Unit *unit = lfirst(cell);
 
 		if (!bms_is_member(unit->number, ships))
-			fetched += unit->bytes + unit->count * ROW_COST;
-		else if (unit->bytes > limit)
+			continue;
+		cost += unit->bytes + unit->count * ROW_COST;
+		if (unit->part > 0)
+			cost += unit->bytes + unit->count * PART_COST;
+		else
+			cost += (unit->bytes + unit->count * EACH_COST) * shards;
+	}
+	return cost;
+}
+
+/* Does less travel than if the rows of all were fetched? */
+static bool
+pays(Query *query, List *units, Bitmapset *ships, char **why)
+{
+	PlanRequest request = {.query = copyObject(query), .source = ""};
+	double all = 0;
+	int width;
+	double result;
+	ListCell *cell;
+
+	if (config_join_strategy != JOIN_AUTO)
+		return true;
+	foreach (cell, units)
+	{
+		Unit *unit = lfirst(cell);
+		int limit = unit->part > 0 ? config_max_exchanged_size : config_max_shipped_size;
+
+		all += unit->bytes + unit->count * ROW_COST;
+		if (bms_is_member(unit->number, ships) && unit->bytes > limit * 1024.0)
 		{
 			*why = "A relation that would travel to the shards of another is too large.";
 			return false;
 		}
-		else
-			sent += unit->bytes * shards;
 	}
 	result = by_table_estimate_size(&request, &width);
 	if (query->groupClause != NIL || query->hasAggs)
-		result *= shards;
-	if (sent + result * (width + ROW_COST) < fetched)
+		result *= count_shards(query);
+	if (cost_of(query, units, ships) + result * (width + ROW_COST) < all)
 		return true;
 	*why = "More would travel to the shards, and from there, than if rows of tables were fetched.";
 	return false;
@@ -971,6 +1223,13 @@ typedef struct Arrays
 	bool found;
 } Arrays;
 
+/* A piece whose parts are put in. */
+typedef struct Parts
+{
+	List *units;
+	Lift lift; /* with the parameters of the piece */
+} Parts;
+
 /* What travels becomes a function over parameters, wherever it is read. */
 static void
 as_arrays(Query *query, List *units, Bitmapset *ships)
@@ -1010,19 +1269,96 @@ arrays_walker(Node *node, void *context)
 		rte->ctename = NULL;
 		rte->ctelevelsup = 0;
 		for (int column = 0; column < list_length(rte->coltypes); column++)
-		{
-			RangeTblFunction *function = makeNode(RangeTblFunction);
-			Param *param = array_param(unit, column);
-			FuncExpr *unnest = makeFuncExpr(F_UNNEST_ANYARRAY, list_nth_oid(rte->coltypes, column),
-											list_make1(param), param->paramcollid,
-											param->paramcollid, COERCE_EXPLICIT_CALL);
-
-			unnest->funcretset = true;
-			function->funcexpr = (Node *) unnest;
-			function->funccolcount = 1;
-			rte->functions = lappend(rte->functions, function);
-		}
+			rte->functions =
+				lappend(rte->functions, unnest((Node *) array_param(unit, column),
+											   list_nth_oid(rte->coltypes, column),
+											   list_nth_oid(rte->colcollations, column)));
 		rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
+	}
+	return false;
+}
+
+static RangeTblFunction *
+unnest(Node *array, Oid type, Oid collation)
+{
+	RangeTblFunction *function = makeNode(RangeTblFunction);
+	FuncExpr *call = makeFuncExpr(F_UNNEST_ANYARRAY, type, list_make1(array), collation, collation,
+								  COERCE_EXPLICIT_CALL);
+
+	call->funcretset = true;
+	function->funcexpr = (Node *) call;
+	function->funccolcount = 1;
+	return function;
+}
+
+/*
+ * Puts the rows in place of the tables that the piece was found with: more
+ * parameters of its SQL, which are others for each shard.  False, with "why",
+ * when their types cannot travel.
+ */
+static bool
+finish_parts(Query *merge, PieceSet *set, List *units, char **why)
+{
+	Piece *piece = llast(set->pieces);
+	RangeTblEntry *rte = linitial(merge->rtable);
+	Parts parts = {.units = units};
+	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+
+	/* The arguments before the parameters stay. */
+	parts.lift.params = list_copy_tail(call->args, PIECE_FIRST_PARAM);
+	(void) parts_walker((Node *) piece->remote, &parts);
+	call->args = list_concat(list_truncate(call->args, PIECE_FIRST_PARAM), parts.lift.params);
+	*why = parts.lift.why;
+	return *why == NULL;
+}
+
+static bool
+parts_walker(Node *node, void *context)
+{
+	Parts *parts = context;
+	Query *query = (Query *) node;
+	Unit *unit = NULL;
+	RangeTblEntry *rte;
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, parts_walker, context);
+	rte = query->rtable == NIL ? NULL : linitial(query->rtable);
+	foreach (cell, parts->units)
+	{
+		Unit *candidate = lfirst(cell);
+
+		if (rte != NULL && rte->rtekind == RTE_RELATION && rte->ctename != NULL &&
+			strcmp(rte->ctename, rows_name(candidate->number)) == 0)
+			unit = candidate;
+	}
+	if (unit == NULL)
+		return query_tree_walker(query, parts_walker, context, QTW_IGNORE_JOINALIASES);
+	rte = cte_relation(make_cte(rows_name(unit->number), unit->rows), 0);
+	linitial(query->rtable) = rte;
+	rte->rtekind = RTE_FUNCTION;
+	rte->ctename = NULL;
+	for (int column = 0; column < list_length(rte->coltypes); column++)
+	{
+		Param *value = array_param(unit, column);
+		Node *array;
+
+		array = lift_as_param((Expr *) value, &parts->lift);
+		rte->functions = lappend(rte->functions, unnest(array, list_nth_oid(rte->coltypes, column),
+														list_nth_oid(rte->colcollations, column)));
+	}
+	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+		Node *expr = (Node *) tle->expr;
+
+		if (tle->resorigcol > 0)
+			tle->expr = (Expr *) makeVar(1, tle->resorigcol, exprType(expr), exprTypmod(expr),
+										 exprCollation(expr), 0);
+		tle->resorigcol = 0;
 	}
 	return false;
 }
@@ -1079,35 +1415,44 @@ from_arrays(Node *node, void *context)
 		int column = (param->paramid - FIRST_SHIPPED) % SHIPPED_COLUMNS;
 
 		arrays->found = true;
-		return shipped_column(number, column, param->paramtype, arrays->depth);
+		return shipped_column(list_nth(arrays->units, number), column, param->paramtype,
+							  arrays->depth);
 	}
 	return expression_tree_mutator(node, from_arrays, context);
 }
 
-/* pgcluster.shipped((SELECT arrays), column, NULL::type) */
+/* pgcluster.shipped((SELECT arrays), column, NULL::type), or a shard's part of it */
 static Node *
-shipped_column(int number, int column, Oid type, int levels)
+shipped_column(Unit *unit, int column, Oid type, int levels)
 {
-	static const Oid types[] = {INTERNALOID, INT4OID, ANYARRAYOID};
+	static const Oid types[] = {INTERNALOID, INT4OID, ANYARRAYOID, BOOLOID};
 	Node *place = (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(column),
 									 false, true);
-	List *args = list_make3(arrays_link(number, levels), place,
+	List *args = list_make3(arrays_link(unit, levels), place,
 							makeNullConst(type, -1, get_typcollation(type)));
+	Oid function;
 
-	return (Node *) makeFuncExpr(function_of_ours("shipped", lengthof(types), types), type, args,
-								 get_typcollation(type), InvalidOid, COERCE_EXPLICIT_CALL);
+	if (unit->part > 0)
+	{
+		args = lappend(args, makeBoolConst(unit->inner, false));
+		function = function_of_ours(SHARD_PART_NAME, 4, types);
+	}
+	else
+		function = function_of_ours("shipped", 3, types);
+	return (Node *) makeFuncExpr(function, type, args, get_typcollation(type), InvalidOid,
+								 COERCE_EXPLICIT_CALL);
 }
 
 /* (SELECT arrays) in a query "levels" below the one that is replaced. */
 static Node *
-arrays_link(int number, int levels)
+arrays_link(Unit *unit, int levels)
 {
 	SubLink *link = makeNode(SubLink);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	Query *query;
 
 	rte->rtekind = RTE_CTE;
-	rte->ctename = arrays_name(number);
+	rte->ctename = arrays_name(unit);
 	rte->ctelevelsup = levels + 1 + BELOW_UNION;
 	rte->coltypes = list_make1_oid(INTERNALOID);
 	rte->coltypmods = list_make1_int(-1);
@@ -1123,6 +1468,31 @@ arrays_link(int number, int levels)
 	return (Node *) link;
 }
 
+void
+ship_relations_note(ShardPlan *plan, List *params)
+{
+	static const Oid types[] = {INTERNALOID, INT4OID, ANYARRAYOID, BOOLOID};
+	ListCell *cell;
+
+	foreach (cell, params)
+	{
+		FuncExpr *call = lfirst(cell);
+		int index = foreach_current_index(cell);
+
+		if (!IsA(call, FuncExpr) || lift_builtin(call->funcid))
+			continue;
+		if (call->funcid == function_of_ours("shipped", 3, types))
+			plan->ships = true;
+		else if (call->funcid == function_of_ours(SHARD_PART_NAME, 4, types))
+		{
+			plan->ships = true;
+			plan->parts = lappend_int(plan->parts, index);
+			if (DatumGetBool(llast_node(Const, call->args)->constvalue))
+				plan->needed_parts = lappend_int(plan->needed_parts, index);
+		}
+	}
+}
+
 static Oid
 function_of_ours(const char *name, int nargs, const Oid *types)
 {
@@ -1130,36 +1500,53 @@ function_of_ours(const char *name, int nargs, const Oid *types)
 						  types, false);
 }
 
-/* SELECT pgcluster.ship(NULL, columns) FROM the rows */
+static Node *
+make_oid(Oid oid)
+{
+	return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(oid), false,
+							  true);
+}
+
+/* SELECT pgcluster.ship(NULL, columns), or pgcluster.exchange(NULL, ..., columns), FROM the rows */
 static Query *
 arrays_query(Unit *unit)
 {
 	static const Oid types[] = {INTERNALOID, ANYOID};
+	static const Oid part_types[] = {INTERNALOID, OIDOID, INT4OID, OIDOID, ANYOID};
 	CommonTableExpr *cte = make_cte(rows_name(unit->number), unit->rows);
 	Query *query = select_from(cte_relation(cte, 1));
 	Aggref *aggregate = makeNode(Aggref);
-	Expr *first = (Expr *) makeNullConst(INTERNALOID, -1, InvalidOid);
+	List *args = list_make1(makeNullConst(INTERNALOID, -1, InvalidOid));
 	ListCell *type;
 	ListCell *typmod;
 	ListCell *collation;
+	ListCell *cell;
 	int number = 0;
 
-	aggregate->aggfnoid = function_of_ours("ship", lengthof(types), types);
+	if (unit->part > 0)
+	{
+		aggregate->aggfnoid = function_of_ours("exchange", lengthof(part_types), part_types);
+		args = lappend(args, make_oid(unit->like->relid));
+		args = lappend(args, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									   Int32GetDatum(unit->part - 1), false, true));
+		args = lappend(args, make_oid(unit->hash));
+	}
+	else
+		aggregate->aggfnoid = function_of_ours("ship", lengthof(types), types);
 	aggregate->aggtype = INTERNALOID;
-	aggregate->aggargtypes = list_make1_oid(INTERNALOID);
-	aggregate->args = list_make1(makeTargetEntry(first, 1, NULL, false));
 	aggregate->aggkind = AGGKIND_NORMAL;
 	aggregate->aggsplit = AGGSPLIT_SIMPLE;
 	aggregate->aggno = aggregate->aggtransno = -1;
 	aggregate->location = -1;
 	forthree(type, cte->ctecoltypes, typmod, cte->ctecoltypmods, collation, cte->ctecolcollations)
+		args = lappend(args, makeVar(1, ++number, lfirst_oid(type), lfirst_int(typmod),
+									 lfirst_oid(collation), 0));
+	foreach (cell, args)
 	{
-		Var *var =
-			makeVar(1, ++number, lfirst_oid(type), lfirst_int(typmod), lfirst_oid(collation), 0);
-
-		aggregate->aggargtypes = lappend_oid(aggregate->aggargtypes, lfirst_oid(type));
+		aggregate->aggargtypes = lappend_oid(aggregate->aggargtypes, exprType(lfirst(cell)));
 		aggregate->args =
-			lappend(aggregate->args, makeTargetEntry((Expr *) var, number + 1, NULL, false));
+			lappend(aggregate->args,
+					makeTargetEntry(lfirst(cell), list_length(aggregate->args) + 1, NULL, false));
 	}
 	query->hasAggs = true;
 	query->targetList =
@@ -1181,8 +1568,8 @@ alternatives(Query *query, Query *shipped, Query *here, List *units, Bitmapset *
 
 	shipped = query_tree_mutator(shipped, from_arrays, &arrays, QTW_IGNORE_JOINALIASES);
 	shipped->hasSubLinks |= arrays.found;
-	ways[0] = gated(shipped, ships, true);
-	ways[1] = gated(here, ships, false);
+	ways[0] = gated(shipped, units, ships, true);
+	ways[1] = gated(here, units, ships, false);
 	operation->op = SETOP_UNION;
 	operation->all = true;
 	for (int i = 0; i < 2; i++)
@@ -1236,14 +1623,14 @@ alternatives(Query *query, Query *shipped, Query *here, List *units, Bitmapset *
 		Unit *unit = list_nth(units, number);
 
 		both->cteList = lappend(both->cteList, make_cte(rows_name(number), copyObject(unit->rows)));
-		both->cteList = lappend(both->cteList, make_cte(arrays_name(number), arrays_query(unit)));
+		both->cteList = lappend(both->cteList, make_cte(arrays_name(unit), arrays_query(unit)));
 	}
 	return both;
 }
 
 /* SELECT what the query gives WHERE all arrays fit, or not all */
 static Query *
-gated(Query *query, Bitmapset *ships, bool fits)
+gated(Query *query, List *units, Bitmapset *ships, bool fits)
 {
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	Query *gate;
@@ -1258,7 +1645,7 @@ gated(Query *query, Bitmapset *ships, bool fits)
 		NullTest *test = makeNode(NullTest);
 
 		/* In the query around: one level less. */
-		test->arg = (Expr *) arrays_link(number, -1);
+		test->arg = (Expr *) arrays_link(list_nth(units, number), -1);
 		test->nulltesttype = fits ? IS_NOT_NULL : IS_NULL;
 		test->location = -1;
 		tests = lappend(tests, test);

@@ -17,4 +17,7 @@
  */
 extern Query *ship_relations(Query *query, PieceSet *set, char **why);
 
+/* Notes in "plan" which of its parameters are such relations, or parts of them. */
+extern void ship_relations_note(ShardPlan *plan, List *params);
+
 #endif
