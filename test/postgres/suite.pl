@@ -75,14 +75,13 @@ sub run_distributed
 {
 	my $cluster = PgCluster->new(workers => 2, setup => 0, config => "autovacuum = off\nmax_connections = 300\n");
 	my @roles = roles();
+	my @settings = ((map { "lc_$_ TO 'C'" } qw(messages monetary numeric time)), 'bytea_output TO hex', "timezone_abbreviations TO 'Default'");
 
 	$cluster->start;
 	foreach my $node ($cluster->node_names)
 	{
 		$cluster->sql($node, "CREATE DATABASE regression TEMPLATE template0");
-		$cluster->sql($node, join "\n", 'CREATE EXTENSION pgcluster;', map({
-			"ALTER DATABASE regression SET $_;" } map({ "lc_$_ TO 'C'" } qw(messages monetary numeric time)),
-			'bytea_output TO hex', "timezone_abbreviations TO 'Default'"), db => 'regression');
+		$cluster->sql($node, 'CREATE EXTENSION pgcluster;' . join('', map { "ALTER DATABASE regression SET $_;" } @settings), db => 'regression');
 		# The suite creates these where it runs, and connects as them to the nodes.
 		$cluster->sql($node, join "\n", map { "CREATE ROLE $_ LOGIN;" } @roles) if $node ne 'c';
 	}
