@@ -2,8 +2,9 @@
 -- that is possible, or else as a reference table, or else it stays as it is.
 CREATE SCHEMA distribute;
 CREATE TABLE distribute.made (name text, kind text, why text);
+CREATE TABLE distribute.parents (name text);
 GRANT USAGE ON SCHEMA distribute TO PUBLIC;
-GRANT ALL ON distribute.made TO PUBLIC;
+GRANT ALL ON distribute.made, distribute.parents TO PUBLIC;
 
 CREATE FUNCTION distribute.table(new regclass) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -38,6 +39,7 @@ BEGIN
     FOR made IN SELECT objid, object_identity FROM pg_catalog.pg_event_trigger_ddl_commands() d
         JOIN pg_catalog.pg_class c ON c.oid = d.objid
         WHERE d.object_type = 'table' AND c.relkind = 'r' AND c.relpersistence <> 't' AND NOT c.relispartition
+            AND c.relname NOT IN (SELECT name FROM distribute.parents)
     LOOP
         what := distribute.table(made.objid);
         INSERT INTO distribute.made VALUES (made.object_identity, split_part(what, ':', 1), what);

@@ -86,7 +86,7 @@ sub run_distributed
 		$cluster->sql($node, join "\n", map { "CREATE ROLE $_ LOGIN;" } @roles) if $node ne 'c';
 	}
 	$cluster->sql('c', "SELECT cluster_add_node('127.0.0.1', $cluster->{nodes}{$_}{port})", db => 'regression') foreach qw(w1 w2);
-	$cluster->sql('c', "\\i $FindBin::Bin/distribute.sql", db => 'regression');
+	$cluster->sql('c', "\\i $FindBin::Bin/distribute.sql\n" . join('', map { "INSERT INTO distribute.parents VALUES ('$_');" } parents()), db => 'regression');
 	my $node = $cluster->node('c');
 	local $ENV{PGUSER} = 'postgres';
 	my $results = run_suite('distributed', '--use-existing', "--host=$cluster->{socket_dir}", "--port=$node->{port}", '--user=postgres', '--dbname=regression');
@@ -103,6 +103,19 @@ sub roles
 		$roles{$_}++ foreach PgCluster::read_file($file) =~ /^create (?:role|user|group) (regress_\w+)/gmi;
 	}
 	return sort keys %roles;
+}
+
+# Tables that get children cannot be distributed, which shows only then.
+sub parents
+{
+	my %parents;
+
+	foreach my $file (glob "$suite/sql/*.sql")
+	{
+		my @lists = PgCluster::read_file($file) =~ /\binherits\s*\(([^)]*)\)|\binherit\s+(\w+)\s*;/gi;
+		$parents{ lc s/.*\.|\s//gr }++ foreach map { split /,/ } grep { defined } @lists;
+	}
+	return grep { /^\w+$/ } sort keys %parents;
 }
 
 # --- judging it ---------------------------------------------------------------

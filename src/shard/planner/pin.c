@@ -351,12 +351,18 @@ find_tables(Node *node, void *context)
 			if (!find_table(rte, state))
 				return true;
 		}
-		if (query->resultRelation != 0 &&
-			metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid)->kind !=
-				TABLE_HASH)
+		if (query->resultRelation != 0)
 		{
-			state->pin->why = "It writes a reference table together with other tables.";
-			return true;
+			Oid relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+			const DistributedTable *target = metadata_table(relid);
+
+			if (target == NULL)
+				state->pin->why = psprintf("Relation %s, which is written, is not distributed.",
+										   get_rel_name(relid));
+			else if (target->kind != TABLE_HASH)
+				state->pin->why = "It writes a reference table together with other tables.";
+			if (state->pin->why != NULL)
+				return true;
 		}
 		return query_tree_walker(query, find_tables, context, QTW_IGNORE_JOINALIASES);
 	}

@@ -386,3 +386,22 @@ TRUNCATE orders CASCADE;
 BEGIN;
 DROP TABLE nothing;
 ROLLBACK;
+
+-- a view whose trigger writes instead of it
+BEGIN;
+CREATE VIEW shown AS SELECT key, n FROM kv OFFSET 0;
+CREATE FUNCTION write_shown() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM kv WHERE key = OLD.key;
+        RETURN OLD;
+    END IF;
+    UPDATE kv SET n = NEW.n WHERE key = OLD.key;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER instead INSTEAD OF UPDATE OR DELETE ON shown FOR EACH ROW EXECUTE FUNCTION write_shown();
+UPDATE shown SET n = n + 1 WHERE key < 'k3' RETURNING *;
+UPDATE shown SET n = 0 FROM users WHERE users.user_id = shown.n RETURNING key, users.name;
+DELETE FROM shown WHERE n = 0 RETURNING key;
+SELECT key, n FROM kv;
+ROLLBACK;
