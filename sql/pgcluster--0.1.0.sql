@@ -278,6 +278,22 @@ COMMENT ON FUNCTION pgcluster.keep_in_shard() IS
     'refuses a row that a trigger has given the distribution column of another shard';
 
 
+-- Asked of nodes by sessions of every user; tells no more than the catalogs do.
+CREATE FUNCTION pgcluster.has_object(type text, names text[], arguments text[]) RETURNS boolean
+    LANGUAGE plpgsql STRICT STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM pg_get_object_address(type, names, arguments);
+    RETURN true;
+EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR undefined_column
+    OR undefined_parameter OR invalid_schema_name THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION pgcluster.has_object(text, text[], text[]) IS
+    'is there such an object, named as by pg_identify_object_as_address?';
+
 -- Views start in pgcluster, as the server lets nobody create a relation in pg_catalog.
 CREATE VIEW pgcluster.cluster_nodes AS
 SELECT g.group_id, pgcluster.group_address(g.group_id) AS node, count(s.id) AS shards

@@ -77,7 +77,6 @@ void
 alter_run(UtilityCall *call, List *relids)
 {
 	List *outer = changing;
-
 	/* What the server looks at to check a constraint is the shell. */
 	bool local = planner_read_local(true);
 

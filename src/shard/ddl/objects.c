@@ -9,7 +9,7 @@
  * Where no command is known, the object must be there already.
  *
  * Only what is missing is made, and functions that are not the same are
- * replaced; following later changes of the objects is not this file's.
+ * replaced; following later changes of the objects is object_change.c's.
  */
 #include "postgres.h"
 
@@ -46,6 +46,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/object_mentions.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -89,7 +90,7 @@ static const ObjectKind kinds[] = {
 	{CollationRelationId, "SELECT format('to_regcollation(%L)', $1::regcollation)", NULL,
 	 "SELECT ARRAY[format('CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s, %s)', "
 	 "$1::regcollation, CASE collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' "
-	 "END, collisdeterministic, CASE collprovider WHEN 'c' THEN format('LC_COLLATE = %L, LC_CTYPE "
+	 "END, collisdeterministic::text, CASE collprovider WHEN 'c' THEN format('LC_COLLATE = %L, LC_CTYPE "
 	 "= %L', collcollate, collctype) ELSE format('LOCALE = %L', coalesce(to_jsonb(c) ->> "
 	 "'colllocale', to_jsonb(c) ->> 'colliculocale')) END), " OWNER_COMMAND(
 		 "COLLATION", "$1::regcollation", "collowner") "] FROM pg_collation c WHERE oid = $1"},
@@ -296,6 +297,8 @@ gather(Gathering *gathering, const ObjectAddress *of)
 	gather_neighbours(gathering, a);
 	foreach (lc, parts_of(a))
 		gather_neighbours(gathering, lfirst(lc));
+	foreach (lc, a->classId == ProcedureRelationId ? object_mentions(a->objectId) : NIL)
+		gather(gathering, lfirst(lc));
 	if (find_kind(a->classId) != NULL && !made_with_another(a))
 		gathering->found = lappend(gathering->found, a);
 }
@@ -358,9 +361,12 @@ ask_here(const char *query, Oid object_id, Oid *type, bool *isnull)
 {
 	Oid types[] = {OIDOID};
 	Datum values[] = {ObjectIdGetDatum(object_id)};
+	MemoryContext context = CurrentMemoryContext;
+	int result = SPI_execute_with_args(query, 1, types, values, NULL, true, 0);
 
+	MemoryContextSwitchTo(context);
 	*isnull = true;
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not read the catalogs: %s", query);
 	if (SPI_processed == 0)
 		return (Datum) 0;

@@ -38,6 +38,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/utility.h"
@@ -188,6 +189,7 @@ run_call(UtilityCall *call)
 	Touched mine = {
 		.known = is_known(call->pstmt->utilityStmt), .call = call, .context = CurrentMemoryContext};
 	Touched *outer = touched;
+	ObjectChange *change = object_change_begin(call);
 
 	PG_TRY();
 	{
@@ -201,6 +203,7 @@ run_call(UtilityCall *call)
 	PG_END_TRY();
 	if (mine.shapes != NIL)
 		alter_follow_drops(mine.shapes);
+	object_change_finish(change);
 	check_still_local(call);
 }
 
