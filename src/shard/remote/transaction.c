@@ -366,11 +366,18 @@ commit_sole_writer(RemoteConnection *c)
 	c->level = 0;
 }
 
-/* Writes the record that makes the prepared transaction one that commits. */
+/* Of this commit; InvalidOid: without records. */
+static Oid record_relation;
+
+/*
+ * Writes the record that makes the prepared transaction one that commits.
+ * Who drops tables and then the extension does without: nobody would be there
+ * to read it.
+ */
 static void
 insert_record(RemoteConnection *c)
 {
-	Relation rel = table_open(twophase_record_relation(), RowExclusiveLock);
+	Relation rel = table_open(record_relation, RowExclusiveLock);
 	Datum values[] = {CStringGetTextDatum(c->gid), Int32GetDatum(c->key.group_id)};
 	bool nulls[lengthof(values)] = {false};
 	HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
@@ -391,7 +398,8 @@ record_writer(RemoteConnection *c)
 	if (c->level == 0 || c->write_level == 0)
 		return;
 	twophase_make_gid(c->gid, sizeof(c->gid), GetTopFullTransactionId(), ++gid_number);
-	insert_record(c);
+	if (OidIsValid(record_relation))
+		insert_record(c);
 }
 
 static void
@@ -449,6 +457,7 @@ pre_commit(void)
 	}
 
 	gid_number = 0;
+	record_relation = twophase_record_relation();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	transaction_foreach(record_writer);
 	PopActiveSnapshot();
@@ -505,12 +514,18 @@ finish_commit_prepared(RemoteConnection *c)
 	if (ending_succeeded(c) || (task != NULL && task->error != NULL &&
 								error_code(task->error) == ERRCODE_UNDEFINED_OBJECT))
 		return;
-	ereport(WARNING, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-					  errmsg("the transaction is committed, but node %s has not carried it out yet",
-							 c->node),
-					  errdetail("Prepared transaction \"%s\" will be committed as soon as the node "
-								"answers.",
-								c->gid)));
+	ereport(
+		WARNING,
+		(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+		 errmsg("the transaction is committed, but node %s has not carried it out yet", c->node),
+		 OidIsValid(record_relation)
+			 ? errdetail("Prepared transaction \"%s\" will be committed as soon as the "
+						 "node answers.",
+						 c->gid)
+			 : errdetail("Prepared transaction \"%s\" is there, and the extension that "
+						 "would commit it is dropped.",
+						 c->gid),
+		 OidIsValid(record_relation) ? 0 : errhint("Use COMMIT PREPARED on the node.")));
 	gate_note_doubt();
 	maintenance_kick();
 }

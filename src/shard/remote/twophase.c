@@ -73,14 +73,9 @@ twophase_init(void)
 Oid
 twophase_record_relation(void)
 {
-	Oid schema = get_namespace_oid("pgcluster", false);
-	Oid relid = get_relname_relid("two_phase_record", schema);
+	Oid schema = get_namespace_oid("pgcluster", true);
 
-	if (!OidIsValid(relid))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation \"%s\" does not exist", "pgcluster.two_phase_record"),
-						errhint("Use CREATE EXTENSION pgcluster.")));
-	return relid;
+	return OidIsValid(schema) ? get_relname_relid("two_phase_record", schema) : InvalidOid;
 }
 
 void

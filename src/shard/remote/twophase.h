@@ -19,7 +19,7 @@
 #define ANUM_TWO_PHASE_GID 1
 #define ANUM_TWO_PHASE_GROUP 2
 
-/* The table of records; an error when there is none. */
+/* The table of records; InvalidOid when this transaction has dropped the extension. */
 extern Oid twophase_record_relation(void);
 
 /* What the names of all transactions coordinated by this group begin with. */
