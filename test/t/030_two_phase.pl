@@ -66,10 +66,31 @@ $s->run('BEGIN;' . insert(3, 'w1') . '; COMMIT');
 is(copies(3), 1, 'a single node commits');
 no_leftovers('plain');
 
-like($s->run('BEGIN;' . insert(4, 'w1') . "; PREPARE TRANSACTION 'mine'"),
-	qr/0A000: cannot prepare a transaction that has used other nodes/, 'PREPARE TRANSACTION is refused');
-$s->run('ROLLBACK');
-is(copies(4), 0, '... and nothing is left of it');
+# Prepared by the user: nodes follow what becomes of it, whatever happens meanwhile.
+$s->run('BEGIN;' . insert(4, qw(c w1 w2)) . "; PREPARE TRANSACTION 'mine'");
+$s->run('BEGIN;' . insert(40, qw(c w1 w2)) . "; PREPARE TRANSACTION 'yours'");
+$s->run('BEGIN;' . insert(41, 'w2') . "; PREPARE TRANSACTION 'one'");
+is($c->sql($_, 'SELECT count(*) FROM pg_prepared_xacts'), $_ eq 'w1' ? 2 : 3, "prepared on $_") foreach qw(c w1 w2);
+is(copies(4), 0, 'and not to be seen yet');
+$c->kill_all('c');
+$c->start_node('c');
+$s->close;
+$s = PgCluster::Session->new($c, 'c');
+$s->run('SELECT pgcluster.wake_maintenance()');
+$s->run('SET pgcluster.read_consistency = atomic');
+is($s->run("COMMIT PREPARED 'mine'"), '', 'the user commits after a restart');
+is(copies(4), 3, '... on all nodes');
+is($s->run("ROLLBACK PREPARED 'yours'"), '', 'the user rolls back');
+is(copies(40), 0, '... on all nodes');
+$c->stop_node('w2', 'immediate');
+$s->send("COMMIT PREPARED 'one'");
+ok($c->poll('c', q{SELECT count(*) = 0 FROM pg_prepared_xacts}), 'the user commits while a node is down');
+$c->start_node('w2');
+is($s->wait, '', '... which commits when it is back');
+is(copies(41), 1, '... at once');
+no_leftovers('by the user');
+$s->run('BEGIN;' . insert(42, 'w1') . "; PREPARE TRANSACTION 'bad'; ROLLBACK PREPARED 'bad'; RESET pgcluster.read_consistency");
+is(copies(42), 0, 'nothing is left of it');
 
 # PREPARE TRANSACTION fails on one node.
 $c->sql('w2', <<'END');
@@ -142,6 +163,12 @@ $c->sql('c', 'SELECT pg_cancel_backend(' . $s->backend . ')');
 like($s->wait, qr/canceling wait for synchronous replication/, 'the warning of the node arrives');
 is(copies(11), 1, '... and the row is there');
 let_go('w1');
+
+# Tables and the extension go together.
+$c->sql('c', "CREATE TABLE d (k int PRIMARY KEY); SELECT create_distributed_table('d', 'k')");
+$s->run('BEGIN; DROP TABLE d; DROP EXTENSION pgcluster; COMMIT');
+is($c->sql('c', q{SELECT count(*) FROM pg_namespace WHERE nspname = 'pgcluster'}), 0, 'tables and the extension are dropped in one transaction');
+is($c->sql($_, q{SELECT count(*) FROM pg_class WHERE relname = 'd'}), 0, "... and the shards on $_") foreach qw(w1 w2);
 
 $s->close;
 done_testing();

@@ -7,7 +7,8 @@
  *	1. read the records of the group
  *	2. list the prepared transactions on the group's node
  *	3. prove that this server leads (high availability only)
- *	4. leave alone those whose local transaction is still in progress
+ *	4. leave alone those whose local transaction is still in progress, or
+ *	   prepared itself, by a user
  *	5. read the records again
  *
  * A transaction listed in 2 and over in 4 has its record in 5 if it
@@ -137,6 +138,36 @@ list_prepared(int group_id)
 	return gids;
 }
 
+/* Transactions that are prepared here: their ids, as text. */
+static List *
+list_local_prepared(void)
+{
+	List *ids = NIL;
+
+	round_begin();
+	SPI_connect();
+	if (SPI_execute("SELECT transaction FROM pg_catalog.pg_prepared_xacts", true, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not read pg_prepared_xacts");
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ids = remember(ids, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	round_end(round_context);
+	return ids;
+}
+
+/* Is it part of one of these? */
+static bool
+is_of_users(const char *gid, List *local)
+{
+	char id[16];
+
+	if (local == NIL)
+		return false;
+	snprintf(id, sizeof(id), "%u", twophase_transaction_id(gid));
+	return contains(local, id);
+}
+
 /* Commits a transaction with an id: with high availability the fence must let it through. */
 static void
 prove_leadership(void)
@@ -186,6 +217,7 @@ recover_group(int group_id)
 	List *over = NIL;
 	List *carried_out = NIL;
 	List *records;
+	List *local;
 	bool complete = true;
 	ListCell *lc;
 
@@ -200,8 +232,11 @@ recover_group(int group_id)
 		failpoint(FAIL_RECOVERY_LISTED);
 		prove_leadership();
 	}
+	local = prepared == NIL ? NIL : list_local_prepared();
 	foreach (lc, prepared)
 	{
+		if (is_of_users(strVal(lfirst(lc)), local))
+			continue;
 		if (twophase_in_progress(strVal(lfirst(lc))))
 			complete = false;
 		else

@@ -384,7 +384,7 @@ insert_record(RemoteConnection *c)
 
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
-	table_close(rel, RowExclusiveLock);
+	table_close(rel, NoLock); /* what a user prepares is known by the lock, see twophase.c */
 }
 
 static int gid_number;
@@ -433,6 +433,26 @@ finish_prepare(RemoteConnection *c)
 	c->level = 0;
 }
 
+/* The nodes that wrote prepare, those that read commit. */
+static void
+prepare_writers(void)
+{
+	gid_number = 0;
+	record_relation = twophase_record_relation();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	transaction_foreach(record_writer);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	/* The decision must be on disk before any node is told of it. */
+	ForceSyncCommit();
+	failpoint(FAIL_RECORDED);
+	nasked = 0;
+	transaction_foreach(commit_reader);
+	transaction_foreach(prepare_writer);
+	transaction_foreach(finish_reader);
+	transaction_foreach(finish_prepare);
+}
+
 static void
 pre_commit(void)
 {
@@ -456,32 +476,28 @@ pre_commit(void)
 		return;
 	}
 
-	gid_number = 0;
-	record_relation = twophase_record_relation();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	transaction_foreach(record_writer);
-	PopActiveSnapshot();
-	CommandCounterIncrement();
-	/* The decision must be on disk before any node is told of it. */
-	ForceSyncCommit();
-	failpoint(FAIL_RECORDED);
-	nasked = 0;
-	transaction_foreach(commit_reader);
-	transaction_foreach(prepare_writer);
-	transaction_foreach(finish_reader);
-	transaction_foreach(finish_prepare);
+	prepare_writers();
 	failpoint(FAIL_PREPARED);
 	gate_enter();
 }
 
+/*
+ * PREPARE TRANSACTION by the user: the nodes prepare, and the records become
+ * part of what is prepared here.  So the end of the local transaction decides,
+ * as ever; twophase.c has it carried out.
+ */
 static void
-refuse_prepare(RemoteConnection *c)
+pre_prepare(void)
 {
-	if (c->level > 0)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cannot prepare a transaction that has used other nodes"),
-						errdetail("The transaction is open on node %s of group %d.", c->node,
-								  c->key.group_id)));
+	nwriters = nreaders = 0;
+	transaction_foreach(settle_and_count);
+	if (nwriters > 0)
+	{
+		prepare_writers();
+		return;
+	}
+	transaction_foreach(commit_reader);
+	transaction_foreach(finish_reader);
 }
 
 /*
@@ -754,6 +770,8 @@ xact_callback(XactEvent event, void *arg)
 		failpoint(FAIL_NODE_PREPARED);
 	if (dlist_is_empty(&active))
 	{
+		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+			gate_leave();
 		if ((event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT) && pool_somebody_waits())
 			pool_after_transaction();
 		return;
@@ -765,7 +783,8 @@ xact_callback(XactEvent event, void *arg)
 			notice_emit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			transaction_foreach(refuse_prepare);
+			pre_prepare();
+			notice_emit();
 			break;
 		case XACT_EVENT_COMMIT:
 			ending = true;
@@ -777,6 +796,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_PREPARE:
 			transaction_foreach(reset);
+			suspects = false;
 			pool_after_transaction();
 			break;
 		case XACT_EVENT_ABORT:

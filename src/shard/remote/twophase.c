@@ -1,22 +1,38 @@
 /*-------------------------------------------------------------------------
  * twophase.c
  *	  Names of prepared transactions, and what they say of their outcome.
+ *
+ * A transaction that a user prepares is prepared on the nodes under such
+ * names, and its records are part of what is prepared here.  Recovery leaves
+ * it alone as long as it is.  When the user ends it, recovery ends the nodes'
+ * parts, and the user's session waits for that.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include <inttypes.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/failpoint.h"
 #include "base/shmem.h"
+#include "shard/maintenance/maintenance.h"
+#include "shard/metadata/metadata.h"
+#include "shard/remote/gate.h"
 #include "shard/remote/twophase.h"
 
 typedef struct TwoPhaseShared
@@ -43,7 +59,73 @@ shared_attach(void *area, LWLockPadded *locks, bool found)
 
 static const ShmemArea area = {"pgcluster two-phase", shared_size, 0, shared_attach};
 
-/* The second phase on a node, where tests may want it to fail. */
+/*
+ * What users prepare
+ */
+
+/* So long we wait for the nodes to follow. */
+#define FOLLOW_US (10 * INT64CONST(1000000))
+
+/*
+ * Has a transaction of this name, prepared here, written on nodes?  Then it
+ * has written records of that, and so holds a lock on their table.
+ */
+static bool
+has_records(const char *gid)
+{
+	Oid relid = twophase_record_relation();
+	Oid types[] = {TEXTOID, OIDOID};
+	Datum values[] = {CStringGetTextDatum(gid), ObjectIdGetDatum(relid)};
+	bool found;
+
+	if (!OidIsValid(relid))
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute_with_args(
+			"SELECT FROM pg_catalog.pg_prepared_xacts p, pg_catalog.pg_locks x, pg_catalog.pg_locks r "
+			"WHERE p.gid OPERATOR(pg_catalog.=) $1 "
+			"AND p.database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+			"AND x.locktype OPERATOR(pg_catalog.=) 'transactionid' "
+			"AND x.transactionid OPERATOR(pg_catalog.=) p.transaction "
+			"AND r.virtualtransaction OPERATOR(pg_catalog.=) x.virtualtransaction "
+			"AND r.relation OPERATOR(pg_catalog.=) $2 AND r.pid IS NULL",
+			2, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read pg_prepared_xacts");
+	found = SPI_processed > 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	return found;
+}
+
+/* The end is decided; recovery does to the nodes' parts what follows from that. */
+static void
+await_nodes(const char *gid)
+{
+	int64 until = clock_now_us() + FOLLOW_US;
+	uint64 doubts;
+
+	gate_note_doubt();
+	doubts = gate_doubts();
+	maintenance_kick();
+	while (!maintenance_has_settled(doubts))
+	{
+		if (clock_now_us() >= until || QueryCancelPending || ProcDiePending)
+		{
+			ereport(WARNING, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+							  errmsg("the end of transaction \"%s\" is decided, but not all nodes "
+									 "have carried it out yet",
+									 gid),
+							  errdetail("They will as soon as they answer.")));
+			return;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/* The second phase: on a node, where tests may want it to fail, or asked for by a user. */
 static void
 pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 				  ProcessUtilityContext context, ParamListInfo params,
@@ -54,10 +136,19 @@ pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	bool commits = IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_COMMIT_PREPARED;
 	bool rolls_back =
 		IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_ROLLBACK_PREPARED;
+	bool of_user = false;
 
 	if (commits || rolls_back)
+	{
 		failpoint(commits ? FAIL_NODE_COMMITTING : FAIL_NODE_ROLLING_BACK);
+		of_user = strncmp(statement->gid, "pgcluster_", 10) != 0 && !IsTransactionBlock() &&
+				  metadata_present() && has_records(statement->gid);
+	}
+	if (of_user)
+		gate_enter();
 	next(pstmt, query, read_only_tree, context, params, environment, dest, completion);
+	if (of_user)
+		await_nodes(statement->gid);
 	if (commits || rolls_back)
 		failpoint(commits ? FAIL_NODE_COMMITTED : FAIL_NODE_ROLLED_BACK);
 }
@@ -92,22 +183,39 @@ twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n)
 			 (uint64_t) shared->start, U64FromFullTransactionId(xid), n);
 }
 
-bool
-twophase_in_progress(const char *gid)
+/* Takes a name with our prefix apart. */
+static void
+parse_gid(const char *gid, uint64 *start, uint64 *xid)
 {
 	char prefix[100];
-	uint64 start;
-	uint64 xid;
-	const char *at;
 	char *end;
 
 	twophase_gid_prefix(prefix, sizeof(prefix));
-	at = gid + strlen(prefix);
-	start = strtou64(at, &end, 16);
-	if (start != shared->start || *end != '_')
-		return false; /* of an earlier life: whatever it was, it is over */
-	xid = strtou64(end + 1, &end, 10);
-	return TransactionIdIsInProgress((TransactionId) xid);
+	*xid = 0;
+	*start = strtou64(gid + strlen(prefix), &end, 16);
+	if (*end == '_')
+		*xid = strtou64(end + 1, &end, 10);
+}
+
+TransactionId
+twophase_transaction_id(const char *gid)
+{
+	uint64 start;
+	uint64 xid;
+
+	parse_gid(gid, &start, &xid);
+	return (TransactionId) xid;
+}
+
+bool
+twophase_in_progress(const char *gid)
+{
+	uint64 start;
+	uint64 xid;
+
+	parse_gid(gid, &start, &xid);
+	/* Of an earlier life: whatever it was, it is over. */
+	return start == shared->start && xid != 0 && TransactionIdIsInProgress((TransactionId) xid);
 }
 
 void

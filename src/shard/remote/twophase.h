@@ -33,6 +33,9 @@ extern void twophase_make_gid(char *to, size_t size, FullTransactionId xid, int 
  */
 extern bool twophase_in_progress(const char *gid);
 
+/* The id, here, of the transaction that the name speaks of. */
+extern TransactionId twophase_transaction_id(const char *gid);
+
 /*
  * The name under which this process works on other nodes, so that what it
  * waits for there can be told from the work of others.
