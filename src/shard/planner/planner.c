@@ -56,6 +56,7 @@ static const struct
 					  {plan_by_table, NULL}},
 	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_rows, NULL},
+					  {plan_insert_shards, "Not Every Shard"},
 					  {plan_select_rows, NULL}},
 	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_every_shard, "Not Every Shard"},
@@ -308,7 +309,7 @@ plan_query(const PlanRequest *request, QueryClass class)
 
 		/* A SELECT is read ahead as a whole. */
 		if (reads_first && class != QUERY_SELECT &&
-			(plan == plan_single_shard || plan == plan_every_shard))
+			(plan == plan_single_shard || plan == plan_every_shard || plan == plan_insert_shards))
 			continue;
 		statement = plan(&asked, &why);
 		if (statement != NULL)

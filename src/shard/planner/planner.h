@@ -30,6 +30,7 @@ typedef PlannedStmt *(*ShardPlanner)(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_single_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_insert_shards(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);

@@ -18,10 +18,10 @@
 #include "shard/metadata/metadata.h"
 #include "shard/planner/change.h"
 #include "shard/planner/found.h"
+#include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
 
 static PlannedStmt *plan_made_rows(const PlanRequest *request, char **why);
-static Query *rows_query(Query *insert, List **columns);
 static Query *insert_query(Query *insert, List *columns, List *targets);
 
 PlannedStmt *
@@ -50,7 +50,7 @@ plan_select_rows(const PlanRequest *request, char **why)
 	plan = shard_plan_create(TIER_SELECT_ROWS, CMD_INSERT, target->relid);
 	plan->writes = true;
 	plan->refusals = request->refusals;
-	select = rows_query(query, &plan->columns);
+	select = select_rows_query(query, &plan->columns);
 	if (metadata_table(target->relid)->kind == TABLE_REFERENCE)
 		plan->insert = planner_here(&here, insert_query(query, plan->columns, select->targetList));
 	plan->local = planner(select, request->source, 0, request->params);
@@ -79,7 +79,7 @@ plan_made_rows(const PlanRequest *request, char **why)
 	if (query->onConflict != NULL && !change_conflict_travels(query->onConflict, why))
 		return NULL;
 	found.query = copyObject(query);
-	found.read = rows_query(query, &attributes);
+	found.read = select_rows_query(query, &attributes);
 	targets = found.read->targetList;
 	found.read->targetList = NIL;
 	found_add_identity(&found);
@@ -104,9 +104,8 @@ plan_made_rows(const PlanRequest *request, char **why)
 	return statement_create(request, found.plan, found.plan->local->planTree->plan_rows);
 }
 
-/* The SELECT of what is to be inserted. */
-static Query *
-rows_query(Query *insert, List **columns)
+Query *
+select_rows_query(Query *insert, List **columns)
 {
 	Query *query = copyObject(insert);
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);

@@ -2,7 +2,7 @@
 WITH gone AS (DELETE FROM gaps WHERE id % 5 = 0 RETURNING id, b) INSERT INTO nothing SELECT id, b FROM gone RETURNING *;
 
 -- move rows with ON CONFLICT
-WITH gone AS (DELETE FROM gaps WHERE id < 12 RETURNING id, b) INSERT INTO nothing SELECT id + 1, 'again' || coalesce(b, '') FROM gone ON CONFLICT (id) DO UPDATE SET v = excluded.v || '!' RETURNING *;
+WITH gone AS (DELETE FROM gaps WHERE id < 12 RETURNING id, b) INSERT INTO nothing SELECT id + 500, 'again' || coalesce(b, '') FROM gone ON CONFLICT (id) DO UPDATE SET v = excluded.v || '!' RETURNING *;
 
 -- changes in WITH that a SELECT shows
 WITH u AS (UPDATE accounts SET balance = balance + 1 WHERE owner % 2 = 0 RETURNING id, balance) SELECT count(*), sum(balance) FROM u;

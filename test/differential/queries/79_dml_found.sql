@@ -164,3 +164,31 @@ MERGE INTO gaps AS g USING (SELECT * FROM users WHERE user_id IN (SELECT owner F
 PREPARE p (text, int) AS MERGE INTO kv USING (VALUES ($1, $2)) v (k, n) ON v.k = kv.key WHEN MATCHED THEN UPDATE SET n = kv.n + v.n WHEN NOT MATCHED THEN INSERT (key, n) VALUES (v.k, v.n);
 EXECUTE p ('merged', 1);
 EXECUTE p ('merged', 2);
+
+-- insert from a query that stays on its shards
+INSERT INTO order_items (user_id, order_id, line, product_id, quantity) SELECT user_id, order_id, 50, 3, count(*) FROM order_items GROUP BY user_id, order_id RETURNING user_id, order_id, quantity;
+
+-- insert from a join that stays on its shards
+INSERT INTO order_items (user_id, order_id, line, price) SELECT o.user_id, order_id, 60, length(u.name) FROM orders o JOIN users u USING (user_id) WHERE o.status = 'new' ON CONFLICT DO NOTHING;
+
+-- insert into the same table from itself
+INSERT INTO events SELECT device, at + interval '1 year', 'copy', reading * 2, payload FROM events WHERE kind = 'stop';
+
+-- insert from a query with LIMIT: the first of all shards
+INSERT INTO order_items (user_id, order_id, line) SELECT user_id, order_id, 70 FROM orders ORDER BY ordered_at LIMIT 7 RETURNING user_id, order_id;
+
+-- insert from a query with DISTINCT and a window
+INSERT INTO order_items (user_id, order_id, line, quantity) SELECT DISTINCT ON (user_id) user_id, order_id, 80, row_number() OVER (PARTITION BY user_id ORDER BY order_id) FROM orders ORDER BY user_id, order_id RETURNING *;
+
+-- insert from an outer join whose key may be null
+-- fails: 23502
+INSERT INTO order_items (user_id, order_id, line) SELECT o.user_id, o.order_id, 90 FROM users u LEFT JOIN orders o USING (user_id);
+
+-- insert from a set operation by key
+INSERT INTO kv (key, value) SELECT key || 'u', value FROM kv WHERE n < 5 UNION SELECT key || 'u', 'more' FROM kv WHERE n = 7;
+
+-- insert of another column as the key
+INSERT INTO gaps (id, a, b) SELECT a + 30000, id, 'turned' FROM gaps WHERE a IS NOT NULL;
+
+-- insert from a reference table alone
+INSERT INTO gaps (id, b) SELECT product_id + 40000, name FROM products;

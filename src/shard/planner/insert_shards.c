@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ * insert_shards.c
+ *	  INSERT ... SELECT that each shard does with rows of its own.
+ *
+ * The SELECT is one that shards can answer each by itself, of tables split as
+ * the target is, and what it gives for the target's distribution column is
+ * such a column: then the rows that a shard finds are its own to keep.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+
+#include "shard/planner/insert_rows.h"
+#include "shard/planner/select_rows.h"
+#include "shard/planner/statement.h"
+#include "shard/planner/template.h"
+
+static void select_all_columns(Query *query);
+static bool keeps_shard(Query *query, const DistributedTable *table);
+
+PlannedStmt *
+plan_insert_shards(const PlanRequest *request, char **why)
+{
+	Query *query = request->query;
+	const DistributedTable *table =
+		metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid);
+	Lift lift = {0};
+	ShardPlan *plan;
+
+	if (query->commandType != CMD_INSERT || insert_has_rows(query) || query->cteList != NIL)
+		return NULL;
+	if (checkExprHasSubLink((Node *) query->returningList) ||
+		checkExprHasSubLink((Node *) query->onConflict))
+	{
+		*why = "It has a subquery in RETURNING or ON CONFLICT.";
+		return NULL;
+	}
+	if (!keeps_shard(query, table))
+	{
+		*why = "Its rows may belong to other shards than those that they come from.";
+		return NULL;
+	}
+	if (!statement_result_travels(query, why))
+		return NULL;
+	query = copyObject(query);
+	select_all_columns(query);
+	if (!lift_query(query, LIFT_EVERY_SHARD, &lift))
+	{
+		*why = lift.why;
+		return NULL;
+	}
+	query->override = OVERRIDING_SYSTEM_VALUE;
+	plan = shard_plan_create(TIER_EVERY_SHARD, CMD_INSERT, table->relid);
+	plan->refusals = request->refusals;
+	plan->writes = true;
+	plan->params = statement_params(&lift);
+	template_make(query, &plan->pieces, &plan->schemas);
+	return statement_create(request, plan, table->colocation->nshards);
+}
+
+/*
+ * The deparser writes what the SELECT gives and no more: defaults of other
+ * columns become columns of a SELECT around it.
+ */
+static void
+select_all_columns(Query *query)
+{
+	RangeTblRef *ref = linitial(query->jointree->fromlist);
+	RangeTblEntry *rte;
+	List *attributes = NIL;
+	List *names = NIL;
+	List *targets = NIL;
+	bool complete = true;
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+		complete &= IsA(((TargetEntry *) lfirst(cell))->expr, Var);
+	if (complete)
+		return;
+	rte = copyObject(rt_fetch(ref->rtindex, query->rtable));
+	rte->subquery = select_rows_query(query, &attributes);
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+		Node *expr = (Node *) tle->expr;
+
+		if (tle->resjunk)
+			continue;
+		names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
+		targets =
+			lappend(targets, makeTargetEntry((Expr *) makeVar(ref->rtindex, list_length(names),
+															  exprType(expr), exprTypmod(expr),
+															  exprCollation(expr), 0),
+											 tle->resno, tle->resname, false));
+	}
+	rte->eref = makeAlias("*SELECT*", names);
+	rte->alias = NULL;
+	list_nth_cell(query->rtable, ref->rtindex - 1)->ptr_value = rte;
+	query->targetList = targets;
+}
+
+/* Does a row that a shard finds belong to it? */
+static bool
+keeps_shard(Query *query, const DistributedTable *table)
+{
+	List *attributes = NIL;
+	Query *select = select_rows_query(query, &attributes);
+	Pin pin = {0};
+	ListCell *attribute;
+	ListCell *target;
+	ListCell *cell;
+
+	if (list_length(select->jointree->fromlist) != 1 ||
+		!IsA(linitial(select->jointree->fromlist), RangeTblRef) ||
+		rt_fetch(linitial_node(RangeTblRef, select->jointree->fromlist)->rtindex, select->rtable)
+				->rtekind != RTE_SUBQUERY ||
+		!pin_to_join(select, &pin) || pin.table->colocation != table->colocation)
+		return false;
+	forboth (attribute, attributes, target, select->targetList)
+	{
+		Node *expr = (Node *) ((TargetEntry *) lfirst(target))->expr;
+
+		if (lfirst_int(attribute) != table->key)
+			continue;
+		while (IsA(expr, RelabelType))
+			expr = (Node *) ((RelabelType *) expr)->arg;
+		foreach (cell, pin.key_columns)
+		{
+			Var *key = lfirst(cell);
+			Var *var = (Var *) expr;
+
+			if (IsA(var, Var) && var->varno == key->varno && var->varattno == key->varattno &&
+				var->varlevelsup == 0)
+				return true;
+		}
+	}
+	return false;
+}
