@@ -45,10 +45,12 @@ my %constants = (
 my %expressions = (
 	int => [
 		'{int} + {int}', '{int} % 7', 'length({text})', 'coalesce({int}, 0)', '(- {int})', 'CASE WHEN {bool} THEN {int} ELSE {int} END',
-		'CASE {int} WHEN {int} THEN {int} END', 'nullif({int}, {int})', 'cardinality({arr})', '({arr})[1]', 'least({int}, {int})', 'extract(day FROM {date})::int' ],
+		'CASE {int} WHEN {int} THEN {int} END', 'nullif({int}, {int})', 'cardinality({arr})', '({arr})[1]', 'least({int}, {int})', 'extract(day FROM {date})::int',
+		'ascii({text})', '{date} - {date}', "(jsonb_build_object('a', {int}) ->> 'a')::int", '({row}).k', 'num_nulls({int}, {text}, {row})' ],
 	text => [
 		'upper({text})', 'left({text}, 3)', "coalesce({text}, 'none')", "{text} || '-' || {int}", 'nullif({text}, {text})',
-		'CASE WHEN {bool} THEN {text} END', 'concat({text}, {int})', "to_char({date}, 'YYYY-MM')", 'greatest({text}, {text})' ],
+		'CASE WHEN {bool} THEN {text} END', 'concat({text}, {int})', "to_char({date}, 'YYYY-MM')", 'greatest({text}, {text})',
+		'md5({text})', 'to_jsonb({row})::text', 'to_jsonb({arr})::text', "format('%s/%s', {text}, {int})", 'substring({text} FROM 2)' ],
 	num => [ '{num} * 2', '{num} + {int}', 'round({num})', 'greatest({num}, {num})', 'abs({num} - {num})', 'CASE WHEN {bool} THEN {num} ELSE 0 END' ],
 	date => [ '{date} + 30', 'least({date}, {date})', "date_trunc('year', {date})::date", 'coalesce({date}, {date})' ],
 	arr => [ '{arr} || {int}', 'ARRAY[{int}, {int}]', 'array_remove({arr}, {int})' ],
@@ -57,7 +59,9 @@ my %expressions = (
 		'NOT {bool}', '({bool} AND {bool})', '({bool} OR {bool})', '{int} IS NULL', '{text} IS NOT NULL',
 		'{int} IS DISTINCT FROM {int}', '{int} BETWEEN {int} AND {int}', '{int} IN (1, 2, {int})', '{int} NOT IN (3, {int})',
 		"{text} LIKE '%1%'", '({bool}) IS NOT TRUE', '({bool}) IS UNKNOWN', '{int} = ANY ({arr})', '{int} <> ALL ({arr})', '{arr} && {arr}',
-		'({int}, {text}) = ({int}, {text})', '({int}, {date}) < ({int}, {date})', 'ROW ({int}, {text}) IS NULL', "{text} IN ('s1', {text})" ],);
+		'({int}, {text}) = ({int}, {text})', '({int}, {date}) < ({int}, {date})', 'ROW ({int}, {text}) IS NULL', "{text} IN ('s1', {text})",
+		'{row} IS NOT NULL', '{row} IS NULL', "{text} ~ '^s[1-4]'", 'int4range(0, 5) @> {int}', "{text} SIMILAR TO 's(1|2|5)%'",
+		'({int}, {text}) IS DISTINCT FROM ({int}, {text})', '{text} COLLATE "C" < {text}', '{int} = ANY (ARRAY[1, {int}, NULL])' ],);
 
 my @aggregates = (
 	[ 'int', 'count(*)' ], [ 'int', 'count({text})' ], [ 'int', 'count(DISTINCT {int})' ], [ 'int', 'sum({int})::bigint' ],
@@ -70,7 +74,8 @@ my @aggregates = (
 	[ 'num', 'round(stddev({int}), 8)' ], [ 'num', 'round(var_pop({num}), 8)' ], [ 'num', 'sum({num}) FILTER (WHERE {bool})' ],
 	[ 'num', 'round(avg({int}), 8)' ], [ 'int', 'bit_xor({int})' ], [ 'num', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {num})' ],
 	[ 'text', 'mode() WITHIN GROUP (ORDER BY {text})' ], [ 'int', 'rank(3) WITHIN GROUP (ORDER BY {int})' ], [ 'date', 'min({date})' ],
-	[ 'int', 'coalesce(sum({int}), 0)::bigint + count(*)' ],);
+	[ 'int', 'coalesce(sum({int}), 0)::bigint + count(*)' ], [ 'int', 'count({row})' ], [ 'int', 'count(DISTINCT {date})' ],
+	[ 'num', 'round(covar_samp({int}, {num})::numeric, 6)' ], [ 'int', 'regr_count({int}, {num})' ], [ 'text', 'range_agg(int4range(abs({=int}), abs({=int}) + 2))::text' ],);
 my @windows = (
 	[ 'int', 'count(*) OVER (PARTITION BY {text})' ], [ 'num', 'sum({num}) OVER (PARTITION BY {int})' ],
 	[ 'int', 'rank() OVER (ORDER BY {int})' ], [ 'int', 'dense_rank() OVER (PARTITION BY {text} ORDER BY {num})' ],
@@ -116,9 +121,12 @@ sub prepared_or_not
 
 	if (chance(0.15) && $sql =~ s/= \d+\b(?![.\d])/= \$1/)
 	{
-		my $mode = pick('force_generic_plan', 'force_custom_plan');
-		return "SET plan_cache_mode = $mode;\nPREPARE q (int) AS $sql;\n"
-		  . join '', map { "EXECUTE q ($_);\n" } 8, 5, 'NULL';
+		my $mode = pick('force_generic_plan', 'force_generic_plan', 'force_custom_plan');
+		$sql =~ s/= \d+\b(?![.\d])/= \$2/;
+		$sql =~ s/([<>]|IN \(|[+]) \d+\b(?![.\d])/$1 \$2/ if chance(0.5);
+		$sql =~ s/LIMIT \d+/LIMIT \$3/ if chance(0.5);
+		return "SET plan_cache_mode = $mode;\nPREPARE q (int, int, int) AS $sql;\n"
+		  . join '', map { "EXECUTE q ($_);\n" } '8, 1, 5', '5, 5, 0', 'NULL, 2, 3', '3, NULL, NULL';
 	}
 	return "BEGIN;\nDECLARE c CURSOR FOR $sql;\nFETCH ALL FROM c;\nCOMMIT;\n" if chance(0.03);
 	return "$sql;\n";
@@ -160,7 +168,11 @@ sub body
 
 	return set_operation(1, @types) . tail([], @types) if chance(0.15);
 	return distinct_on(@types) if chance(0.04);
-	return select_of([], 2, @types) . tail([], @types);
+	my $select = select_of([], 2, @types);
+	my $tail = tail([], @types);
+	return "SELECT count(*), " . pick('count(DISTINCT x.*)', 'count(x)', '1') . " FROM ($select$tail) x" if chance(0.05);
+	return $select . $tail . part(pick(' FOR UPDATE', ' FOR SHARE', ' FOR UPDATE OF t1', ' FOR KEY SHARE')) if chance(0.04) && $select !~ /^SELECT \x01?DISTINCT/;
+	return $select . $tail;
 }
 
 sub set_operation
@@ -291,6 +303,15 @@ sub from_clause
 			my $body = select_of([@relations], 0, @types) . tail([], @types);
 			$text .= part(chance(0.5) ? " CROSS JOIN LATERAL ($body) $alias (y1, y2)" : " LEFT JOIN LATERAL ($body) $alias (y1, y2) ON true");
 			push @relations, { alias => $alias, columns => [ "y1:$types[0]", "y2:$types[1]" ] };
+			next;
+		}
+		if (chance(0.05))
+		{
+			my $alias = 't' . ++$next_alias;
+			my ($function, $column) = @{ pick([ 'unnest({arr})', 'k:int' ], [ 'generate_series(1, least({int}, 4))', 'k:int' ], [ "string_to_table({text}, 's')", 's:text' ]) };
+			$text .= part(pick(' CROSS JOIN ', ' LEFT JOIN ') . fill($function, [@relations], 0) . " $alias (" . names_of($column) . ')');
+			$text =~ s/(LEFT JOIN (?:(?!LEFT JOIN).)*)(\x02\x03)$/$1 ON true$2/s;
+			push @relations, { alias => $alias, columns => [$column] };
 			next;
 		}
 		my ($more, $relation) = relation($outer, $depth);
@@ -457,7 +478,17 @@ sub fill
 		$same{$type} //= finish(expression($type, $scope, $depth));
 		$template =~ s/\{=$type\}/$same{$type}/;
 	}
+	$template =~ s/\{row\}/pick(@$scope)->{alias}/ge;
+	$template =~ s/\((\w+)\)\.k\b/has_key($1, $scope) ? "($1).k" : '3'/ge;
 	return $template =~ s/\{([a-z]+)\}/expression($1, $scope, $depth)/ger;
+}
+
+# Has the relation a column k that is a number, as one of several?
+sub has_key
+{
+	my ($alias, $scope) = @_;
+
+	return grep { $_->{alias} eq $alias && @{ $_->{columns} } > 1 && grep { $_ eq 'k:int' } @{ $_->{columns} } } @$scope;
 }
 
 sub column
