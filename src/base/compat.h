@@ -218,6 +218,14 @@ compat_copy_permissions(Query *from, Query *to)
 {
 	to->rteperminfos = copyObject(from->rteperminfos);
 }
+
+/* The role whose privileges and policies count; InvalidOid: the user. */
+static inline Oid
+compat_check_as_user(Query *query, RangeTblEntry *rte)
+{
+	return rte->perminfoindex != 0 ? getRTEPermissionInfo(query->rteperminfos, rte)->checkAsUser
+								   : InvalidOid;
+}
 #else
 static inline void
 compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *copy)
@@ -238,6 +246,12 @@ compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTbl
 static inline void
 compat_copy_permissions(Query *from, Query *to)
 {
+}
+
+static inline Oid
+compat_check_as_user(Query *query, RangeTblEntry *rte)
+{
+	return rte->checkAsUser;
 }
 #endif
 

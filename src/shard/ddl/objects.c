@@ -336,7 +336,10 @@ is_part(Relation rel, const ObjectAddress *a)
 	}
 }
 
-/* Tables and schemas that a definition names are replaced by those of shards. */
+/*
+ * Tables and schemas that a definition names are replaced by those of shards;
+ * what belongs to the table is looked at as its part.
+ */
 static void
 gather_part(Gathering *gathering, const ObjectAddress *part)
 {
@@ -346,7 +349,8 @@ gather_part(Gathering *gathering, const ObjectAddress *part)
 	{
 		ObjectAddress *a = lfirst(lc);
 
-		if (a->classId != RelationRelationId && a->classId != NamespaceRelationId)
+		if (a->classId != RelationRelationId && a->classId != NamespaceRelationId &&
+			a->classId != ConstraintRelationId && a->classId != TriggerRelationId)
 			gather(gathering, a);
 	}
 }

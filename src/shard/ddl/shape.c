@@ -190,6 +190,7 @@ take_policies(Shape *shape, Relation rel)
 {
 	ListCell *lc;
 
+	policy_check(rel);
 	foreach (lc, policy_list(rel))
 	{
 		PolicyName *policy = lfirst(lc);
@@ -323,7 +324,6 @@ check_after(Relation rel, Shape *before, Shape *after)
 	check_constraints(rel, &distribution);
 	check_outgoing_keys(rel, &distribution);
 	trigger_check(rel, table->kind);
-	policy_check(rel);
 }
 
 /*

@@ -23,6 +23,7 @@
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/piece.h"
+#include "shard/planner/security.h"
 #include "shard/planner/shapes.h"
 
 static planner_hook_type prev_planner = NULL;
@@ -160,6 +161,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 
 	if (read_local || !metadata_any_table())
 		return planner_server(&request, query);
+	if (query->hasRowSecurity)
+		security_leave_to_shards(query);
 	if ((known = shapes_find(&request)) != NULL)
 		return known;
 	class = classify(query, &tables);

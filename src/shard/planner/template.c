@@ -248,9 +248,12 @@ name_relations(Node *node, SlotList *slots)
 		{
 			Node *item = lfirst(cell);
 
-			if (IsA(item, RangeTblRef) &&
-				!rt_fetch(((RangeTblRef *) item)->rtindex, query->rtable)->inFromCl)
+			if (IsA(item, RangeTblRef) && ((RangeTblRef *) item)->rtindex == query->resultRelation)
 				continue;
+
+			/* That a rule was written for is not marked as one of FROM. */
+			if (IsA(item, RangeTblRef))
+				rt_fetch(((RangeTblRef *) item)->rtindex, query->rtable)->inFromCl = true;
 			name_from_item(item, query, slots);
 		}
 		return query_tree_walker(query, name_relations, slots, QTW_IGNORE_JOINALIASES);

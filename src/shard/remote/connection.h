@@ -58,6 +58,7 @@ typedef struct RemoteSettings
 		const void *p;
 		char *s; /* in the session's memory */
 	} value[REMOTE_MAX_SETTINGS];
+	char *own; /* settings of the user's own making, as they were told; NULL: none */
 } RemoteSettings;
 
 typedef struct ConnectionKey

@@ -5,6 +5,8 @@
  * Only settings that change what a statement means, or how its values are
  * written, are in the table.  At each use of a connection the variables are
  * compared with what the node was told; text is made only of changed ones.
+ * Those of the user's own making ("app.tenant") go along too, as policies and
+ * triggers on shards may ask for them; most sessions have none.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,11 +23,13 @@
 #include "utils/elog.h"
 #include "utils/float.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/memutils.h"
 #include "utils/pg_locale.h"
 #include "utils/rls.h"
 #include "utils/xml.h"
 
+#include "base/compat.h"
 #include "shard/remote/connection.h"
 
 typedef enum SettingKind
@@ -111,6 +115,64 @@ setting_remember(RemoteSettings *told, int i)
 	}
 }
 
+/* Names of the settings that no library has defined. */
+static List *
+own_names(void)
+{
+	static List *names = NIL;
+	static int known = 0;
+	struct config_generic **variables;
+	MemoryContext old;
+	int count;
+
+	if (GetNumConfigOptions() == known)
+		return names;
+	variables = compat_guc_variables(&count);
+	list_free_deep(names);
+	names = NIL;
+	old = MemoryContextSwitchTo(remote_context());
+	for (int i = 0; i < count; i++)
+	{
+		if ((variables[i]->flags & GUC_CUSTOM_PLACEHOLDER) != 0)
+			names = lappend(names, pstrdup(variables[i]->name));
+	}
+	MemoryContextSwitchTo(old);
+	known = GetNumConfigOptions();
+	return names;
+}
+
+/* "set_config(...), ..." of all of them, NULL if there are none. */
+static char *
+own_settings(void)
+{
+	List *names = own_names();
+	StringInfoData sql;
+	ListCell *lc;
+
+	if (names == NIL)
+		return NULL;
+	initStringInfo(&sql);
+	foreach (lc, names)
+	{
+		const char *value = GetConfigOption(lfirst(lc), true, false);
+
+		if (value != NULL)
+			appendStringInfo(&sql, "%sset_config(%s, %s, false)", sql.len == 0 ? "" : ", ",
+							 quote_literal_cstr(lfirst(lc)), quote_literal_cstr(value));
+	}
+	return sql.len > 0 ? sql.data : NULL;
+}
+
+static void
+remember_own(RemoteSettings *told, const char *own)
+{
+	if (told->own != NULL)
+		pfree(told->own);
+	told->own = NULL;
+	if (own != NULL)
+		told->own = MemoryContextStrdup(remote_context(), own);
+}
+
 /*
  * The command, palloc'd, that tells the node what has changed; NULL when
  * nothing has.  The caller sends it.
@@ -120,10 +182,12 @@ settings_changes(RemoteConnection *c)
 {
 	RemoteSettings *told = &c->settings;
 	bool known = told->known;
+	char *own = own_settings();
+	bool same_own = known && (own == NULL || (told->own != NULL && strcmp(own, told->own) == 0));
 	StringInfoData sql;
 	const char *last = "";
 
-	if (known)
+	if (known && same_own)
 	{
 		size_t same = 0;
 
@@ -149,6 +213,9 @@ settings_changes(RemoteConnection *c)
 		appendStringInfo(&sql, "%sset_config('%s', %s, false)", sql.len == 0 ? "SELECT " : ", ",
 						 s->name, quote_literal_cstr(value));
 	}
+	if (own != NULL && !same_own)
+		appendStringInfo(&sql, "%s%s", sql.len == 0 ? "SELECT " : ", ", own);
+	remember_own(told, own);
 	told->known = true;
 	if (c->level > 0)
 		told->in_transaction = true;

@@ -1,0 +1,151 @@
+-- What happens to rows of distributed tables: triggers, row-level security,
+-- rules and views.
+CREATE EXTENSION IF NOT EXISTS pgcluster;
+-- Contexts name the node.
+\set SHOW_CONTEXT never
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/ddl_compare.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN NEW.name := upper(NEW.name); NEW.changes := coalesce(NEW.changes, 0) + 1; RETURN NEW; END$$;
+CREATE FUNCTION shift() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.k := NEW.k + 1; RETURN NEW; END$$;
+CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN RAISE NOTICE '% % % %', TG_NAME, TG_OP, TG_LEVEL, TG_WHEN; RETURN NULL; END$$;
+CREATE TABLE person (k integer PRIMARY KEY, name text, changes integer);
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE OF name ON person FOR EACH ROW EXECUTE FUNCTION touch();
+INSERT INTO person VALUES (1, 'joe');
+SELECT create_distributed_table('person', 'k', shard_count => 3);
+SELECT * FROM differences('person');
+INSERT INTO person (k, name) VALUES (2, 'ann'), (3, 'bob') RETURNING *;
+INSERT INTO person SELECT g, 'many' FROM generate_series(10, 12) g;
+COPY person (k, name) FROM stdin;
+20	copied
+\.
+UPDATE person SET name = 'x' || name WHERE k < 3;
+SELECT * FROM person ORDER BY k;
+-- A trigger may not change where a row belongs.
+CREATE TRIGGER shift BEFORE INSERT ON person FOR EACH ROW WHEN (NEW.k > 100) EXECUTE FUNCTION shift();
+INSERT INTO person VALUES (50, 'stays');
+INSERT INTO person SELECT g FROM generate_series(101, 110) g;
+SELECT count(*) FROM person WHERE k > 100;
+ALTER TRIGGER shift ON person RENAME TO "Shift ON person";
+ALTER TABLE person DISABLE TRIGGER "Shift ON person";
+SELECT * FROM differences('person');
+INSERT INTO person VALUES (101, 'stays too');
+ALTER TABLE person RENAME k TO id;
+SELECT * FROM differences('person');
+ALTER TABLE person ENABLE ALWAYS TRIGGER "Shift ON person";
+SELECT * FROM differences('person');
+DROP TRIGGER "Shift ON person" ON person;
+CREATE TRIGGER said AFTER UPDATE ON person FOR EACH ROW WHEN (OLD.name IS DISTINCT FROM NEW.name) EXECUTE FUNCTION say();
+UPDATE person SET name = 'said' WHERE id = 1;
+CREATE OR REPLACE TRIGGER said AFTER UPDATE OR DELETE ON person FOR EACH STATEMENT EXECUTE FUNCTION say();
+SELECT * FROM differences('person');
+DELETE FROM person WHERE id = 101;
+ALTER TABLE person DISABLE TRIGGER ALL;
+DELETE FROM person WHERE id = 50;
+ALTER TABLE person ENABLE TRIGGER USER;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON person DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION say();
+BEGIN;
+INSERT INTO person VALUES (60);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT 'immediate' AS now;
+SET CONSTRAINTS late DEFERRED;
+INSERT INTO person VALUES (61);
+SELECT 'deferred' AS now;
+COMMIT;
+CREATE TRIGGER emptied AFTER TRUNCATE ON person EXECUTE FUNCTION say();
+CREATE TRIGGER two AFTER INSERT OR TRUNCATE ON person EXECUTE FUNCTION say();
+BEGIN;
+TRUNCATE person;
+SELECT count(*) FROM person;
+ROLLBACK;
+SELECT undistribute_table('person');
+SELECT * FROM person ORDER BY id;
+DROP TABLE person;
+
+-- Of a reference table they fire once.
+CREATE TABLE country (code text PRIMARY KEY, name text, changes integer);
+SELECT create_reference_table('country');
+CREATE TRIGGER said AFTER INSERT ON country FOR EACH ROW EXECUTE FUNCTION say();
+CREATE TRIGGER touch BEFORE INSERT ON country FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER FUNCTION touch IMMUTABLE;
+CREATE TRIGGER touch BEFORE INSERT ON country FOR EACH ROW EXECUTE FUNCTION touch();
+INSERT INTO country VALUES ('de', 'Germany');
+SELECT * FROM country;
+SELECT d FROM differences('country') d WHERE d !~ 'said';
+
+-- Policies.
+CREATE ROLE ddl_bob LOGIN;
+CREATE ROLE ddl_amy LOGIN;
+CREATE TABLE doc (id integer PRIMARY KEY, owner name DEFAULT current_user, country text, body text);
+GRANT ALL ON doc, country TO ddl_bob, ddl_amy;
+ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON doc USING (owner = current_user);
+SELECT create_distributed_table('doc', 'id', shard_count => 3);
+CREATE POLICY known ON doc AS RESTRICTIVE FOR INSERT TO ddl_bob WITH CHECK (EXISTS (SELECT FROM country WHERE code = doc.country));
+CREATE POLICY tenant ON doc FOR SELECT USING (body = current_setting('ddl.body', true));
+SELECT d FROM differences('doc') d WHERE d !~ 'known';
+INSERT INTO doc VALUES (1, 'ddl_bob', 'de', 'b'), (2, 'ddl_amy', 'de', 'a'), (3, 'ddl_bob', 'de', 'c'), (4, 'nobody', 'de', 'n');
+SET ROLE ddl_bob;
+SELECT * FROM doc ORDER BY id;
+SELECT * FROM doc WHERE id = 2;
+SELECT count(*) FROM doc a JOIN doc b ON a.country = b.country;
+INSERT INTO doc VALUES (5, 'ddl_bob', 'de', 'new');
+INSERT INTO doc VALUES (6, 'ddl_bob', 'xx', 'new');
+INSERT INTO doc VALUES (6, 'ddl_amy', 'de', 'new');
+UPDATE doc SET body = 'changed';
+UPDATE doc SET owner = 'ddl_amy' WHERE id = 1;
+DELETE FROM doc WHERE id = 2;
+COPY (SELECT * FROM doc ORDER BY id) TO stdout;
+SET ddl.body = 'n';
+SELECT count(*) FROM doc;
+BEGIN;
+SET LOCAL ddl.body = 'a';
+SELECT id FROM doc WHERE owner <> current_user;
+ROLLBACK;
+SELECT id FROM doc WHERE owner <> current_user;
+SET row_security = off;
+SELECT count(*) FROM doc;
+RESET ROLE;
+RESET row_security;
+SELECT * FROM doc ORDER BY id;
+ALTER POLICY own ON doc TO ddl_amy USING (owner <> current_user);
+ALTER POLICY own ON doc RENAME TO others;
+SELECT d FROM differences('doc') d WHERE d !~ 'known';
+CREATE POLICY reads ON doc USING (EXISTS (SELECT FROM pg_class WHERE relname = body));
+CREATE VIEW mine AS SELECT id, body FROM doc WHERE id < 100;
+GRANT SELECT ON mine TO ddl_bob;
+SET ROLE ddl_bob;
+SELECT * FROM mine;
+RESET ROLE;
+ALTER TABLE doc FORCE ROW LEVEL SECURITY;
+DROP POLICY others ON doc;
+ALTER TABLE doc NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+SELECT d FROM differences('doc') d WHERE d !~ 'known';
+
+-- Views and rules.
+INSERT INTO mine VALUES (7, 'by view');
+UPDATE mine SET body = 'seen' WHERE id = 7 RETURNING *;
+DELETE FROM mine WHERE id = 7;
+CREATE VIEW checked AS SELECT * FROM mine WHERE id > 0 WITH CHECK OPTION;
+INSERT INTO checked VALUES (0, 'no');
+CREATE RULE archive AS ON DELETE TO doc DO INSTEAD UPDATE doc SET body = 'deleted' WHERE id = old.id;
+DELETE FROM doc WHERE id = 3;
+SELECT id, body FROM doc WHERE id = 3;
+DROP RULE archive ON doc;
+CREATE VIEW joined AS SELECT d.id, d.body, c.name FROM doc d JOIN country c ON c.code = d.country;
+CREATE FUNCTION put() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN INSERT INTO doc (id, body, country) VALUES (NEW.id, NEW.body, 'de'); RETURN NEW; END$$;
+CREATE TRIGGER put INSTEAD OF INSERT ON joined FOR EACH ROW EXECUTE FUNCTION put();
+INSERT INTO joined VALUES (8, 'by trigger');
+SELECT * FROM joined ORDER BY id;
+SET client_min_messages = warning;
+DROP TABLE doc, country CASCADE;
+DROP FUNCTION touch, shift, say, put, differences, describe_query CASCADE;
+DROP OWNED BY ddl_bob, ddl_amy;
+DROP ROLE ddl_bob, ddl_amy;
+DROP EXTENSION pgcluster;
