@@ -38,6 +38,12 @@ ALTER TABLE item RENAME w TO "W w";
 ALTER TABLE item DROP COLUMN "W w";
 SELECT * FROM differences('item');
 SELECT count(*), sum(twice) FROM item;
+-- Rows that are there get one value, or values of their own.
+ALTER TABLE item ADD COLUMN since timestamptz DEFAULT now(), ADD COLUMN id uuid DEFAULT gen_random_uuid();
+SELECT * FROM differences('item');
+SELECT count(DISTINCT since), count(DISTINCT id) FROM item;
+ALTER TABLE item ADD COLUMN number serial;
+ALTER TABLE item DROP COLUMN since, DROP COLUMN id;
 
 -- Types, with what depends on the column.
 ALTER TABLE item ALTER v TYPE varchar(20) USING upper(v) || '!';
@@ -57,6 +63,9 @@ SELECT sum(amount) FROM item;
 CREATE TABLE kind (id integer PRIMARY KEY, name text);
 INSERT INTO kind VALUES (1, 'one'), (2, 'two');
 SELECT create_reference_table('kind');
+ALTER TABLE kind ADD COLUMN id2 uuid DEFAULT gen_random_uuid();
+ALTER TABLE kind ADD COLUMN since timestamptz DEFAULT now();
+SELECT * FROM differences('kind');
 ALTER TABLE item ADD COLUMN kind integer, ADD CONSTRAINT item_kind FOREIGN KEY (kind) REFERENCES kind NOT VALID;
 ALTER TABLE item VALIDATE CONSTRAINT item_kind;
 ALTER TABLE item ALTER CONSTRAINT item_kind DEFERRABLE INITIALLY DEFERRED;

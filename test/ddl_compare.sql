@@ -10,7 +10,7 @@ SELECT replace($$
         (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a), relowner::regrole, relam, relkind,
         pg_get_expr(relpartbound, oid), pg_get_partkeydef(oid))::text) FROM t JOIN pg_class ON oid = relid
     UNION ALL
-    SELECT format('column %s: %s', attname, ROW(format_type(atttypid, atttypmod), attnotnull, attcollation, attstorage,
+    SELECT format('column %s: %s', attname, ROW(format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation, attstorage,
         attcompression, attstattarget, (SELECT array_agg(o ORDER BY o) FROM unnest(attoptions) o WHERE o ~ '^n_distinct'),
         attacl, attgenerated)::text)
     FROM t JOIN pg_attribute ON attrelid = relid WHERE attnum > 0 AND NOT attisdropped

@@ -273,9 +273,9 @@ find_part(Shape *shape, const Part *wanted)
  * Refusals
  */
 static void
-check_new_column(Relation rel, AttrNumber attnum)
+check_new_column(Relation rel, AttrNumber attnum, TableKind kind)
 {
-	if (shard_ddl_fills_alike(rel, attnum))
+	if (shard_ddl_fills_alike(rel, attnum, kind))
 		return;
 	ereport(
 		ERROR,
@@ -320,7 +320,7 @@ check_after(Relation rel, Shape *before, Shape *after)
 		distribution.key_collation = table->key_collation;
 	}
 	for (int i = before->ncolumns; i < after->ncolumns; i++)
-		check_new_column(rel, i + 1);
+		check_new_column(rel, i + 1, table->kind);
 	check_constraints(rel, &distribution);
 	check_outgoing_keys(rel, &distribution);
 	trigger_check(rel, table->kind);

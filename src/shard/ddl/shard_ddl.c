@@ -8,7 +8,7 @@
  * begin as expected is an error: better no shard than a wrong one.
  *
  * Not made on a shard: identity and defaults that need something of the
- * coordinator (a sequence, a user's function): the coordinator fills in
+ * coordinator (a sequence, a function that may use one): the coordinator fills in
  * every value before a row travels.
  *-------------------------------------------------------------------------
  */
@@ -25,9 +25,11 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "commands/sequence.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -224,8 +226,8 @@ shard_ddl_schema_grants(Oid schema, int64 shard_id)
 }
 
 /*
- * True when an expression means the same on any server: it uses nothing a
- * user made, and no sequence.
+ * True when an expression must be evaluated here: it uses a sequence, or a
+ * function that may.
  */
 static bool
 uses_local_function(Oid function, void *context)
@@ -233,7 +235,7 @@ uses_local_function(Oid function, void *context)
 	static const Oid of_sequences[] = {F_NEXTVAL, F_CURRVAL, F_SETVAL_REGCLASS_INT8,
 									   F_SETVAL_REGCLASS_INT8_BOOL, F_LASTVAL};
 
-	if (function >= FirstGenbkiObjectId)
+	if (function >= FirstGenbkiObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE)
 		return true;
 	for (size_t i = 0; i < lengthof(of_sequences); i++)
 	{
@@ -250,7 +252,7 @@ is_local_expression(Node *node, void *context)
 		return false;
 	if (check_functions_in_node(node, uses_local_function, context))
 		return true;
-	if (IsA(node, NextValueExpr) || exprType(node) >= FirstGenbkiObjectId)
+	if (IsA(node, NextValueExpr))
 		return true;
 	return expression_tree_walker(node, is_local_expression, context);
 }
@@ -289,10 +291,11 @@ shard_ddl_default(Relation rel, AttrNumber attnum)
 	return text;
 }
 
+/* "value" stands in for the default; NULL: none does. */
 static void
-append_default(StringInfo sql, Relation rel, Form_pg_attribute att)
+append_default(StringInfo sql, Relation rel, Form_pg_attribute att, char *value)
 {
-	char *text = shard_ddl_default(rel, att->attnum);
+	char *text = value ? value : shard_ddl_default(rel, att->attnum);
 
 	if (text == NULL)
 		return;
@@ -311,14 +314,14 @@ type_text(Form_pg_attribute att)
 }
 
 static void
-append_column(StringInfo sql, Relation rel, Form_pg_attribute att)
+append_column(StringInfo sql, Relation rel, Form_pg_attribute att, char *value)
 {
 	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)), type_text(att));
 	if (att->attcompression != '\0')
 		appendStringInfo(sql, " COMPRESSION %s", GetCompressionMethodName(att->attcompression));
 	if (OidIsValid(att->attcollation) && att->attcollation != get_typcollation(att->atttypid))
 		appendStringInfo(sql, " COLLATE %s", generate_collation_name(att->attcollation));
-	append_default(sql, rel, att);
+	append_default(sql, rel, att, value);
 	if (att->attnotnull)
 		appendStringInfoString(sql, " NOT NULL");
 }
@@ -341,7 +344,7 @@ create_table(Relation rel, int64 shard_id)
 		if (att->attisdropped)
 			continue;
 		appendStringInfoString(&sql, separator);
-		append_column(&sql, rel, att);
+		append_column(&sql, rel, att, NULL);
 		separator = ", ";
 	}
 	appendStringInfoChar(&sql, ')');
@@ -594,6 +597,32 @@ shard_ddl_foreign_keys(Relation rel, int64 shard_id)
 	return commands;
 }
 
+/* What rows that are there already get in a new column, when that is one value found here; else NULL. */
+static char *
+value_for_all(Relation rel, Form_pg_attribute att)
+{
+	Node *expression = default_expression(rel, att->attnum);
+	EState *estate;
+	Datum value;
+	bool isnull;
+	Oid output;
+	bool varlena;
+	char *text = "NULL";
+
+	if (expression == NULL || att->attgenerated != '\0' || contain_volatile_functions(expression) ||
+		!contain_mutable_functions(expression))
+		return NULL;
+	estate = CreateExecutorState();
+	value = ExecEvalExprSwitchContext(ExecPrepareExpr((Expr *) expression, estate),
+									  GetPerTupleExprContext(estate), &isnull);
+	getTypeOutputInfo(att->atttypid, &output, &varlena);
+	if (!isnull)
+		text = psprintf("%s::%s", quote_literal_cstr(OidOutputFunctionCall(output, value)),
+						type_text(att));
+	FreeExecutorState(estate);
+	return text;
+}
+
 char *
 shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
 {
@@ -602,7 +631,7 @@ shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", shard_ddl_name(rel, shard_id));
-	append_column(&sql, rel, att);
+	append_column(&sql, rel, att, value_for_all(rel, att));
 	return sql.data;
 }
 
@@ -623,7 +652,7 @@ shard_ddl_column_type(Relation rel, AttrNumber attnum, const char *using, int64 
 }
 
 bool
-shard_ddl_fills_alike(Relation rel, AttrNumber attnum)
+shard_ddl_fills_alike(Relation rel, AttrNumber attnum, TableKind kind)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
 	Node *expression = default_expression(rel, attnum);
@@ -632,6 +661,7 @@ shard_ddl_fills_alike(Relation rel, AttrNumber attnum)
 		return true;
 	if (att->attidentity != '\0')
 		return false;
-	return expression == NULL ||
-		   (!is_local_expression(expression, NULL) && !contain_mutable_functions(expression));
+	if (expression == NULL || !contain_volatile_functions(expression))
+		return true;
+	return kind == TABLE_HASH && !is_local_expression(expression, NULL);
 }

@@ -14,6 +14,8 @@
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
+#include "shard/metadata/metadata.h"
+
 /* Schema, table and columns, as far as rows need them: lists of C strings. */
 extern List *shard_ddl_schema(Oid schema, int64 shard_id);
 extern List *shard_ddl_table(Relation rel, int64 shard_id);
@@ -45,7 +47,7 @@ extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
  * Would rows that are on the shards already get the same value in a new
  * column as they would get here?
  */
-extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum);
+extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum, TableKind kind);
 
 /* Grants of the table and its columns, and of the schema. */
 extern List *shard_ddl_grants(Relation rel, int64 shard_id);
