@@ -42,6 +42,7 @@ int config_http_verify_client;
 int config_join_strategy;
 int config_max_cached_connections;
 int config_max_exchanged_size;
+int config_max_session_connections;
 int config_max_shared_connections;
 int config_max_shipped_size;
 char *config_namespace;
@@ -177,6 +178,8 @@ static const IntSetting int_settings[] = {
 	 "Connections to a node that a session keeps after a transaction."},
 	{"pgcluster.max_exchanged_size", &config_max_exchanged_size, 65536, 0, MAX_KILOBYTES / 4, PGC_USERSET, GUC_UNIT_KB,
 	 "Size up to which a relation that a query joins on the distribution column of another may travel, each row to its shard; 0: none does."},
+	{"pgcluster.max_session_connections_per_node", &config_max_session_connections, 4, 1, 64, PGC_USERSET, 0,
+	 "Most connections to a node that a session uses for one query."},
 	{"pgcluster.max_shared_connections_per_node", &config_max_shared_connections, 0, -1, INT_MAX, PGC_SIGHUP, 0,
 	 "Most connections from all sessions of this server to a node; 0: nine tenths of max_connections, -1: no limit."},
 	{"pgcluster.max_shipped_size", &config_max_shipped_size, 4096, 0, MAX_KILOBYTES / 4, PGC_USERSET, GUC_UNIT_KB,

@@ -35,6 +35,7 @@ extern int config_http_verify_client; /* HttpVerifyClient */
 extern int config_join_strategy;	  /* JoinStrategy */
 extern int config_max_cached_connections;
 extern int config_max_exchanged_size; /* kilobytes */
+extern int config_max_session_connections;
 extern int config_max_shared_connections;
 extern int config_max_shipped_size; /* kilobytes */
 extern char *config_namespace;

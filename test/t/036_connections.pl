@@ -124,5 +124,36 @@ is(connected(), 2, '... one to each node');
 $three->run('COMMIT');
 is(connected(), 0, '... and none after it');
 
+# A query that takes long uses more connections to a node, and stops on all of them.
+ok(limit(50), 'a large limit');
+my $long = 'SELECT count(*) FROM t WHERE (SELECT count(*) FROM generate_series(1, %d) g WHERE g %% (k + 1) = 0) > 0';
+$c->sql('c', "INSERT INTO t SELECT g, 0 FROM generate_series(1001, 20000) g");
+my $plan = $three->run('EXPLAIN (ANALYZE, COSTS OFF) ' . sprintf $long, 500);
+like($plan, qr/Extra Connections: [1-9]/, 'a long query uses more than one connection to a node');
+is(connected(), 0, '... which go when it is over');
+unlike($three->run('BEGIN; EXPLAIN (ANALYZE, COSTS OFF) ' . sprintf($long, 500) . '; COMMIT'), qr/Extra/, '... but not in a transaction block');
+$three->run("SET pgcluster.max_cached_connections_per_node = 1; SET statement_timeout = '1s'");
+like($three->run(sprintf $long, 50000), qr/ERROR:  57014:/, 'statement_timeout stops a long query');
+foreach my $node (qw(w1 w2))
+{
+	ok($c->poll($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%public\_%' AND pid <> pg_backend_pid()}),
+		"... on each connection to $node");
+}
+is($three->run('RESET statement_timeout; SELECT count(*) FROM t'), 20000, 'the session goes on');
+is(connected(), 2, '... with one connection to each node');
+$three->run('SET pgcluster.max_session_connections_per_node = 1');
+unlike($three->run('EXPLAIN (ANALYZE, COSTS OFF) ' . sprintf $long, 500), qr/Extra/, 'a setting keeps it to one connection');
+
+# A cursor that reads a little of much, and a node that drops connections.
+is($three->run('BEGIN; DECLARE k CURSOR FOR SELECT k FROM t; FETCH 1 FROM k; ROLLBACK') =~ /^\d+$/, 1, 'a cursor that is given up');
+is($three->run('SELECT 1 FROM t LIMIT 1'), 1, 'LIMIT');
+foreach my $node (qw(w1 w2))
+{
+	$c->sql($node, q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'pgcluster\_0%'});
+}
+is($three->run('SELECT count(*) FROM t'), 20000, 'connections that a node has dropped are replaced');
+is(connected(), 2, '... and counted once');
+
 $three->close;
+ok($c->poll('c', 'SELECT count(*) = 0 FROM cluster_connections()'), 'nothing is left');
 done_testing();

@@ -295,7 +295,11 @@ explain_measures(ShardScan *scan, ExplainState *es)
 	}
 	ExplainPropertyInteger("Bytes Received", NULL, scan->bytes, es);
 	if (es->timing)
+	{
+		if (scan->nhelpers > 0)
+			ExplainPropertyInteger("Extra Connections", NULL, scan->nhelpers, es);
 		ExplainPropertyFloat("Time Waited", "ms", scan->waited, 3, es);
+	}
 }
 
 /*

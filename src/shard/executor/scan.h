@@ -39,6 +39,7 @@ typedef struct ShardTask
 	RemoteTask *remote;
 	const Shard *shard;
 	int group_id;
+	int helper;	 /* on which of the connections to the group */
 	bool packed; /* its rows come many at a time */
 	bool drained;
 	Tuplestorestate *store; /* where its rows go when they cannot be passed on */
@@ -55,6 +56,10 @@ typedef struct Lane
 {
 	List *tasks;  /* ShardTask, the first is the one that gives rows */
 	int nstarted; /* of them */
+	int ended;	  /* before these */
+	int number;	  /* of the connection ... */
+	int helps;	  /* which is for this other lane, if it is not 0 ... */
+	int helpers;  /* how many help */
 } Lane;
 
 struct ShardScan
@@ -99,6 +104,10 @@ struct ShardScan
 	int nlanes;
 	Lane *lanes;
 	int lane;	  /* whose rows are at hand */
+	bool helped;  /* more connections may be used ... */
+	int nhelpers; /* ... and are */
+	int64 streaming_since;
+	int64 help_looked;
 	bool forward; /* rows go to the client as they came ... */
 	int format;	  /* ... which is 1 for binary */
 	RemoteRow at_hand;

@@ -56,6 +56,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
 	query.snapshot = scan->snapshot;
+	query.helper = task->helper;
 	task->packed = shards_packed(scan->plan);
 	if (scan->measured)
 	{

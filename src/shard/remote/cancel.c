@@ -1,49 +1,51 @@
 /*-------------------------------------------------------------------------
  * cancel.c
- *	  Stops a statement on a node.
+ *	  Stops statements on nodes.
  *
  * The cancel request of libpq before 17 blocks, for as long as a frozen node
  * likes, and here that would be where nothing can be interrupted.  So the
  * node is asked over a second connection, which can be waited for with a
- * bound.
+ * bound; all nodes at once.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <poll.h>
+
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "utils/wait_event.h"
 
 #include "base/clock.h"
 #include "shard/remote/connection.h"
 
 #define CANCEL_WAIT_US (3 * INT64CONST(1000000))
 
-/* Waits for the socket; false when "until" has passed. */
-static bool
-wait_socket(PGconn *conn, int event, int64 until)
+/* What is asked over the second connection. */
+typedef struct Request
 {
-	int64 now = clock_now_us();
+	RemoteConnection *c;
+	PGconn *conn; /* NULL: it is over */
+	PostgresPollingStatusType poll;
+	bool sent;
+	bool done; /* the node did it */
+} Request;
 
-	if (now >= until || PQsocket(conn) < 0)
-		return false;
-	/* Without the latch: whoever set it will be heard later. */
-	(void) WaitLatchOrSocket(NULL, event | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PQsocket(conn),
-							 (until - now) / 1000 + 1, PG_WAIT_EXTENSION);
-	return true;
-}
-
-/* Opens another connection like the first one; NULL if that cannot be had in time. */
-static PGconn *
-connect_likewise(PGconn *model, int64 until)
+/* Starts to open another connection like the first one. */
+static void
+request_begin(Request *r, RemoteConnection *c)
 {
-	PQconninfoOption *options = PQconninfo(model);
+	PQconninfoOption *options;
 	const char *keywords[64];
 	const char *values[64];
 	int n = 0;
-	PGconn *conn;
-	PostgresPollingStatusType poll = PGRES_POLLING_WRITING;
 
+	memset(r, 0, sizeof(*r));
+	r->c = c;
+	r->poll = PGRES_POLLING_WRITING;
+	if (c->state != CONNECTION_OPEN || PQstatus(c->conn) != CONNECTION_OK ||
+		connection_leader_moved(c) || !AcquireExternalFD())
+		return;
+	options = PQconninfo(c->conn);
 	for (PQconninfoOption *o = options; o && o->keyword && n < (int) lengthof(keywords) - 2; o++)
 	{
 		if (o->val == NULL)
@@ -52,78 +54,139 @@ connect_likewise(PGconn *model, int64 until)
 		values[n++] = o->val;
 	}
 	/* The very address, and no look-up of a name, which could take long. */
-	if (PQhostaddr(model) != NULL && PQhostaddr(model)[0] != '\0')
+	if (PQhostaddr(c->conn) != NULL && PQhostaddr(c->conn)[0] != '\0')
 	{
 		keywords[n] = "hostaddr";
-		values[n++] = PQhostaddr(model);
+		values[n++] = PQhostaddr(c->conn);
 	}
 	keywords[n] = values[n] = NULL;
-	conn = PQconnectStartParams(keywords, values, 0);
+	r->conn = PQconnectStartParams(keywords, values, 0);
 	PQconninfoFree(options);
-
-	while (conn != NULL && poll != PGRES_POLLING_OK)
-	{
-		if (PQstatus(conn) == CONNECTION_BAD || poll == PGRES_POLLING_FAILED ||
-			!wait_socket(conn,
-						 poll == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
-						 until))
-		{
-			PQfinish(conn);
-			return NULL;
-		}
-		poll = PQconnectPoll(conn);
-	}
-	return conn;
+	if (r->conn == NULL)
+		ReleaseExternalFD();
 }
 
-/* Runs a query for its effect; true when it succeeded in time. */
-static bool
-run(PGconn *conn, const char *sql, int64 until)
+static void
+request_end(Request *r)
 {
-	bool succeeded = true;
+	PQfinish(r->conn);
+	ReleaseExternalFD();
+	r->conn = NULL;
+}
+
+/* Takes in the answer, as far as it is there. */
+static void
+request_answered(Request *r)
+{
 	PGresult *result;
 
-	if (!PQsendQuery(conn, sql))
-		return false;
-	for (;;)
+	if (!PQconsumeInput(r->conn))
 	{
-		while (PQisBusy(conn))
+		request_end(r);
+		return;
+	}
+	while (!PQisBusy(r->conn))
+	{
+		if ((result = PQgetResult(r->conn)) == NULL)
 		{
-			if (!wait_socket(conn, WL_SOCKET_READABLE, until) || !PQconsumeInput(conn))
-				return false;
+			request_end(r);
+			return;
 		}
-		if ((result = PQgetResult(conn)) == NULL)
-			return succeeded;
-		succeeded &= PQresultStatus(result) == PGRES_TUPLES_OK;
+		r->done = PQresultStatus(result) == PGRES_TUPLES_OK;
 		PQclear(result);
 	}
 }
 
+/* Goes on with one whose socket is ready. */
+static void
+request_advance(Request *r)
+{
+	char sql[64];
+
+	if (r->sent)
+	{
+		request_answered(r);
+		return;
+	}
+	r->poll = PQconnectPoll(r->conn);
+	if (r->poll == PGRES_POLLING_FAILED)
+		request_end(r);
+	else if (r->poll == PGRES_POLLING_OK)
+	{
+		snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_cancel_backend(%d)",
+				 PQbackendPID(r->c->conn));
+		r->sent = true;
+		if (!PQsendQuery(r->conn, sql))
+			request_end(r);
+	}
+}
+
+/* Waits for news of any, and takes them in; false when all are over or "until" has passed. */
+static bool
+requests_advance(Request *requests, int n, int64 until)
+{
+	struct pollfd waits[CANCEL_MAX];
+	Request *of[CANCEL_MAX];
+	int nwaits = 0;
+	int64 now = clock_now_us();
+
+	for (int i = 0; i < n; i++)
+	{
+		Request *r = &requests[i];
+
+		if (r->conn != NULL && (PQstatus(r->conn) == CONNECTION_BAD || PQsocket(r->conn) < 0))
+			request_end(r);
+		if (r->conn == NULL)
+			continue;
+		waits[nwaits].fd = PQsocket(r->conn);
+		waits[nwaits].events = r->sent || r->poll == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+		waits[nwaits].revents = 0;
+		of[nwaits++] = r;
+	}
+	if (nwaits == 0 || now >= until)
+		return false;
+	/* Without the latch: whoever set it will be heard later. */
+	if (poll(waits, nwaits, (until - now) / 1000 + 1) < 0)
+		return true;
+	for (int i = 0; i < nwaits; i++)
+	{
+		if (waits[i].revents != 0)
+			request_advance(of[i]);
+	}
+	return true;
+}
+
 /*
- * Asks the node to cancel what runs on the connection.  False when the node
- * could not be asked within a few seconds, or is not the leader any more: the
- * connection is then best closed, which ends the statement too (see
- * client_connection_check_interval in connection.c).  Never throws.
+ * Asks the nodes to cancel what runs on these connections, CANCEL_MAX at
+ * most.  "asked" is false where the node could not be asked within a few
+ * seconds, or is not the leader any more: the connection is then best closed,
+ * which ends the statement too (see client_connection_check_interval in
+ * connection.c).  Never throws.
  */
+void
+connection_cancel_all(RemoteConnection **connections, int n, bool *asked)
+{
+	int64 until = clock_now_us() + CANCEL_WAIT_US;
+	Request requests[CANCEL_MAX];
+
+	for (int i = 0; i < n; i++)
+		request_begin(&requests[i], connections[i]);
+	while (requests_advance(requests, n, until))
+		;
+	for (int i = 0; i < n; i++)
+	{
+		if (requests[i].conn != NULL)
+			request_end(&requests[i]);
+		asked[i] = requests[i].done;
+	}
+}
+
+/* The same for one. */
 bool
 connection_cancel(RemoteConnection *c)
 {
-	int64 until = clock_now_us() + CANCEL_WAIT_US;
-	bool asked = false;
-	char sql[64];
-	PGconn *conn;
+	bool asked;
 
-	if (c->state != CONNECTION_OPEN || PQstatus(c->conn) != CONNECTION_OK ||
-		connection_leader_moved(c) || !AcquireExternalFD())
-		return false;
-	conn = connect_likewise(c->conn, until);
-	if (conn != NULL)
-	{
-		snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_cancel_backend(%d)",
-				 PQbackendPID(c->conn));
-		asked = run(conn, sql, until);
-		PQfinish(conn);
-	}
-	ReleaseExternalFD();
+	connection_cancel_all(&c, 1, &asked);
 	return asked;
 }

@@ -49,7 +49,8 @@
 #define PATIENCE_US (5 * INT64CONST(1000000))		 /* any other node at a fixed place */
 #define RETRY_US INT64CONST(100000)
 #define LINE_US INT64CONST(250000) /* in line for a place at a node */
-#define END_US INT64CONST(100000)  /* a process of a node that has no client any more */
+#define SPARE_RETRY_US (5 * INT64CONST(1000000))
+#define END_US INT64CONST(100000) /* a process of a node that has no client any more */
 #define LEADER_CHECK_MS 250
 
 static MemoryContext session_context = NULL;
@@ -59,11 +60,14 @@ static RemoteConnection *last_used = NULL;
 /* Connections in CONNECTION_WAITING or CONNECTION_CONNECTING. */
 static int nunderway = 0;
 
-/* Open ones beyond the first of a node. */
+/* Those beyond the first of a node, open or under way. */
 static int nextras = 0;
 
 /* Grows when pgcluster.member_group may have changed. */
 static uint64 places_generation = 1;
+
+/* Milliseconds that a wait may last; -1: as long as it takes. */
+static long wait_at_most = -1;
 
 static void connection_begin(RemoteConnection *c);
 
@@ -80,10 +84,10 @@ static void
 set_state(RemoteConnection *c, ConnectionState state)
 {
 	nunderway -= (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
-	nextras -= (c->state == CONNECTION_OPEN && c->key.number > 0);
+	nextras -= (c->state != CONNECTION_CLOSED && c->key.number > 0);
 	c->state = state;
 	nunderway += (c->state == CONNECTION_WAITING || c->state == CONNECTION_CONNECTING);
-	nextras += (c->state == CONNECTION_OPEN && c->key.number > 0);
+	nextras += (c->state != CONNECTION_CLOSED && c->key.number > 0);
 }
 
 bool
@@ -397,6 +401,13 @@ failure_is_final(int code)
 		   category == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR);
 }
 
+/* One that nobody needs. */
+static bool
+is_spare(const RemoteConnection *c)
+{
+	return c->key.number > 0 && dlist_is_empty(&unconstify(RemoteConnection *, c)->tasks);
+}
+
 /*
  * Plans another attempt, or gives up.  failure and failure_code say why.  The
  * loss of an open connection, unlike a failed attempt, does not mean that the
@@ -410,6 +421,11 @@ try_again(RemoteConnection *c, bool was_open)
 	bool elsewhere = replica_failed(c); /* the leader has not been asked yet */
 
 	connection_close(c);
+	if (is_spare(c))
+	{
+		c->retry_at = now + SPARE_RETRY_US;
+		return;
+	}
 	if (first)
 		c->give_up_at = now + patience(c);
 	if ((!was_open && !elsewhere && (failure_is_final(c->failure_code) || any_impatient(c))) ||
@@ -580,8 +596,14 @@ connection_begin(RemoteConnection *c)
 		try_again(c, false);
 		return;
 	}
-	if (!pool_enter(c))
+	if (is_spare(c) ? !pool_enter_extra(c) : !pool_enter(c))
 	{
+		if (is_spare(c))
+		{
+			c->retry_at = clock_now_us() + LINE_US;
+			return;
+		}
+
 		/* As long as it takes, which says nothing of the node. */
 		c->give_up_at = 0;
 		c->retry_at = clock_now_us() + LINE_US;
@@ -600,6 +622,13 @@ connection_begin(RemoteConnection *c)
 	}
 	if (!AcquireExternalFD())
 	{
+		if (is_spare(c))
+		{
+			PQconninfoFree(extra);
+			connection_close(c);
+			c->retry_at = clock_now_us() + SPARE_RETRY_US;
+			return;
+		}
 		PQconninfoFree(extra);
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("could not connect to node %s", c->node),
@@ -659,6 +688,23 @@ connection_opened(RemoteConnection *c)
 	c->wait_events = WL_SOCKET_READABLE;
 	set_state(c, CONNECTION_OPEN);
 	task_send_queued(c);
+}
+
+/* Starts to connect one that is only to help; it may stay closed. */
+void
+connection_begin_helper(RemoteConnection *c)
+{
+	PG_TRY();
+	{
+		connection_begin(c);
+	}
+	PG_CATCH();
+	{
+		connection_close(c);
+		c->retry_at = clock_now_us() + SPARE_RETRY_US;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -833,6 +879,8 @@ next_due(List *underway)
 		else
 			due = Min(due, c->connecting_at);
 	}
+	if (wait_at_most >= 0)
+		due = Min(due, now + wait_at_most * 1000);
 	return due <= now ? 0 : (due - now) / 1000 + 1;
 }
 
@@ -907,6 +955,8 @@ wait_underway(RemoteConnection *c)
 static long
 longest_wait(const RemoteConnection *c)
 {
+	if (wait_at_most >= 0)
+		return wait_at_most;
 	if (c->from_agent || PQsslInUse(c->conn))
 		return LEADER_CHECK_MS;
 	return c->level > 0 ? DeadlockTimeout : -1;
@@ -1028,12 +1078,8 @@ wait_all_open(RemoteConnection **connections, int n, long timeout)
 	return news;
 }
 
-/*
- * Waits until there may be news for any of these connections; may return
- * early.  Interruptible.
- */
-void
-connection_wait_any(RemoteConnection **connections, int n)
+static void
+wait_for_any(RemoteConnection **connections, int n)
 {
 	long timeout = -1;
 
@@ -1066,6 +1112,25 @@ connection_wait_any(RemoteConnection **connections, int n)
 	}
 	check_interrupts();
 	notice_emit();
+}
+
+/*
+ * Waits until there may be news for any of these connections, or "timeout"
+ * milliseconds if that is not -1; may return early.  Interruptible.
+ */
+void
+connection_wait_any(RemoteConnection **connections, int n, long timeout)
+{
+	wait_at_most = timeout;
+	PG_TRY();
+	{
+		wait_for_any(connections, n);
+	}
+	PG_FINALLY();
+	{
+		wait_at_most = -1;
+	}
+	PG_END_TRY();
 }
 
 /*

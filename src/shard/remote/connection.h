@@ -6,6 +6,7 @@
  * connection.c  finds the node, connects, waits, closes
  * pool.c        who may connect, when many want to
  * replica.c     reads that go to a standby
+ * helper.c      more than one connection to a node
  * cancel.c      stops a statement
  * settings.c    keeps settings of the node's session like the local ones
  * prepared.c    statements prepared on a connection, known by their text
@@ -196,16 +197,19 @@ extern RemoteConnection *connection_find(int group_id, bool replica, int number)
 extern void connection_check_leader(RemoteConnection *c);
 extern void connection_progress(RemoteConnection *c);
 extern void connection_wait(RemoteConnection *c);
-extern void connection_wait_any(RemoteConnection **connections, int n);
+extern void connection_wait_any(RemoteConnection **connections, int n, long timeout);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);
 extern bool connection_leader_moved(RemoteConnection *c);
 extern bool connection_extras_open(void);
+extern void connection_begin_helper(RemoteConnection *c);
 extern void connection_foreach(void (*action)(RemoteConnection *c));
 
 /* cancel.c */
+#define CANCEL_MAX 32
 extern bool connection_cancel(RemoteConnection *c);
+extern void connection_cancel_all(RemoteConnection **connections, int n, bool *asked);
 
 /* settings.c */
 extern char *settings_changes(RemoteConnection *c);
@@ -237,7 +241,7 @@ extern bool copy_receive(RemoteConnection *c);
 
 /* transaction.c */
 extern const char *transaction_begin_command(void);
-extern RemoteConnection *transaction_use(int group_id, bool replica);
+extern RemoteConnection *transaction_use(int group_id, bool replica, int number);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);
 extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);

@@ -132,7 +132,7 @@ copy_abandon(RemoteConnection *c)
 RemoteCopy *
 remote_copy_start(int group_id, const char *sql)
 {
-	RemoteConnection *c = transaction_use(group_id, false);
+	RemoteConnection *c = transaction_use(group_id, false, 0);
 	int level = GetCurrentTransactionNestLevel();
 
 	task_settle(c);

@@ -623,9 +623,16 @@ turn_general(RemoteConnection *c)
 static void
 give_back(RemoteConnection *c)
 {
-	if (c->is_active || c->state != CONNECTION_OPEN || !dlist_is_empty(&c->tasks) ||
+	if (c->is_active || c->state == CONNECTION_CLOSED || !dlist_is_empty(&c->tasks) ||
 		is_maintenance())
 		return;
+	if (c->state != CONNECTION_OPEN)
+	{
+		/* Meant to help, and not there in time. */
+		if (c->key.number > 0)
+			connection_close(c);
+		return;
+	}
 	if (c->key.number >= config_max_cached_connections || c->place == POOL_FREE || pool_wanted(c) ||
 		(c->place == POOL_RESERVE && !turn_general(c)))
 		connection_close(c);

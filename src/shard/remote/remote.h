@@ -45,6 +45,7 @@ typedef struct RemoteQuery
 	uint64 version; /* ... and by this: another one's result may have other types */
 	bool writes;	/* changes data or takes row locks: needs the remote transaction */
 	bool reads;		/* a SELECT of rows: a standby may answer it */
+	int helper;		/* which of the connections to the node: 0, or what remote_helper gave */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool measured;	/* count bytes and time, see remote_task_measures */
 	bool impatient; /* fail at once rather than wait for the node to come back */
@@ -78,9 +79,19 @@ extern PGresult *remote_task_next(RemoteTask *task);
 /* The same without waiting: NULL also when there is nothing yet, unless "done". */
 extern PGresult *remote_task_poll(RemoteTask *task, bool *done);
 
-/* Waits until there may be news for one of the tasks; may return early. */
+/*
+ * Waits until there may be news for one of the tasks, or for so many
+ * milliseconds (-1: for ever); may return early.
+ */
 #define REMOTE_MAX_WAIT 64
-extern void remote_wait_any(RemoteTask **tasks, int n);
+extern void remote_wait_any(RemoteTask **tasks, int n, long timeout);
+
+/*
+ * Another connection to the group's node that is free to run queries like
+ * this one: its number, for RemoteQuery.helper.  0: there is none now; it may
+ * be on its way.
+ */
+extern int remote_helper(const RemoteQuery *query);
 
 /* After the end: rows the statement affected. */
 extern int64 remote_task_affected(RemoteTask *task);

@@ -213,7 +213,7 @@ await(RemoteTask *task, int64 until)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 							errmsg("node %s does not answer in time", remote_task_node(task)),
 							errdetail("A snapshot of it was asked for, while nobody may commit.")));
-		remote_wait_any(&task, 1);
+		remote_wait_any(&task, 1, -1);
 	}
 	remote_task_end(task);
 }

@@ -26,6 +26,8 @@
 
 /* A statement that is to be stopped may end by itself meanwhile: cancelling costs a connection. */
 #define PATIENCE_US 10000
+/* One that was cancelled ends within this, unless its node stands still. */
+#define CANCELLED_US INT64CONST(1000000)
 
 /* Lets go of the task when its owner's memory goes. */
 typedef struct TaskTie
@@ -616,7 +618,7 @@ RemoteTask *
 remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool spool,
 				  void *spool_arg)
 {
-	RemoteConnection *c = transaction_use(query->group_id, replica_wanted(query));
+	RemoteConnection *c = transaction_use(query->group_id, replica_wanted(query), query->helper);
 	TaskTie *tie = MemoryContextAllocZero(context, sizeof(TaskTie));
 	RemoteTask *task = task_create(c, query);
 
@@ -716,7 +718,7 @@ remote_task_poll(RemoteTask *task, bool *done)
 }
 
 void
-remote_wait_any(RemoteTask **tasks, int n)
+remote_wait_any(RemoteTask **tasks, int n, long timeout)
 {
 	RemoteConnection *connections[REMOTE_MAX_WAIT];
 	int64 begin = tasks[0]->query.measured ? clock_now_us() : 0;
@@ -724,7 +726,7 @@ remote_wait_any(RemoteTask **tasks, int n)
 	Assert(n <= REMOTE_MAX_WAIT);
 	for (int i = 0; i < n; i++)
 		connections[i] = tasks[i]->connection;
-	connection_wait_any(connections, n);
+	connection_wait_any(connections, n, timeout);
 	if (tasks[0]->query.measured)
 		tasks[0]->waited += clock_now_us() - begin;
 }
@@ -741,20 +743,44 @@ remote_task_node(RemoteTask *task)
 	return task->connection->node;
 }
 
+static bool
+is_first(const RemoteTask *task)
+{
+	return dlist_head_node(&task->connection->tasks) == &task->node;
+}
+
+/* What stands before the task is not wanted either, and has been told to stop. */
+static void
+pass_cancelled(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+	int64 until = clock_now_us() + CANCELLED_US;
+
+	while (task->state == TASK_SENT && !is_first(task) &&
+		   dlist_container(RemoteTask, node, dlist_head_node(&c->tasks))->discard &&
+		   (task_receive(c) || connection_wait_quietly(c, until)))
+		;
+}
+
 void
 remote_task_end(RemoteTask *task)
 {
 	RemoteConnection *c = task->connection;
+	bool alone = !task->transaction && c->level == 0;
 	bool streaming = false;
 
 	task->tie->task = NULL;
 	task->tie = NULL;
 	task->discard = true;
-	if (task->state == TASK_SENT && dlist_head_node(&c->tasks) == &task->node)
+	if (task->state == TASK_QUEUED && alone)
+		task_done(task);
+	if (task->state == TASK_SENT && alone)
+		pass_cancelled(task);
+	if (task->state == TASK_SENT && is_first(task))
 	{
 		int64 until = clock_now_us() + PATIENCE_US;
 
-		streaming = !task->transaction && c->level == 0;
+		streaming = alone;
 		do
 		{
 			while (task->state == TASK_SENT && task_receive(c))

@@ -53,6 +53,8 @@
 #define END_WAIT_US (10 * INT64CONST(1000000))
 /* ... and for a COPY to end before it is cancelled. */
 #define COPY_WAIT_US (INT64CONST(300000))
+/* ... and for a statement that is in vain anyway. */
+#define MOMENT_US INT64CONST(10000)
 /* ... and a rolled back subtransaction for the rows of cursors that stay open. */
 #define CURSOR_WAIT_US (30 * INT64CONST(1000000))
 
@@ -111,7 +113,7 @@ refuse_late_use(RemoteConnection *c)
 
 /* The group's connection, fit for a command; it may not be open yet. */
 RemoteConnection *
-transaction_use(int group_id, bool replica)
+transaction_use(int group_id, bool replica, int number)
 {
 	RemoteConnection *c;
 
@@ -120,7 +122,8 @@ transaction_use(int group_id, bool replica)
 						errmsg("other nodes cannot be used from a parallel worker")));
 	if (unlikely(config_read_consistency == READ_ATOMIC))
 		snapshot_before_use();
-	c = unlikely(replica) ? connection_find(group_id, true, 0) : connection_get(group_id);
+	c = unlikely(replica || number > 0) ? connection_find(group_id, replica, number)
+										: connection_get(group_id);
 	if (unlikely(snapshot_is_taken()) && c->level == 0 && !c->lost)
 		refuse_late_use(c);
 	if (c->lost)
@@ -616,11 +619,14 @@ is_busy(RemoteConnection *c, int level)
 	return c->copy.state != COPY_NONE || first_is_sent(c, level);
 }
 
-/* Stops what runs for this nesting level or deeper. */
+static int stop_level;
+
+/* What can be stopped without asking the node to. */
 static void
-stop_tasks(RemoteConnection *c, int level)
+stop_gently(RemoteConnection *c)
 {
 	int64 until = clock_now_us() + (c->copy.state != COPY_NONE ? COPY_WAIT_US : 0);
+	int level = stop_level;
 
 	discard_tasks(c, level);
 	/* A COPY that reads ends by itself when told, one that waits for a lock does not. */
@@ -628,14 +634,89 @@ stop_tasks(RemoteConnection *c, int level)
 		copy_abandon(c);
 	while (is_busy(c, level) && (task_receive(c) || connection_wait_quietly(c, until)))
 		;
-	if (is_busy(c, level) && !connection_cancel(c))
-		connection_lost(c, NULL);
+}
+
+/* Has all these nodes asked at once to stop what they are at. */
+static void
+cancel_all(RemoteConnection **busy, int n)
+{
+	bool asked[CANCEL_MAX];
+
+	connection_cancel_all(busy, n, asked);
+	for (int i = 0; i < n; i++)
+	{
+		if (!asked[i])
+			connection_lost(busy[i], NULL);
+	}
+}
+
+static int64 stop_until;
+
+/* Waits for the end of what a node is at, and then a moment for what follows to end by itself. */
+static void
+pass_first(RemoteConnection *c)
+{
+	bool copied = c->copy.state != COPY_NONE;
+	dlist_node *first = dlist_is_empty(&c->tasks) ? NULL : dlist_head_node(&c->tasks);
+	int64 soon;
+
+	while (is_busy(c, stop_level) &&
+		   (copied ? c->copy.state != COPY_NONE : dlist_head_node(&c->tasks) == first) &&
+		   (task_receive(c) || connection_wait_quietly(c, stop_until)))
+		;
+	soon = clock_now_us() + MOMENT_US;
+	while (is_busy(c, stop_level) && (task_receive(c) || connection_wait_quietly(c, soon)) &&
+		   clock_now_us() < soon)
+		;
+}
+
+/* Stops what runs for this nesting level or deeper; true when there was something. */
+static bool
+cancel_busy(int level)
+{
+	RemoteConnection *busy[CANCEL_MAX];
+	int n = 0;
+	bool any = false;
+	dlist_iter iter;
+
+	dlist_foreach (iter, &active)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, active, iter.cur);
+
+		if (!is_busy(c, level))
+			continue;
+		busy[n++] = c;
+		any = true;
+		if (n == CANCEL_MAX)
+		{
+			cancel_all(busy, n);
+			n = 0;
+		}
+	}
+	if (n > 0)
+		cancel_all(busy, n);
+	return any;
+}
+
+/*
+ * A node that is told to stop goes on with the next statement that it has
+ * been sent, so it is told for each.
+ */
+static void
+stop_tasks(int level)
+{
+	int64 until = clock_now_us() + END_WAIT_US;
+
+	stop_level = level;
+	transaction_foreach(stop_gently);
+	stop_until = until;
+	while (cancel_busy(level) && clock_now_us() < until)
+		transaction_foreach(pass_first);
 }
 
 static void
 start_rollback(RemoteConnection *c)
 {
-	stop_tasks(c, 0);
 	if (c->state != CONNECTION_OPEN)
 		connection_close(c);
 	else if (c->level > 0 && c->two_phase == TWO_PHASE_NONE)
@@ -679,6 +760,7 @@ static void
 after_abort(void)
 {
 	end_wait_until = clock_now_us() + END_WAIT_US;
+	stop_tasks(0);
 	transaction_foreach(start_rollback);
 	transaction_foreach(rollback_prepared);
 	transaction_foreach(finish_rollback);
@@ -721,7 +803,6 @@ rollback_to_savepoint(RemoteConnection *c)
 	char command[40];
 	bool all_lost = c->done_level > 0 && c->done_level < sub_level;
 
-	stop_tasks(c, sub_level);
 	if (c->done_level >= sub_level)
 		c->done_level = 0;
 	if (c->write_level >= sub_level)
@@ -823,6 +904,7 @@ subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId paren
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		ending = true;
+		stop_tasks(sub_level);
 		transaction_foreach(rollback_to_savepoint);
 		ending = false;
 		notice_drop();
