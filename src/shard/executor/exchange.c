@@ -239,7 +239,7 @@ pgcluster_exchanged(PG_FUNCTION_ARGS)
 
 /* --- for a scan -------------------------------------------------------- */
 
-/* Where a parameter's values come from. */
+/* Where a parameter's values come from; NULL: from nowhere, and nobody will ask for what comes of it. */
 static Exchange *
 exchange_of(ShardScan *scan, int param, int *column)
 {
@@ -247,10 +247,8 @@ exchange_of(ShardScan *scan, int param, int *column)
 	bool isnull;
 	Datum exchange = params_value(scan, linitial(call->args), &isnull);
 
-	if (isnull)
-		elog(ERROR, "the rows of a relation are not there");
 	*column = DatumGetInt32(lsecond_node(Const, call->args)->constvalue);
-	return (Exchange *) DatumGetPointer(exchange);
+	return isnull ? NULL : (Exchange *) DatumGetPointer(exchange);
 }
 
 List *
@@ -267,7 +265,7 @@ exchange_choose(ShardScan *scan, List *positions)
 
 		foreach (cell, positions)
 		{
-			if (exchange->nshards > 0 && exchange->counts[lfirst_int(cell)] > 0)
+			if (exchange != NULL && exchange->nshards > 0 && exchange->counts[lfirst_int(cell)] > 0)
 				left = lappend_int(left, lfirst_int(cell));
 		}
 		positions = left;
@@ -296,7 +294,7 @@ exchange_values(ShardScan *scan, int position, RemoteQuery *query, MemoryContext
 		Oid type = get_element_type(exprType(list_nth(scan->params, param)));
 		Datum array;
 
-		if (exchange->nshards == 0)
+		if (exchange == NULL || exchange->nshards == 0)
 			array = PointerGetDatum(construct_empty_array(type));
 		else if (exchange->shard_ids[position] == scan_table(scan)->colocation->shards[position].id)
 			array = exchange_array(exchange, position, column, context);

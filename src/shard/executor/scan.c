@@ -26,6 +26,7 @@ static dlist_head waiting_scans = DLIST_STATIC_INIT(waiting_scans);
 
 static Node *scan_create(CustomScan *plan);
 static void scan_begin(CustomScanState *node, EState *estate, int eflags);
+static bool needs_no_other(ShardScan *scan);
 static bool find_exec_params(Node *node, void *context);
 static void forget_scan(void *arg);
 static bool reads_first(ShardScan *scan);
@@ -122,6 +123,7 @@ reads_first(ShardScan *scan)
 void
 scan_read_waiting(void)
 {
+	ResourceOwner owner = CurrentResourceOwner;
 	dlist_iter iter;
 	ShardScan *scan;
 
@@ -131,19 +133,36 @@ scan_read_waiting(void)
 		dlist_foreach (iter, &waiting_scans)
 		{
 			scan = dlist_container(ShardScan, waiting, iter.cur);
-			if (scan->exec_params == NULL)
+			if (needs_no_other(scan))
 				break;
 			scan = NULL;
 		}
 		if (scan == NULL)
 			return;
 
-		/* Takes it out of the list, and may take others. */
+		/* Takes it out of the list, and may take others; what it opens is its own. */
 		scan->may_stream = false;
+		CurrentResourceOwner = scan->owner;
 		scan_start(scan);
+		CurrentResourceOwner = owner;
 		for (int i = 0; i < scan->ntasks && scan->streaming; i++)
 			tasks_spool(&scan->tasks[i]);
 	} while (scan != NULL);
+}
+
+/* Does it depend on nothing, or on subqueries that are run once, by whoever asks first? */
+static bool
+needs_no_other(ShardScan *scan)
+{
+	ParamExecData *values = scan->css.ss.ps.state->es_param_exec_vals;
+	int id = -1;
+
+	while ((id = bms_next_member(scan->exec_params, id)) >= 0)
+	{
+		if (values[id].execPlan == NULL)
+			return false;
+	}
+	return true;
 }
 
 /* Values that the plan around the scan sets, and may set anew. */

@@ -120,8 +120,11 @@ typedef struct Used
 } Used;
 
 static bool is_candidate(Query *query, char **why);
+static bool depends_walker(Node *node, void *context);
+static bool left_walker(Node *node, void *context);
 static bool has_open_members(Node *node, void *context);
 static void visit_query(Query *query, Walk *walk);
+static void visit_members(Node *member, Walk *walk);
 static void visit_item(Node *item, Walk *walk);
 static void visit_relation(int rti, Walk *walk);
 static bool visit_links(Node *node, void *context);
@@ -187,6 +190,7 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	Query *here;
 	Query *shipped;
 	Query *result;
+	int depth = -1;
 
 	if (!is_candidate(query, why))
 		return NULL;
@@ -200,6 +204,8 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	if (!pays(query, walk.units, ships, why))
 		return NULL;
 	here = replace(query, walk.units, ships, false);
+	if (query->cteList != NIL && left_walker((Node *) here, &depth))
+		return NULL;
 	shipped = replace(query, walk.units, ships, true);
 	as_arrays(shipped, walk.units, ships);
 	shipped = piece_split(shipped, set, why);
@@ -209,6 +215,18 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	set->replaced = lappend(set->replaced, copyObject(query));
 	piece_cut(result, set);
 	return result;
+}
+
+/* Does it show columns that go by a primary key it groups by?  Elsewhere there is no such key. */
+static bool
+depends_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, depends_walker, context);
+	return ((Query *) node)->constraintDeps != NIL ||
+		   query_tree_walker((Query *) node, depends_walker, context, QTW_IGNORE_JOINALIASES);
 }
 
 /* What is no matter of joins needs no reason. */
@@ -221,7 +239,7 @@ is_candidate(Query *query, char **why)
 	if (config_join_strategy == JOIN_PULL || config_max_shipped_size == 0 ||
 		query->commandType != CMD_SELECT || query->setOperations != NULL ||
 		query->rowMarks != NIL || query->hasModifyingCTE || query->hasRowSecurity ||
-		query->hasForUpdate)
+		query->hasForUpdate || depends_walker((Node *) query, NULL))
 		return false;
 	if (contain_volatile_functions((Node *) query->targetList) ||
 		contain_volatile_functions((Node *) query->jointree) ||
@@ -251,6 +269,27 @@ has_open_members(Node *node, void *context)
 	return query_tree_walker((Query *) node, has_open_members, context, QTW_IGNORE_JOINALIASES);
 }
 
+/* Does it still name something of the query's WITH? */
+static bool
+left_walker(Node *node, void *context)
+{
+	int *depth = context;
+	bool left;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_CTE &&
+			   (int) ((RangeTblEntry *) node)->ctelevelsup == *depth;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, left_walker, context);
+	(*depth)++;
+	left = query_tree_walker((Query *) node, left_walker, context,
+							 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	(*depth)--;
+	return left;
+}
+
 /* --- the relations of a query ------------------------------------------ */
 
 static void
@@ -259,12 +298,30 @@ visit_query(Query *query, Walk *walk)
 	Query *outer = walk->query;
 
 	walk->query = query;
+	if (query->setOperations != NULL)
+		visit_members(query->setOperations, walk);
 	visit_item((Node *) query->jointree, walk);
 	if (query->hasSubLinks)
 		(void) query_tree_walker(query, visit_links, walk,
 								 QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES |
 									 QTW_IGNORE_JOINALIASES);
 	walk->query = outer;
+}
+
+/* Members of a UNION and the like keep their columns: only what is in them may travel. */
+static void
+visit_members(Node *member, Walk *walk)
+{
+	if (IsA(member, SetOperationStmt))
+	{
+		visit_members(((SetOperationStmt *) member)->larg, walk);
+		visit_members(((SetOperationStmt *) member)->rarg, walk);
+		return;
+	}
+	walk->depth++;
+	visit_query(rt_fetch(castNode(RangeTblRef, member)->rtindex, walk->query->rtable)->subquery,
+				walk);
+	walk->depth--;
 }
 
 static void

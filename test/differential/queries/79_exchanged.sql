@@ -101,3 +101,37 @@ CREATE TEMP TABLE t AS SELECT u.country, count(*) AS n FROM users u JOIN account
 SELECT * FROM t;
 DO $$DECLARE r record; n int := 0; BEGIN FOR r IN SELECT u.user_id, m.value FROM users u JOIN measurements m ON m.sensor = u.user_id LOOP n := n + r.user_id; END LOOP; PERFORM set_config('x.n', n::text, false); END$$;
 SELECT current_setting('x.n');
+
+-- a cursor reads what there was when it was opened
+SET pgcluster.join_strategy = ship;
+BEGIN;
+DECLARE c CURSOR FOR SELECT u.user_id, u.name, m.value FROM users u JOIN measurements m ON m.sensor = u.user_id WHERE m.day = '2024-02-25' ORDER BY 1, 2, 3;
+DECLARE d CURSOR FOR SELECT o.order_id, o.total, m.value FROM orders o JOIN measurements m ON m.sensor = o.order_id AND m.day = '2024-02-25' ORDER BY 1, 2, 3;
+UPDATE users SET name = 'changed' WHERE user_id < 10;
+UPDATE orders SET total = 1 WHERE order_id < 10;
+UPDATE measurements SET value = 100;
+FETCH ALL FROM c;
+FETCH ALL FROM d;
+ROLLBACK;
+
+-- ... also when its rows turn out too many
+SET pgcluster.join_strategy = ship;
+SET pgcluster.max_exchanged_size = '1kB';
+BEGIN;
+DECLARE c CURSOR FOR SELECT u.user_id, u.name, m.value FROM users u JOIN measurements m ON m.sensor = u.user_id ORDER BY 1, 2, 3;
+FETCH 2 FROM c;
+UPDATE users SET name = 'changed' WHERE user_id < 10;
+UPDATE measurements SET value = 100;
+FETCH ALL FROM c;
+ROLLBACK;
+
+-- columns that go by a primary key
+SET pgcluster.join_strategy = ship;
+SELECT u.user_id, u.name, count(a.id) FROM users u LEFT JOIN accounts a ON a.owner = u.user_id GROUP BY u.user_id;
+
+-- WITH in places that are hard to reach
+SET pgcluster.join_strategy = ship;
+WITH c AS (SELECT sensor, max(value) AS v FROM measurements GROUP BY sensor) SELECT u.user_id FROM users u JOIN (SELECT sensor FROM c UNION SELECT 5) s ON s.sensor = u.user_id;
+WITH c AS (SELECT sensor, max(value) AS v FROM measurements GROUP BY sensor) SELECT u.user_id FROM users u JOIN (WITH d AS (SELECT sensor + 1 AS n FROM c) SELECT n FROM d) s ON s.n = u.user_id;
+WITH c AS (SELECT sensor, max(value) AS v FROM measurements GROUP BY sensor) SELECT u.user_id FROM users u WHERE user_id IN (SELECT sensor FROM c WHERE v > (SELECT avg(v) FROM c));
+WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9) SELECT count(*) FROM users u JOIN c ON c.n = u.user_id AND u.user_id IN (SELECT n FROM c WHERE n % 2 = 0);
