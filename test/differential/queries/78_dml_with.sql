@@ -1,5 +1,5 @@
 -- move rows from one table to another
-WITH gone AS (DELETE FROM gaps WHERE id % 5 = 0 RETURNING id, b) INSERT INTO nothing SELECT id, b FROM gone RETURNING *;
+WITH gone AS (DELETE FROM gaps WHERE id % 5 = 0 RETURNING id, b) INSERT INTO nothing SELECT id + 2000, b FROM gone RETURNING *;
 
 -- move rows with ON CONFLICT
 WITH gone AS (DELETE FROM gaps WHERE id < 12 RETURNING id, b) INSERT INTO nothing SELECT id + 500, 'again' || coalesce(b, '') FROM gone ON CONFLICT (id) DO UPDATE SET v = excluded.v || '!' RETURNING *;
