@@ -130,7 +130,8 @@ params_value(ShardScan *scan, Expr *expr, bool *isnull)
 		*isnull = ((Const *) expr)->constisnull;
 		return ((Const *) expr)->constvalue;
 	}
-	if (IsA(expr, Param) && params != NULL && params->paramFetch == NULL)
+	if (IsA(expr, Param) && ((Param *) expr)->paramkind == PARAM_EXTERN && params != NULL &&
+		params->paramFetch == NULL)
 	{
 		Param *param = (Param *) expr;
 

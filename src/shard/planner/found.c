@@ -328,6 +328,10 @@ found_returning(Found *found)
 		compat_flatten(found->query, copyObject(found->query->returningList)), &showing);
 	if (found->why != NULL)
 		return false;
+
+	/* A shard gives at least something back for each row. */
+	if (found->columns == NIL)
+		found->columns = list_make1_int(found->table->key);
 	foreach (cell, found->columns)
 	{
 		Oid type;

@@ -19,6 +19,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 
@@ -27,6 +28,7 @@
 
 static bool check_actions(Query *query, char **why);
 static void join_source(Found *found);
+static void add_join_columns(Query *read, RangeTblEntry *join, Node *item, bool left);
 static bool has_inserts(Query *query);
 static Expr *is_matched(Found *found);
 static Expr *choose_action(Found *found, bool matched);
@@ -110,12 +112,38 @@ join_source(Found *found)
 	rte->jointype = join->jointype;
 	rte->eref = makeAlias("*MERGE*", NIL);
 	rte->inFromCl = true;
+	add_join_columns(read, rte, join->larg, true);
+	add_join_columns(read, rte, join->rarg, false);
 	read->rtable = lappend(read->rtable, rte);
 	join->rtindex = list_length(read->rtable);
 	read->jointree = makeFromExpr(list_make1(join), NULL);
 	read->mergeActionList = NIL;
 	if (join->jointype == JOIN_LEFT)
 		found->outer_join = join->rtindex;
+}
+
+/* A join shows the columns of both sides, as the deparser wants to know. */
+static void
+add_join_columns(Query *read, RangeTblEntry *join, Node *item, bool left)
+{
+	int rti = IsA(item, RangeTblRef) ? ((RangeTblRef *) item)->rtindex
+									 : castNode(JoinExpr, item)->rtindex;
+	List *names;
+	List *columns;
+	ListCell *cell;
+
+	expandRTE(rt_fetch(rti, read->rtable), rti, 0, -1, false, &names, &columns);
+	join->eref->colnames = list_concat(join->eref->colnames, names);
+	join->joinaliasvars = list_concat(join->joinaliasvars, columns);
+	foreach (cell, columns)
+	{
+		AttrNumber column = ((Var *) lfirst(cell))->varattno;
+
+		if (left)
+			join->joinleftcols = lappend_int(join->joinleftcols, column);
+		else
+			join->joinrightcols = lappend_int(join->joinrightcols, column);
+	}
 }
 
 static bool
