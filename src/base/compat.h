@@ -40,6 +40,13 @@
 #define COMPAT_F_RANDOM F_RANDOM
 #endif
 
+/* Is there something of the client's that was received and not read yet? */
+#if PG_VERSION_NUM >= 170000
+#define compat_client_sent_more() (pq_buffer_remaining_data() > 0)
+#else
+#define compat_client_sent_more() pq_buffer_has_data()
+#endif
+
 /* The hook of ExecutorRun lost its last argument. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_RUN_ONCE_PARAMETER

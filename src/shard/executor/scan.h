@@ -167,6 +167,10 @@ extern uint64 local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo p
 extern uint64 local_run_rows(ShardScan *scan, PlannedStmt *statement, Tuplestorestate *rows,
 							 TupleDesc desc, Tuplestorestate *store);
 
+/* --- alone.c --- */
+/* May the statement commit by itself where it is sent? */
+extern bool alone_in_transaction(ShardScan *scan);
+
 /* --- rows.c, local.c: what an execution begins with --- */
 extern void rows_start(ShardScan *scan);
 extern void select_rows_start(ShardScan *scan);

@@ -53,6 +53,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.version = scan->version;
 	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0 && !scan->plan->ships;
 	query.writes = scan->plan->writes;
+	query.alone = query.writes && alone_in_transaction(scan);
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
 	query.snapshot = scan->snapshot;

@@ -746,6 +746,16 @@ connection_progress(RemoteConnection *c)
 	}
 }
 
+bool
+connection_is_quiet(RemoteConnection *c)
+{
+	char byte;
+
+	return c->state == CONNECTION_OPEN && dlist_is_empty(&c->tasks) &&
+		   recv(PQsocket(c->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+		   (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* Before a use: a connection to a former leader, or a broken one, is left. */
 void
 connection_check_leader(RemoteConnection *c)
@@ -781,7 +791,7 @@ connection_lost(RemoteConnection *c, const PGresult *reason)
 	{
 		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
 
-		if (task->delivered > 0 && !task->discard)
+		if ((task->delivered > 0 && !task->discard) || (task->commits && task->state == TASK_SENT))
 			again = false;
 	}
 	dlist_foreach_modify (iter, &c->tasks)
@@ -959,7 +969,7 @@ longest_wait(const RemoteConnection *c)
 		return wait_at_most;
 	if (c->from_agent || PQsslInUse(c->conn))
 		return LEADER_CHECK_MS;
-	return c->level > 0 ? DeadlockTimeout : -1;
+	return c->level > 0 || c->committing > 0 ? DeadlockTimeout : -1;
 }
 
 /* After a wait in vain. */
@@ -968,7 +978,7 @@ suspect_deadlock(RemoteConnection *c)
 {
 	int64 now = clock_now_us();
 
-	if (c->level == 0)
+	if (c->level == 0 && c->committing == 0)
 		return;
 	if (c->silent_since == 0)
 		c->silent_since = now - longest_wait(c) * 1000;
@@ -982,8 +992,8 @@ suspect_deadlock(RemoteConnection *c)
 }
 
 /* The victim of a deadlock is woken up and finds that it is. */
-static void
-check_interrupts(void)
+void
+connection_check_interrupts(void)
 {
 	if (unlikely(transaction_suspects()) && InterruptHoldoffCount == 0)
 		deadlock_check_victim();
@@ -997,7 +1007,7 @@ check_interrupts(void)
 void
 connection_wait(RemoteConnection *c)
 {
-	check_interrupts();
+	connection_check_interrupts();
 	if (nunderway == 0 && c->state == CONNECTION_OPEN)
 	{
 		if (wait_open(c, longest_wait(c)))
@@ -1013,7 +1023,7 @@ connection_wait(RemoteConnection *c)
 		if (nunderway > 0)
 			wait_underway(c);
 	}
-	check_interrupts();
+	connection_check_interrupts();
 	notice_emit();
 }
 
@@ -1099,7 +1109,7 @@ wait_for_any(RemoteConnection **connections, int n)
 		if (longest >= 0 && (timeout < 0 || longest < timeout))
 			timeout = longest;
 	}
-	check_interrupts();
+	connection_check_interrupts();
 	if (!wait_all_open(connections, n, timeout))
 	{
 		for (int i = 0; i < n; i++)
@@ -1110,7 +1120,7 @@ wait_for_any(RemoteConnection **connections, int n)
 				suspect_deadlock(connections[i]);
 		}
 	}
-	check_interrupts();
+	connection_check_interrupts();
 	notice_emit();
 }
 

@@ -136,8 +136,9 @@ struct RemoteConnection
 	int level;
 	int done_level;
 	int write_level;
-	int snapshot; /* pgcluster.statement_snapshot there, SNAPSHOT_UNKNOWN after a rollback */
-	bool lost;	  /* it went with its connection after it had done something */
+	int snapshot;	/* pgcluster.statement_snapshot there, SNAPSHOT_UNKNOWN after a rollback */
+	int committing; /* statements under way that commit by themselves */
+	bool lost;		/* it went with its connection after it had done something */
 	TwoPhaseState two_phase;
 	char gid[200];
 	RemoteTask *ending; /* the command that ends the transaction, while its outcome is open */
@@ -162,6 +163,7 @@ struct RemoteTask
 	bool internal;	  /* ours: an error is kept for the next use of the connection */
 	bool quiet;		  /* ... or not even that */
 	bool transaction; /* needs the remote transaction */
+	bool commits;	  /* commits by itself: is never sent again when it is lost */
 	bool again;		  /* was sent again because its prepared plan was stale */
 	bool spooling;
 	bool failed;			 /* the connection was lost, see its "failure" */
@@ -196,6 +198,9 @@ extern RemoteConnection *connection_get(int group_id);
 extern RemoteConnection *connection_find(int group_id, bool replica, int number);
 extern void connection_check_leader(RemoteConnection *c);
 extern void connection_progress(RemoteConnection *c);
+/* Open, and nothing has come from the node that nobody asked for, not even its end. */
+extern bool connection_is_quiet(RemoteConnection *c);
+extern void connection_check_interrupts(void);
 extern void connection_wait(RemoteConnection *c);
 extern void connection_wait_any(RemoteConnection **connections, int n, long timeout);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
@@ -242,6 +247,8 @@ extern bool copy_receive(RemoteConnection *c);
 /* transaction.c */
 extern const char *transaction_begin_command(void);
 extern RemoteConnection *transaction_use(int group_id, bool replica, int number);
+extern bool transaction_may_commit_alone(RemoteConnection *c);
+extern void transaction_committed_alone(void);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);
 extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);
@@ -253,6 +260,7 @@ extern bool transaction_suspects(void);
 /* error.c */
 extern void error_raise(RemoteConnection *c, PGresult *result) __attribute__((noreturn));
 extern void error_raise_lost(RemoteConnection *c) __attribute__((noreturn));
+extern void error_raise_unknown(RemoteConnection *c) pg_attribute_noreturn();
 extern void error_raise_pending(RemoteConnection *c);
 extern int error_code(const PGresult *result);
 extern bool error_means_elsewhere(int code);

@@ -128,6 +128,17 @@ error_raise(RemoteConnection *c, PGresult *result)
  * this transaction, its work is gone and the transaction can be run again:
  * that is what 40001 tells drivers.
  */
+/* The connection went while the node may have committed. */
+void
+error_raise_unknown(RemoteConnection *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+			 errmsg("it is not known whether the transaction was committed"),
+			 errdetail("The connection to node %s was lost during COMMIT: %s", c->node, c->failure),
+			 errcontext("node %s, group %d", c->node, c->key.group_id)));
+}
+
 void
 error_raise_lost(RemoteConnection *c)
 {

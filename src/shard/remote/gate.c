@@ -141,6 +141,23 @@ gate_enter(void)
 	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
 }
 
+bool
+gate_enter_unused(void)
+{
+	GateSlot *slot = my_slot();
+
+	if (entered)
+		return false;
+	(void) pg_atomic_exchange_u32(&slot->commits, 1);
+	if (likely(pg_atomic_read_u32(&shared->use) == GATE_UNUSED))
+	{
+		entered = true;
+		return true;
+	}
+	pg_atomic_write_u32(&slot->commits, 0);
+	return false;
+}
+
 void
 gate_leave(void)
 {
@@ -179,6 +196,7 @@ static void
 put_in_use(void)
 {
 	uint32 unused = GATE_UNUSED;
+	int64 until = clock_now_us() + SETTLE_US;
 
 	if (pg_atomic_read_u32(&shared->use) == GATE_IN_USE)
 		return;
@@ -186,7 +204,15 @@ put_in_use(void)
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		while (pg_atomic_read_u32(&shared->slots[i].commits) != 0)
+		{
+			/* It may wait for a lock of ours. */
+			if (clock_now_us() >= until)
+				ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+								errmsg("cannot read atomically while statements are under way "
+									   "that began before the first such read"),
+								errhint("Try again.")));
 			nap(NAP_MS);
+		}
 	}
 	pg_memory_barrier();
 	pg_atomic_write_u32(&shared->use, GATE_IN_USE);

@@ -13,6 +13,9 @@
  */
 extern void gate_enter(void);
 
+/* The same as long as nobody takes snapshots; else false, and nothing is done. */
+extern bool gate_enter_unused(void);
+
 /* The transaction is over, also on the nodes as far as we know.  Never throws. */
 extern void gate_leave(void);
 

@@ -43,7 +43,8 @@ typedef struct RemoteQuery
 	bool binary;	/* results in binary format */
 	bool prepare;	/* keep the statement prepared on the connection, known by its text ... */
 	uint64 version; /* ... and by this: another one's result may have other types */
-	bool writes;	/* changes data or takes row locks: needs the remote transaction */
+	bool writes;	/* changes data or takes row locks: needs the remote transaction ... */
+	bool alone;		/* ... unless it is all that the local one does */
 	bool reads;		/* a SELECT of rows: a standby may answer it */
 	int helper;		/* which of the connections to the node: 0, or what remote_helper gave */
 	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */

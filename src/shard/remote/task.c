@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
 #include "shard/remote/replica.h"
 
@@ -28,6 +29,9 @@
 #define PATIENCE_US 10000
 /* One that was cancelled ends within this, unless its node stands still. */
 #define CANCELLED_US INT64CONST(1000000)
+
+/* So long a node may take to stop a statement that commits by itself. */
+#define COMMIT_PATIENCE_US (10 * INT64CONST(1000000))
 
 /* Lets go of the task when its owner's memory goes. */
 typedef struct TaskTie
@@ -469,6 +473,9 @@ task_completed(RemoteConnection *c, RemoteTask *task)
 			PGresult *error = task->error;
 
 			task->error = NULL;
+			/* The node did nothing, for certain. */
+			task->transaction |= task->commits;
+			task->commits = false;
 			connection_lost(c, error);
 			PQclear(error);
 			return;
@@ -488,6 +495,8 @@ task_completed(RemoteConnection *c, RemoteTask *task)
 		c->give_up_at = 0;
 		if (task->transaction)
 			transaction_note_done(c, Min(task->level, c->level));
+		if (task->commits)
+			transaction_committed_alone();
 	}
 	task_done(task);
 	expect_rows(c);
@@ -630,7 +639,11 @@ remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool s
 	task->spool = spool;
 	task->spool_arg = spool_arg;
 	task->level = GetCurrentTransactionNestLevel();
-	task->transaction = transaction_needed(c, query->writes) || query->snapshot != 0;
+	task->commits =
+		query->alone && c->level == 0 && query->snapshot == 0 && transaction_may_commit_alone(c);
+	task->transaction =
+		!task->commits && (transaction_needed(c, query->writes) || query->snapshot != 0);
+	c->committing += task->commits;
 
 	dlist_push_tail(&c->tasks, &task->node);
 	if (c->state == CONNECTION_OPEN)
@@ -649,6 +662,8 @@ task_outcome(RemoteTask *task)
 
 	notice_emit();
 	error_raise_pending(c);
+	if (task->failed && task->commits)
+		error_raise_unknown(c);
 	if (task->failed)
 		error_raise_lost(c);
 	if ((error = task->error) != NULL)
@@ -675,11 +690,51 @@ remote_task_measures(RemoteTask *task, int64 *bytes, double *waited)
 	*waited = task->waited / 1000.0;
 }
 
+/*
+ * Waits for a statement that commits by itself.  An interrupt is passed on to
+ * the node, which then answers soon; it is not acted upon before the outcome
+ * is known.  So is the end of a deadlock.
+ */
+static void
+wait_committing(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+	int64 until = PG_INT64_MAX;
+	Deadlock deadlock;
+	bool victim = false;
+
+	HOLD_INTERRUPTS();
+	while (task->commits && task->state != TASK_DONE)
+	{
+		if (task_receive(c))
+			continue;
+		if (transaction_suspects() && !victim)
+			victim = deadlock_is_victim(&deadlock);
+		if (until == PG_INT64_MAX && (QueryCancelPending || ProcDiePending || victim))
+		{
+			(void) connection_cancel(c);
+			until = clock_now_us() + COMMIT_PATIENCE_US;
+		}
+		if (clock_now_us() >= until)
+			connection_lost(c, NULL);
+		else
+			connection_wait(c);
+	}
+	RESUME_INTERRUPTS();
+	if (task->error == NULL)
+		return;
+	if (victim)
+		deadlock_raise(&deadlock);
+	connection_check_interrupts();
+}
+
 PGresult *
 remote_task_next(RemoteTask *task)
 {
 	RemoteConnection *c = task->connection;
 
+	if (task->commits && task->state != TASK_DONE)
+		wait_committing(task);
 	for (;;)
 	{
 		if (task->nrows > 0)

@@ -140,6 +140,52 @@ transaction_use(int group_id, bool replica, int number)
 }
 
 /*
+ * Statements that commit by themselves
+ *
+ * What is all that the local transaction does may commit on its node with its
+ * own end.  Then nothing may fail here any more, and no interrupt is acted
+ * upon, until the local transaction is over.  Readers of all nodes would have
+ * to wait for a statement that may wait for their locks: once there are such
+ * readers, a statement needs a COMMIT of its own again.
+ */
+
+static bool committed_alone = false;
+
+bool
+transaction_may_commit_alone(RemoteConnection *c)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &active)
+	{
+		RemoteConnection *other = dlist_container(RemoteConnection, active, iter.cur);
+
+		if (other->level > 0 || other->lost || !dlist_is_empty(&other->tasks) ||
+			other->copy.state != COPY_NONE || other->pending_error != NULL)
+			return false;
+	}
+	return !committed_alone && !c->at_replica && connection_is_quiet(c) && gate_enter_unused();
+}
+
+void
+transaction_committed_alone(void)
+{
+	committed_alone = true;
+	HOLD_INTERRUPTS();
+}
+
+static void
+end_committed_alone(XactEvent event)
+{
+	if (!committed_alone || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+		return;
+	committed_alone = false;
+	/* An error has let go of all holds already. */
+	if (event == XACT_EVENT_COMMIT)
+		RESUME_INTERRUPTS();
+}
+
+/*
  * A single read in READ COMMITTED needs no transaction of its own on the
  * node: its snapshot is the statement's.
  */
@@ -187,6 +233,7 @@ reset(RemoteConnection *c)
 	c->done_level = 0;
 	c->write_level = 0;
 	c->lost = false;
+	c->committing = 0;
 	c->two_phase = TWO_PHASE_NONE;
 	c->settings.in_transaction = false;
 	if (c->ending != NULL)
@@ -359,11 +406,7 @@ commit_sole_writer(RemoteConnection *c)
 	if (c->ending == NULL || c->ending->failed)
 	{
 		c->level = 0;
-		ereport(ERROR, (errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-						errmsg("it is not known whether the transaction was committed"),
-						errdetail("The connection to node %s was lost during COMMIT: %s", c->node,
-								  c->failure),
-						errcontext("node %s, group %d", c->node, c->key.group_id)));
+		error_raise_unknown(c);
 	}
 	check_ending(c);
 	c->level = 0;
@@ -845,6 +888,7 @@ rollback_to_savepoint(RemoteConnection *c)
 static void
 xact_callback(XactEvent event, void *arg)
 {
+	end_committed_alone(event);
 	if (event == XACT_EVENT_PRE_PREPARE)
 		failpoint(FAIL_NODE_PREPARING);
 	else if (event == XACT_EVENT_PREPARE)
