@@ -52,6 +52,7 @@
 #include "shard/planner/lift.h"
 #include "shard/planner/pin.h"
 #include "shard/planner/ship_relation.h"
+#include "shard/planner/statement.h"
 
 /* Column c of relation n is parameter FIRST_SHIPPED + n * SHIPPED_COLUMNS + c while a query is cut. */
 #define SHIPPED_COLUMNS 2000
@@ -238,7 +239,7 @@ is_candidate(Query *query, char **why)
 	*why = NULL;
 	if (config_join_strategy == JOIN_PULL || config_max_shipped_size == 0 ||
 		query->commandType != CMD_SELECT || query->setOperations != NULL ||
-		query->rowMarks != NIL || query->hasModifyingCTE || query->hasRowSecurity ||
+		statement_writes(query) || query->hasModifyingCTE || query->hasRowSecurity ||
 		query->hasForUpdate || depends_walker((Node *) query, NULL))
 		return false;
 	if (contain_volatile_functions((Node *) query->targetList) ||
