@@ -851,7 +851,10 @@ wait_open(RemoteConnection *c, long timeout)
 	for (int i = 0; i < n; i++)
 	{
 		if (occurred[i].events & WL_LATCH_SET)
+		{
 			ResetLatch(MyLatch);
+			pool_asked();
+		}
 		if (occurred[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
 		{
 			/* A failure shows in PQstatus once what came before it is read. */
@@ -1077,7 +1080,10 @@ wait_all_open(RemoteConnection **connections, int n, long timeout)
 		RemoteConnection *c = occurred[i].user_data;
 
 		if (occurred[i].events & WL_LATCH_SET)
+		{
 			ResetLatch(MyLatch);
+			pool_asked();
+		}
 		else if (c != NULL)
 		{
 			(void) PQconsumeInput(c->conn);

@@ -31,7 +31,8 @@
  *
  * A place that becomes free is handed over under the lock, so nobody can
  * jump the queue.  Connections that nobody uses at the moment are asked back
- * by an invalidation message, and a signal that makes idle sessions read it.
+ * by an invalidation message, and a signal that makes idle sessions read it;
+ * a session that waits for a node sees its latch set.
  *
  * What must stay true: each place taken is given back exactly once, by
  * pool_leave or when the process ends; a crash starts afresh.
