@@ -100,7 +100,6 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->key = copyObject(from->key);
 	to->columns = list_copy(from->columns);
 	to->rows = copyObject(from->rows);
-	to->tail = from->tail ? pstrdup(from->tail) : NULL;
 	to->local = copyObject(from->local);
 	to->insert = copyObject(from->insert);
 	to->changes = copyObject(from->changes);

@@ -84,13 +84,12 @@ typedef struct ShardPlan
 	bool some_columns;
 
 	/*
-	 * TIER_ROWS: the SQL ends where its rows start and goes on, after them,
-	 * with "tail".  The rows are lists of expressions, one for each column.
+	 * TIER_ROWS: lists of expressions, one for each column.  The SQL takes
+	 * those of a shard as its last parameter, a bundle.
 	 */
 	List *rows;
 	int key_position; /* of the distribution column in a row; -1: not given */
 	bool in_order;	  /* each row gives one row back, in the same order */
-	char *tail;
 
 	/*
 	 * TIER_EVERY_COPY: the same statement for the local copy, its parameters

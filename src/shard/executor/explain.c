@@ -133,10 +133,8 @@ unknown_walker(Node *node, void *context)
 static void
 explain_rows(ShardPlan *plan, ExplainState *es)
 {
-	char *head = template_fill(plan->pieces, plan->schemas, TEMPLATE_NO_SHARD);
-
 	ExplainPropertyInteger("Rows", NULL, list_length(plan->rows), es);
-	ExplainPropertyText("SQL", psprintf("%s(...), ...%s", head, plan->tail), es);
+	ExplainPropertyText("SQL", template_fill(plan->pieces, plan->schemas, TEMPLATE_NO_SHARD), es);
 }
 
 /* What is done with the rows that are found. */

@@ -565,6 +565,7 @@ flush(FoundRun *run, Change *change, int shard)
 	query.binary =
 		change->plan->command == CMD_INSERT ? run->only_of_table.binary : run->all_shown.binary;
 	query.prepare = true;
+	query.version = run->scan->version;
 	query.writes = true;
 	query.whole = true;
 	sent = palloc0(sizeof(Sent));

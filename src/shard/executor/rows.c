@@ -9,32 +9,29 @@
  */
 #include "postgres.h"
 
+#include "access/tupdesc.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
 #include "shard/ddl/copy_text.h"
+#include "shard/executor/bundle.h"
 #include "shard/executor/scan.h"
-#include "shard/planner/template.h"
 
 /* The rows on their way to one shard. */
 typedef struct ShardRows
 {
-	StringInfoData sql;
+	StringInfoData bundle;
 	int count;
 	ShardTask *task; /* NULL: none */
 } ShardRows;
 
 static int *collect_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards);
-static FmgrInfo *output_functions(List *row);
-static void append_row(ShardScan *scan, List *row, Datum *values, bool *nulls, FmgrInfo *functions,
-					   StringInfo sql);
+static BundleForm *form_of(ShardScan *scan, List *row);
 static void send_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards);
 static void order_rows(ShardScan *scan, ShardRows *shards, const int *positions);
 static bool move_row(ShardScan *scan, Tuplestorestate *from);
@@ -58,7 +55,7 @@ rows_start(ShardScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
-/* Evaluates the rows and writes them behind the SQL of their shards; returns whose each is. */
+/* Evaluates the rows and puts each into the bundle of its shard; returns whose each is. */
 static int *
 collect_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards)
 {
@@ -67,7 +64,7 @@ collect_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards)
 	int columns = list_length(linitial(plan->rows));
 	Datum *values = palloc(Max(columns, 1) * sizeof(Datum));
 	bool *nulls = palloc(Max(columns, 1) * sizeof(bool));
-	FmgrInfo *functions = output_functions(linitial(plan->rows));
+	BundleForm *form = form_of(scan, linitial(plan->rows));
 	int level = copy_text_begin(true);
 	ListCell *row;
 
@@ -90,60 +87,30 @@ collect_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards)
 		shard = &shards[position];
 		if (shard->count++ == 0)
 		{
-			initStringInfo(&shard->sql);
-			appendStringInfoString(
-				&shard->sql,
-				template_fill(plan->pieces, plan->schemas, table->colocation->shards[position].id));
+			initStringInfo(&shard->bundle);
+			bundle_begin(form, &shard->bundle);
 		}
-		else
-			appendStringInfoString(&shard->sql, ", ");
-		append_row(scan, lfirst(row), values, nulls, functions, &shard->sql);
+		bundle_add(form, values, nulls, &shard->bundle);
 		CHECK_FOR_INTERRUPTS();
 	}
 	copy_text_end(level);
 	return positions;
 }
 
-static FmgrInfo *
-output_functions(List *row)
+/* A bundle of rows of these expressions. */
+static BundleForm *
+form_of(ShardScan *scan, List *row)
 {
-	FmgrInfo *functions = palloc(Max(list_length(row), 1) * sizeof(FmgrInfo));
+	TupleDesc desc = CreateTemplateTupleDesc(list_length(row));
+	List *columns = NIL;
 	ListCell *cell;
 
 	foreach (cell, row)
 	{
-		Oid function;
-		bool varlena;
-
-		getTypeOutputInfo(exprType(lfirst(cell)), &function, &varlena);
-		fmgr_info(function, &functions[foreach_current_index(cell)]);
+		columns = lappend_int(columns, foreach_current_index(cell) + 1);
+		TupleDescInitEntry(desc, llast_int(columns), NULL, exprType(lfirst(cell)), -1, 0);
 	}
-	return functions;
-}
-
-/* Strings without a type become what the column is, as in any INSERT. */
-static void
-append_row(ShardScan *scan, List *row, Datum *values, bool *nulls, FmgrInfo *functions,
-		   StringInfo sql)
-{
-	appendStringInfoChar(sql, '(');
-	for (int i = 0; i < list_length(row); i++)
-	{
-		if (i > 0)
-			appendStringInfoString(sql, ", ");
-		if (nulls[i])
-			appendStringInfoString(sql, "NULL");
-		else
-		{
-			char *text = OutputFunctionCall(&functions[i], values[i]);
-			char *quoted = quote_literal_cstr(text);
-
-			appendStringInfoString(sql, quoted);
-			pfree(quoted);
-			pfree(text);
-		}
-	}
-	appendStringInfoChar(sql, ')');
+	return bundle_form(desc, columns, scan->context);
 }
 
 static void
@@ -161,11 +128,11 @@ send_rows(ShardScan *scan, const DistributedTable *table, ShardRows *shards)
 	{
 		ShardRows *shard = &shards[list_nth_int(used, i)];
 
-		appendStringInfoString(&shard->sql, scan->plan->tail);
 		shard->task = &scan->tasks[i];
+		shard->task->bundle = &shard->bundle;
 		if (scan->plan->returning)
 			shard->task->store = tasks_new_store(scan);
-		tasks_start(scan, shard->task, shard->sql.data);
+		tasks_start(scan, shard->task, shards_sql(scan, table, list_nth_int(used, i)));
 	}
 }
 

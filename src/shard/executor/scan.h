@@ -42,6 +42,7 @@ typedef struct ShardTask
 	int helper;	 /* on which of the connections to the group */
 	bool packed; /* its rows come many at a time */
 	bool drained;
+	StringInfo bundle;		/* the last parameter of its SQL; NULL: there is none */
 	Tuplestorestate *store; /* where its rows go when they cannot be passed on */
 
 	/* What came last, being taken apart. */

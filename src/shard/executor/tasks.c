@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -15,6 +16,7 @@
 #include "shard/executor/scan.h"
 #include "shard/remote/pack.h"
 
+static void add_bundle(ShardScan *scan, StringInfo bundle, RemoteQuery *query);
 static void store_rows(ShardTask *task);
 
 /* A task for each of these shards. */
@@ -34,6 +36,33 @@ tasks_create(ShardScan *scan, const DistributedTable *table, List *positions)
 	}
 }
 
+/* Adds the bundle to the parameters of the SQL. */
+static void
+add_bundle(ShardScan *scan, StringInfo bundle, RemoteQuery *query)
+{
+	int n = query->nparams++;
+	Oid *types = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(Oid));
+	const char **values = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(char *));
+	int *lengths = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(int));
+	int *formats = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(int));
+
+	for (int i = 0; i < n; i++)
+	{
+		types[i] = query->types[i];
+		values[i] = query->values[i];
+		lengths[i] = query->lengths[i];
+		formats[i] = query->formats[i];
+	}
+	types[n] = BYTEAOID;
+	values[n] = bundle->data;
+	lengths[n] = bundle->len;
+	formats[n] = 1;
+	query->types = types;
+	query->values = values;
+	query->lengths = lengths;
+	query->formats = formats;
+}
+
 /* Sends the statement to the group of the task's shard. */
 void
 tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
@@ -51,7 +80,9 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.formats = scan->wire_formats;
 	query.binary = scan->forward ? scan->format == 1 : scan->cache->rows.binary;
 	query.version = scan->version;
-	query.prepare = scan->plan->tier != TIER_ROWS && query.nparams > 0 && !scan->plan->ships;
+	if (task->bundle != NULL)
+		add_bundle(scan, task->bundle, &query);
+	query.prepare = query.nparams > 0 && !scan->plan->ships;
 	query.writes = scan->plan->writes;
 	query.alone = query.writes && alone_in_transaction(scan);
 	query.reads = scan->plan->command == CMD_SELECT;

@@ -40,7 +40,6 @@
 static RangeTblEntry *target_entry(const ChangeForm *form, bool read);
 static RangeTblEntry *no_rows_entry(ShardPlan *change, const ChangeForm *form);
 static void read_bundle(RangeTblEntry *rte, int param);
-static void make_subquery(RangeTblEntry *rte);
 static Var *row_var(ShardPlan *change, const ChangeForm *form, int column);
 static Node *is_same(Var *left, Var *right);
 static void add_conditions(Query *query, ShardPlan *change, const ChangeForm *form);
@@ -93,9 +92,10 @@ change_make(ShardPlan *change, const ChangeForm *form)
 							errdetail("%s", lift.why)));
 		change->params = statement_params(&lift);
 	}
-	read_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
 	if (change->command == CMD_INSERT)
-		make_subquery(rt_fetch(ROWS, query->rtable));
+		change_take_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
+	else
+		read_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
 	change->writes = true;
 	template_make(query, &change->pieces, &change->schemas);
 }
@@ -161,21 +161,28 @@ read_bundle(RangeTblEntry *rte, int param)
 	function->funccolcount = list_length(rte->coltypes);
 	function->funccolnames = copyObject(rte->eref->colnames);
 	function->funccoltypes = rte->coltypes;
-	function->funccoltypmods = rte->coltypmods;
+	for (int i = 0; i < function->funccolcount; i++)
+		function->funccoltypmods = lappend_int(function->funccoltypmods, -1);
 	function->funccolcollations = rte->colcollations;
 	rte->rtekind = RTE_FUNCTION;
+	rte->alias = makeAlias("pgcluster_rows", NIL);
+	rte->values_lists = NIL;
 	rte->functions = list_make1(function);
 	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
 }
 
 /* An INSERT takes rows from a SELECT only. */
-static void
-make_subquery(RangeTblEntry *rte)
+void
+change_take_bundle(RangeTblEntry *rte, int param)
 {
-	RangeTblEntry *rows = copyObject(rte);
-	RangeTblFunction *function = linitial_node(RangeTblFunction, rows->functions);
+	RangeTblEntry *rows;
+	RangeTblFunction *function;
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Query *query = makeNode(Query);
+
+	read_bundle(rte, param);
+	rows = copyObject(rte);
+	function = linitial_node(RangeTblFunction, rows->functions);
 
 	ref->rtindex = 1;
 	query->commandType = CMD_SELECT;

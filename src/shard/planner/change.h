@@ -30,6 +30,12 @@ typedef struct ChangeForm
  */
 extern void change_make(ShardPlan *change, const ChangeForm *form);
 
+/*
+ * Has an INSERT take the rows of its list of values, the relation "rte", from
+ * a bundle instead, which is parameter "param".
+ */
+extern void change_take_bundle(RangeTblEntry *rte, int param);
+
 /* False, with "why", when ON CONFLICT cannot be told to a shard. */
 extern bool change_conflict_travels(const OnConflictExpr *conflict, char **why);
 

@@ -19,6 +19,7 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
+#include "shard/planner/change.h"
 #include "shard/planner/insert_rows.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
@@ -41,6 +42,7 @@ insert_take_rows(Query *query)
 	List *rows = NIL;
 	List *targets = NIL;
 	List *names = NIL;
+	bool has_links = query->hasSubLinks;
 	ListCell *cell;
 	ListCell *row_cell;
 
@@ -54,7 +56,7 @@ insert_take_rows(Query *query)
 
 			if (!tle->resjunk)
 				row = lappend(row, replace_rte_variables((Node *) tle->expr, rti, 0, use_row,
-														 lfirst(row_cell), NULL));
+														 lfirst(row_cell), &has_links));
 		}
 		rows = lappend(rows, row);
 	}
@@ -118,7 +120,6 @@ plan_rows(const PlanRequest *request, char **why)
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	const DistributedTable *table = metadata_table(target->relid);
 	List *rows;
-	Param *marker = makeNode(Param);
 	ShardPlan *plan;
 	ListCell *cell;
 
@@ -148,14 +149,8 @@ plan_rows(const PlanRequest *request, char **why)
 	foreach (cell, rows)
 		plan->rows = lappend(plan->rows, expression_planner((Expr *) lfirst(cell)));
 
-	marker->paramkind = PARAM_EXTERN;
-	marker->paramid = TEMPLATE_ROWS;
-	marker->paramtype = INT4OID;
-	marker->paramtypmod = -1;
-	marker->location = -1;
-	insert_put_rows(query, list_make1(list_make1(marker)));
+	change_take_bundle(values_of(query, NULL), list_length(plan->params) + 1);
 	template_make(query, &plan->pieces, &plan->schemas);
-	plan->tail = template_cut_rows(plan->pieces);
 	return statement_create(request, plan, list_length(rows));
 }
 

@@ -210,21 +210,6 @@ template_fill(List *pieces, List *schemas, int64 shard_id)
 	return sql.data;
 }
 
-char *
-template_cut_rows(List *pieces)
-{
-	char *text = strVal(llast(pieces));
-	char *row = psprintf("($%d)", TEMPLATE_ROWS);
-	const char *at = text;
-
-	while (*at != '\0' && strncmp(at, row, strlen(row)) != 0)
-		at = *at == '\'' || *at == '"' ? skip_string(at) : at + 1;
-	if (*at == '\0')
-		elog(ERROR, "the rows were not found in the SQL of an INSERT");
-	llast(pieces) = makeString(pnstrdup(text, at - text));
-	return pstrdup(at + strlen(row));
-}
-
 /* Finds the relations that the text will show, and gives each its alias. */
 static bool
 name_relations(Node *node, SlotList *slots)

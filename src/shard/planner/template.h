@@ -22,14 +22,6 @@ extern void template_make(Query *query, List **pieces, List **schemas);
  */
 extern void template_make_expression(Node *expression, Oid relid, List **pieces, List **schemas);
 
-/*
- * Cuts the template of an INSERT whose only row is the parameter
- * TEMPLATE_ROWS: the pieces then end where its rows start, and what follows
- * the rows is returned.
- */
-#define TEMPLATE_ROWS 30000
-extern char *template_cut_rows(List *pieces);
-
 /* The SQL for one shard, palloc'd. */
 extern char *template_fill(List *pieces, List *schemas, int64 shard_id);
 
