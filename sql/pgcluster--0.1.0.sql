@@ -314,6 +314,42 @@ COMMENT ON VIEW pgcluster.cluster_tables IS 'distributed tables and reference ta
 GRANT SELECT ON pgcluster.cluster_tables TO pg_monitor;
 ALTER VIEW pgcluster.cluster_tables SET SCHEMA pg_catalog;
 
+-- What a dump does not carry: tables that foreign keys point at first, tables that
+-- are colocated with the first of their kind.
+CREATE FUNCTION pg_catalog.cluster_distribution_commands() RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+WITH RECURSIVE points_at (relid, target) AS (
+    SELECT DISTINCT conrelid::oid, confrelid::oid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid
+), step (relid, path) AS (
+    SELECT relid::oid, ARRAY[relid::oid] FROM pgcluster.distributed_table
+    UNION ALL
+    SELECT p.target, s.path || p.target FROM step s JOIN points_at p USING (relid) WHERE p.target <> ALL (s.path)
+), ranked AS (
+    SELECT t.kind, t.distribution_column, t.colocation_id, g.shard_count, c.oid,
+        format('%I.%I', n.nspname, c.relname) AS name,
+        (SELECT max(cardinality(path)) FROM step WHERE step.relid = t.relid::oid) AS pointed_at
+    FROM pgcluster.distributed_table t
+        JOIN pgcluster.colocation_group g ON g.id = t.colocation_id
+        JOIN pg_class c ON c.oid = t.relid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+), ordered AS (
+    SELECT *, first_value(name) OVER same AS first, row_number() OVER same AS number
+    FROM ranked
+    WINDOW same AS (PARTITION BY colocation_id ORDER BY pointed_at DESC, name)
+)
+SELECT CASE WHEN kind = 'r' THEN format('SELECT pg_catalog.create_reference_table(%L);', name)
+    WHEN number = 1 THEN format('SELECT pg_catalog.create_distributed_table(%L, %L, colocate_with => ''none'', shard_count => %s);',
+        name, distribution_column, shard_count)
+    ELSE format('SELECT pg_catalog.create_distributed_table(%L, %L, colocate_with => %L);', name, distribution_column, first) END
+FROM ordered
+ORDER BY kind = 'h', pointed_at DESC, colocation_id, number
+$$;
+REVOKE ALL ON FUNCTION pg_catalog.cluster_distribution_commands() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.cluster_distribution_commands() TO pg_monitor;
+COMMENT ON FUNCTION pg_catalog.cluster_distribution_commands() IS 'the statements that distribute the tables of this database anew, which a dump does not hold, in an order that works';
+
 CREATE VIEW pgcluster.cluster_shards AS
 SELECT t.relid AS table_name, s.id AS shard_id, s.hash_min, s.hash_max,
     pgcluster.shard_schema(n.nspname, s.id) AS shard_schema, g.group_id,

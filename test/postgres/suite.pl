@@ -90,6 +90,7 @@ sub run_distributed
 	my $node = $cluster->node('c');
 	local $ENV{PGUSER} = 'postgres';
 	my $results = run_suite('distributed', '--use-existing', "--host=$cluster->{socket_dir}", "--port=$node->{port}", '--user=postgres', '--dbname=regression');
+	PgCluster::wait_until(sub { $cluster->accepts('c') }) or die "the coordinator does not come back\n";
 	diag($cluster->sql('c', "SELECT format('%s tables: %s', kind, count(*)) FROM distribute.made GROUP BY kind", db => 'regression'));
 	return ($results, map { $cluster->node($_)->{log} } $cluster->node_names);
 }
