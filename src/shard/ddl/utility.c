@@ -49,6 +49,7 @@ static const struct
 	NodeTag tag;
 	UtilityHandler handle;
 } handlers[] = {
+	{T_ConstraintsSetStmt, constraints_handle},
 	{T_CopyStmt, copy_handle},
 	{T_TruncateStmt, truncate_handle},
 	{T_AlterTableStmt, alter_handle_table},

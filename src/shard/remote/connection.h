@@ -254,6 +254,7 @@ extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);
 extern void transaction_foreach(void (*action)(RemoteConnection *c));
 extern bool transaction_ending(void);
+extern const char *transaction_constraints_command(void);
 extern void transaction_note_suspicion(void);
 extern bool transaction_suspects(void);
 

@@ -127,6 +127,12 @@ extern void remote_copy_send(RemoteCopy *copy, const char *data, int length);
  */
 extern void remote_copy_finish(RemoteCopy *copy);
 
+/*
+ * SET CONSTRAINTS ALL, on the nodes that the transaction has used (where it
+ * may find violations) and on those that it will use.
+ */
+extern void remote_set_constraints(bool deferred);
+
 /* Waits until nothing is under way on any group; raises the first error. */
 extern void remote_wait_all(void);
 

@@ -254,6 +254,7 @@ static bool
 send_transaction(RemoteConnection *c, RemoteTask *task)
 {
 	int level = Min(task->level, GetCurrentTransactionNestLevel());
+	bool first = c->level == 0;
 
 	if (c->level == 0)
 	{
@@ -272,6 +273,12 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 			return false;
 		task->prefix++;
 		c->level++;
+	}
+	if (unlikely(first && transaction_constraints_command() != NULL))
+	{
+		if (!send_plain(c, transaction_constraints_command()))
+			return false;
+		task->prefix++;
 	}
 	if (task->query.writes)
 		transaction_note_write(c, level);

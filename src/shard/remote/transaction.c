@@ -247,6 +247,75 @@ reset(RemoteConnection *c)
 }
 
 /*
+ * SET CONSTRAINTS ALL
+ */
+
+/* What was said, at which nesting level (ints), the last one first. */
+static List *constraint_levels = NIL;
+static List *constraint_modes = NIL;
+
+static const char *const constraint_commands[] = {"SET CONSTRAINTS ALL IMMEDIATE",
+												  "SET CONSTRAINTS ALL DEFERRED"};
+
+/* What a node is to be told with the transaction's begin; NULL if nothing. */
+const char *
+transaction_constraints_command(void)
+{
+	return constraint_modes == NIL ? NULL : constraint_commands[linitial_int(constraint_modes)];
+}
+
+static List *groups_used;
+
+static void
+find_groups_used(RemoteConnection *c)
+{
+	if (c->level > 0 && c->key.user == GetUserId())
+		groups_used = lappend_int(groups_used, c->key.group_id);
+}
+
+void
+remote_set_constraints(bool deferred)
+{
+	MemoryContext old;
+	List *tasks = NIL;
+	ListCell *lc;
+
+	groups_used = NIL;
+	transaction_foreach(find_groups_used);
+	foreach (lc, groups_used)
+	{
+		RemoteQuery query = {.group_id = lfirst_int(lc), .sql = constraint_commands[deferred]};
+
+		tasks = lappend(tasks, remote_task_start(&query, CurrentMemoryContext, NULL, NULL));
+	}
+	foreach (lc, tasks)
+	{
+		while (remote_task_next(lfirst(lc)) != NULL)
+			;
+		remote_task_end(lfirst(lc));
+	}
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	constraint_levels = lcons_int(GetCurrentTransactionNestLevel(), constraint_levels);
+	constraint_modes = lcons_int(deferred, constraint_modes);
+	MemoryContextSwitchTo(old);
+}
+
+/* A subtransaction of this level is over. */
+static void
+end_constraint_level(int level, bool commit)
+{
+	ListCell *lc;
+
+	while (!commit && constraint_levels != NIL && linitial_int(constraint_levels) >= level)
+	{
+		constraint_levels = list_delete_first(constraint_levels);
+		constraint_modes = list_delete_first(constraint_modes);
+	}
+	foreach (lc, constraint_levels)
+		lfirst_int(lc) = Min(lfirst_int(lc), commit ? level - 1 : lfirst_int(lc));
+}
+
+/*
  * The commands that end transactions
  */
 
@@ -889,6 +958,8 @@ static void
 xact_callback(XactEvent event, void *arg)
 {
 	end_committed_alone(event);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		constraint_levels = constraint_modes = NIL;
 	if (event == XACT_EVENT_PRE_PREPARE)
 		failpoint(FAIL_NODE_PREPARING);
 	else if (event == XACT_EVENT_PREPARE)
@@ -940,6 +1011,9 @@ xact_callback(XactEvent event, void *arg)
 static void
 subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
 {
+	if (constraint_levels != NIL &&
+		(event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB))
+		end_constraint_level(GetCurrentTransactionNestLevel(), event == SUBXACT_EVENT_COMMIT_SUB);
 	if (dlist_is_empty(&active))
 		return;
 	sub_level = GetCurrentTransactionNestLevel();
