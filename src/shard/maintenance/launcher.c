@@ -483,6 +483,18 @@ take_requests(void)
 	return requests;
 }
 
+/* A round waits for nodes, and so may swallow the wake-up of a request. */
+static bool
+is_asked(void)
+{
+	bool asked;
+
+	LWLockAcquire(lock, LW_SHARED);
+	asked = my_slot->leave || my_slot->recover || my_slot->suspect;
+	LWLockRelease(lock);
+	return asked;
+}
+
 static bool
 extension_exists(void)
 {
@@ -550,6 +562,8 @@ pgcluster_maintenance_worker(Datum arg)
 		}
 
 		pgstat_report_activity(STATE_IDLE, NULL);
+		if (is_asked())
+			continue;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 nap(suspect ? Min(recover_at, deadlock_at) : recover_at),
 						 PG_WAIT_EXTENSION);
