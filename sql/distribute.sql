@@ -44,7 +44,7 @@ SELECT create_distributed_table('temporary', 'a');
 CREATE VIEW no_table AS SELECT 1 AS a;
 SELECT create_distributed_table('no_table', 'a');
 CREATE TABLE parted (a integer) PARTITION BY HASH (a);
-SELECT create_distributed_table('parted', 'a');
+SELECT create_reference_table('parted');
 CREATE TYPE mood AS ENUM ('sad', 'happy');
 CREATE TABLE felt (m mood, a integer, b json);
 SELECT create_distributed_table('felt', 'm');

@@ -29,7 +29,7 @@ SELECT replace($$
     SELECT format('statistics %s: %s %s', stxname, substring(pg_get_statisticsobjdef(oid), ' ON .*'), stxstattarget) FROM t JOIN pg_statistic_ext ON stxrelid = relid
     UNION ALL
     SELECT format('trigger: %s %s', pg_get_triggerdef(oid), tgenabled) FROM t JOIN pg_trigger ON tgrelid = relid
-    WHERE NOT tgisinternal AND tgname <> '~pgcluster_key'
+    WHERE NOT tgisinternal AND tgname !~ '^~pgcluster'
     UNION ALL
     SELECT format('policy %s: %s', polname, ROW(polcmd, polpermissive, (SELECT array_agg(r::regrole::text) FROM unnest(polroles) r),
         pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))::text) FROM t JOIN pg_policy ON polrelid = relid

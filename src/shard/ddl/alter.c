@@ -15,6 +15,7 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "miscadmin.h"
@@ -26,6 +27,7 @@
 #include "parser/parse_relation.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -34,6 +36,7 @@
 #include "base/compat.h"
 #include "shard/ddl/concurrent.h"
 #include "shard/ddl/objects.h"
+#include "shard/ddl/partition.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shard_ddl.h"
@@ -110,13 +113,28 @@ follow(List *shapes, ShapeChange change, List *usings)
 	}
 }
 
+/* The tables and their partitions, which the same command changes on the shards too. */
+static List *
+with_partitions(List *relids)
+{
+	List *all = list_copy(relids);
+	ListCell *lc;
+
+	foreach (lc, relids)
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
+			all = list_concat_unique_oid(all, find_all_inheritors(lfirst_oid(lc), NoLock, NULL));
+	}
+	return all;
+}
+
 /* Runs the statement and has the shards of these tables follow. */
 static bool
 run_and_follow(UtilityCall *call, List *relids, ShapeChange change, List *usings)
 {
 	List *shapes = take_shapes(relids);
 
-	alter_run(call, relids);
+	alter_run(call, with_partitions(relids));
 	follow(shapes, change, usings);
 	return true;
 }
@@ -301,6 +319,8 @@ alter_handle_table(UtilityCall *call)
 
 	if (table == NULL)
 		return refuse_alter_local_table(call);
+	if (partition_handle_alter(call, table))
+		return true;
 	foreach (lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
@@ -462,5 +482,22 @@ alter_handle_drop(UtilityCall *call)
 void
 alter_follow_drops(List *shapes)
 {
-	follow(shapes, SHAPE_PARTS, NIL);
+	List *whole = NIL;
+	List *partitions = NIL;
+	int level = NewGUCNestLevel();
+	ListCell *lc;
+
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+
+	/* What goes from a partitioned table goes from its partitions with it. */
+	foreach (lc, shapes)
+	{
+		if (get_rel_relispartition(shape_table(lfirst(lc))))
+			partitions = lappend(partitions, lfirst(lc));
+		else
+			whole = lappend(whole, lfirst(lc));
+	}
+	follow(list_concat(whole, partitions), SHAPE_PARTS, NIL);
+	AtEOXact_GUC(true, level);
 }

@@ -57,7 +57,8 @@ is_partitioned(Relation rel)
 static bool
 is_no_table(Relation rel)
 {
-	return rel->rd_rel->relkind != RELKIND_RELATION;
+	return rel->rd_rel->relkind != RELKIND_RELATION &&
+		   rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
 }
 
 static bool
@@ -82,6 +83,8 @@ is_partition(Relation rel)
 static bool
 inherits(Relation rel)
 {
+	if (is_partitioned(rel) || is_partition(rel))
+		return false;
 	return has_superclass(RelationGetRelid(rel)) ||
 		   (rel->rd_rel->relhassubclass &&
 			find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL);
@@ -99,19 +102,20 @@ static const struct
 	int sqlstate;
 	const char *detail;
 	const char *hint;
-	bool reference_may; /* a reference table may have it */
+	TableKind unless; /* a table of this kind may have it; 0: none */
 } obstacles[] = {
-	{is_partitioned, ERRCODE_FEATURE_NOT_SUPPORTED, "Partitioned tables are not supported.",
-	 "Distribute a plain table instead.", false},
-	{is_no_table, ERRCODE_WRONG_OBJECT_TYPE, "It is not a table.", NULL, false},
-	{is_system, ERRCODE_WRONG_OBJECT_TYPE, "It is a system catalog.", NULL, false},
-	{is_temporary, ERRCODE_WRONG_OBJECT_TYPE, "It is a temporary table.", NULL, false},
+	{is_partitioned, ERRCODE_FEATURE_NOT_SUPPORTED,
+	 "A partitioned table cannot be a reference table.", "Distribute a plain table instead.",
+	 TABLE_HASH},
+	{is_no_table, ERRCODE_WRONG_OBJECT_TYPE, "It is not a table.", NULL, 0},
+	{is_system, ERRCODE_WRONG_OBJECT_TYPE, "It is a system catalog.", NULL, 0},
+	{is_temporary, ERRCODE_WRONG_OBJECT_TYPE, "It is a temporary table.", NULL, 0},
 	{is_partition, ERRCODE_FEATURE_NOT_SUPPORTED, "It is a partition of another table.",
-	 "Detach it first.", false},
+	 "Detach it first.", 0},
 	{inherits, ERRCODE_FEATURE_NOT_SUPPORTED, "It has a parent or children in an inheritance tree.",
-	 "Remove the inheritance first.", false},
+	 "Remove the inheritance first.", 0},
 	{is_published, ERRCODE_FEATURE_NOT_SUPPORTED, "It is part of a publication.",
-	 "Drop it from the publication first.", true},
+	 "Drop it from the publication first.", TABLE_REFERENCE},
 };
 
 void
@@ -119,7 +123,7 @@ check_relation(Relation rel, TableKind kind)
 {
 	for (size_t i = 0; i < lengthof(obstacles); i++)
 	{
-		if (!(obstacles[i].reference_may && kind == TABLE_REFERENCE) && obstacles[i].has(rel))
+		if (obstacles[i].unless != kind && obstacles[i].has(rel))
 			ereport(ERROR, (errcode(obstacles[i].sqlstate),
 							errmsg("cannot distribute \"%s\"", RelationGetRelationName(rel)),
 							errdetail_internal("%s", obstacles[i].detail),

@@ -18,8 +18,10 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_type.h"
 #include "commands/copy.h"
@@ -45,9 +47,11 @@
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/groups.h"
 #include "shard/ddl/objects.h"
+#include "shard/ddl/policy.h"
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/lock.h"
 #include "shard/metadata/metadata.h"
@@ -315,22 +319,6 @@ copy_rows(Relation rel, List *groups)
 	return router_finish(router);
 }
 
-/* Makes the shards of a table whose rows in the catalog are written. */
-static int64
-make_shards(Relation rel, bool with_schema)
-{
-	int64 rows;
-
-	objects_ensure_table(rel);
-	if (with_schema)
-		run_on_shards(rel, schema_commands, 0);
-	run_on_shards(rel, shard_ddl_table, 0);
-	rows = copy_rows(rel, NIL);
-	run_on_shards(rel, shard_ddl_rest, 0);
-	run_on_shards(rel, shard_ddl_foreign_keys, 0);
-	return rows;
-}
-
 static void
 write_table(Relation rel, const Distribution *distribution)
 {
@@ -358,17 +346,136 @@ quiet_begin(void)
 	return level;
 }
 
+/* Tables with their rows in the catalog, and their schemas on the nodes. */
+static void
+announce(Relation rel, const Distribution *distribution)
+{
+	bool shared = shares_schema(rel, distribution->colocation_id);
+
+	write_table(rel, distribution);
+	objects_ensure_table(rel);
+	if (!shared)
+		run_on_shards(rel, schema_commands, 0);
+}
+
+/*
+ * Makes the shards of tables that were announced: one table, or a partitioned
+ * one before its partitions.  What partitions have in common is made for each
+ * of them first, and found there when it is made for the whole.
+ */
+static int64
+make_shards(List *rels)
+{
+	int level = quiet_begin();
+	int64 rows = 0;
+	ListCell *lc;
+
+	foreach (lc, rels)
+		run_on_shards(lfirst(lc), shard_ddl_table, 0);
+	foreach (lc, rels)
+	{
+		if (((Relation) lfirst(lc))->rd_rel->relkind == RELKIND_RELATION)
+			rows += copy_rows(lfirst(lc), NIL);
+	}
+	for (int i = list_length(rels) - 1; i >= 0; i--)
+	{
+		Relation rel = list_nth(rels, i);
+
+		run_on_shards(rel, shard_ddl_rest, 0);
+		if (rel->rd_rel->relispartition)
+			run_on_shards(rel, shard_ddl_attach, 0);
+	}
+	foreach (lc, rels)
+		run_on_shards(lfirst(lc), shard_ddl_foreign_keys, 0);
+	AtEOXact_GUC(true, level);
+	return rows;
+}
+
 /*
  * The rows are on the shards now.  Tables that point at this one were checked
  * to be empty, so that truncating them with it changes nothing.
  */
 static void
-empty_shell(Relation rel)
+empty_shells(List *rels)
 {
 	int level = quiet_begin();
+	List *relids = NIL;
+	ListCell *lc;
 
-	truncate_relations(list_make1(rel), list_make1_oid(RelationGetRelid(rel)));
+	foreach (lc, rels)
+		relids = lappend_oid(relids, RelationGetRelid((Relation) lfirst(lc)));
+	truncate_relations(list_copy(rels), relids);
 	AtEOXact_GUC(true, level);
+}
+
+/* A partition is distributed as its parent is; its columns may have other numbers. */
+static Relation
+open_partition(Oid relid, const char *column, Distribution *distribution)
+{
+	Relation rel = open_table(relid, "create_distributed_table");
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot distribute partition \"%s\"", RelationGetRelationName(rel)),
+						errdetail("It is not a table."), errhint("Detach it first.")));
+	distribution->key = get_attnum(relid, column);
+	check_constraints(rel, distribution);
+	check_foreign_keys(rel, distribution);
+	trigger_check(rel, distribution->kind);
+	policy_check(rel);
+	return rel;
+}
+
+/* The partitions of a table, and theirs. */
+static List *
+open_partitions(Relation rel, Distribution distribution)
+{
+	char *column = get_attname(RelationGetRelid(rel), distribution.key, false);
+	List *rels = NIL;
+	ListCell *lc;
+
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return NIL;
+	foreach (lc, find_all_inheritors(RelationGetRelid(rel), AccessExclusiveLock, NULL))
+	{
+		if (lfirst_oid(lc) != RelationGetRelid(rel))
+			rels = lappend(rels, open_partition(lfirst_oid(lc), column, &distribution));
+	}
+	return rels;
+}
+
+static void
+distribute_tables(List *rels, Distribution distribution)
+{
+	char *column =
+		get_attname(RelationGetRelid((Relation) linitial(rels)), distribution.key, false);
+	ListCell *lc;
+
+	foreach (lc, rels)
+	{
+		distribution.key = get_attnum(RelationGetRelid((Relation) lfirst(lc)), column);
+		announce(lfirst(lc), &distribution);
+	}
+	if (make_shards(rels) > 0)
+		empty_shells(rels);
+	foreach (lc, rels)
+		relation_close(lfirst(lc), NoLock);
+}
+
+void
+distribute_partition(Oid relid)
+{
+	const DistributedTable *parent = metadata_table(get_partition_parent(relid, false));
+	Distribution distribution = {.kind = TABLE_HASH,
+								 .key_family = hash_family(parent->key_type),
+								 .key_collation = parent->key_collation,
+								 .colocation_id = parent->colocation->id};
+
+	lock_groups(ExclusiveLock);
+	distribute_tables(list_make1(open_partition(
+						  relid, get_attname(parent->relid, parent->key, false), &distribution)),
+					  distribution);
 }
 
 void
@@ -378,7 +485,6 @@ distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone,
 	Oid key_type;
 	int32 key_typmod;
 	Relation rel;
-	bool shared;
 
 	lock_groups(ExclusiveLock);
 	rel = open_table(relid, "create_distributed_table");
@@ -406,11 +512,7 @@ distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone,
 			new_colocation(getBaseType(key_type), distribution.key_collation, shard_count);
 		new_hash_shards(distribution.colocation_id, shard_count, groups);
 	}
-	shared = shares_schema(rel, distribution.colocation_id);
-	write_table(rel, &distribution);
-	if (make_shards(rel, !shared) > 0)
-		empty_shell(rel);
-	relation_close(rel, NoLock);
+	distribute_tables(lcons(rel, open_partitions(rel, distribution)), distribution);
 }
 
 void
@@ -418,7 +520,6 @@ distribute_reference(Oid relid)
 {
 	Distribution distribution = {.kind = TABLE_REFERENCE};
 	Relation rel;
-	bool shared;
 
 	lock_groups(ExclusiveLock);
 	rel = open_table(relid, "create_reference_table");
@@ -426,9 +527,8 @@ distribute_reference(Oid relid)
 	check_foreign_keys(rel, &distribution);
 	(void) require_groups();
 	distribution.colocation_id = reference_colocation();
-	shared = shares_schema(rel, distribution.colocation_id);
-	write_table(rel, &distribution);
-	(void) make_shards(rel, !shared);
+	announce(rel, &distribution);
+	(void) make_shards(list_make1(rel));
 	relation_close(rel, NoLock);
 }
 
@@ -737,6 +837,19 @@ open_tied(Oid relid, bool cascade)
 {
 	List *rels = list_make1(open_table(relid, "undistribute_table"));
 	List *seen = list_make1_oid(relid);
+	ListCell *partition;
+
+	if (((Relation) linitial(rels))->rd_rel->relispartition)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot undistribute partition \"%s\" alone", get_rel_name(relid)),
+						errhint("Detach it first, or undistribute the whole table.")));
+	foreach (partition, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	{
+		if (lfirst_oid(partition) == relid)
+			continue;
+		rels = lappend(rels, open_table(lfirst_oid(partition), "undistribute_table"));
+		seen = lappend_oid(seen, lfirst_oid(partition));
+	}
 
 	for (int i = 0; i < list_length(rels); i++)
 	{
@@ -787,7 +900,7 @@ distribute_undo(Oid relid, bool cascade)
 		Relation rel = lfirst(lc);
 		const DistributedTable *table = metadata_table(RelationGetRelid(rel));
 
-		if (table->kind == TABLE_HASH)
+		if (table->kind == TABLE_HASH && rel->rd_rel->relkind == RELKIND_RELATION)
 			reload_rows(rel, table);
 	}
 	foreach (lc, rels)

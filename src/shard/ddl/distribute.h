@@ -22,6 +22,9 @@
 extern void
 distribute_by_hash(Oid relid, const char *column, Oid colocate_with, bool alone, int shard_count);
 
+/* Distributes a partition of a distributed table, as that is. */
+extern void distribute_partition(Oid relid);
+
 /* Gives every group a full copy. */
 extern void distribute_reference(Oid relid);
 

@@ -33,6 +33,15 @@
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
+/* Of partitioned tables the server takes one partition after the other, each by itself. */
+static bool
+is_partitioned(Oid relid)
+{
+	char kind = get_rel_relkind(relid);
+
+	return kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_PARTITIONED_INDEX;
+}
+
 /* The same command for each shard of the tables, in transactions of the session or by itself. */
 static void
 run_on_shards(List *relids, const char *before, const char *after, bool alone)
@@ -179,6 +188,7 @@ reindex_one(UtilityCall *call, ReindexStmt *stmt, const DistributedTable *table)
 	Oid named = RangeVarGetRelid(stmt->relation, NoLock, false);
 	char *name = get_rel_name(named);
 	List *invalid = invalid_indexes(named, relid);
+	bool alone = is_partitioned(named);
 	bool concurrently;
 	char *start = reindex_start(stmt, &concurrently);
 	List *commands;
@@ -210,7 +220,10 @@ reindex_one(UtilityCall *call, ReindexStmt *stmt, const DistributedTable *table)
 		{
 			ConcurrentCommand *command = lfirst(lc);
 
-			shard_run_add(run, command->group_id, command->sql);
+			if (alone)
+				shard_run_add_alone(run, command->group_id, command->sql);
+			else
+				shard_run_add(run, command->group_id, command->sql);
 		}
 		shard_run_finish(run);
 	}
@@ -327,7 +340,7 @@ maintain_handle_cluster(UtilityCall *call)
 	alter_run(call, relids);
 	run_on_shards(relids, psprintf("%s %%s", start),
 				  stmt->indexname ? psprintf(" USING %s", quote_identifier(stmt->indexname)) : "",
-				  false);
+				  is_partitioned(table->relid));
 	return true;
 }
 

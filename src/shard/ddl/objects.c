@@ -325,7 +325,8 @@ is_part(Relation rel, const ObjectAddress *a)
 		case AttrDefaultRelationId:
 			return default_travels(rel, a->objectId);
 		case RelationRelationId:
-			return get_rel_relkind(a->objectId) == RELKIND_INDEX;
+			return get_rel_relkind(a->objectId) == RELKIND_INDEX ||
+				   get_rel_relkind(a->objectId) == RELKIND_PARTITIONED_INDEX;
 		case ConstraintRelationId:
 		case TriggerRelationId:
 		case PolicyRelationId:

@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_statistic_ext.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -337,6 +338,7 @@ follow_key(Shape *before, Shape *after)
 	TableRow row = {.relid = table->relid, .kind = table->kind};
 	char *old;
 	char *new;
+	ListCell *lc;
 
 	if (table->kind != TABLE_HASH)
 		return;
@@ -351,8 +353,14 @@ follow_key(Shape *before, Shape *after)
 		return;
 	namestrcpy(&row.column, new);
 	row.colocation_id = table->colocation->id;
-	catalog_delete_table(table->relid);
-	catalog_insert_table(&row);
+
+	/* Of a partitioned table also for its partitions. */
+	foreach (lc, find_all_inheritors(table->relid, NoLock, NULL))
+	{
+		row.relid = lfirst_oid(lc);
+		catalog_delete_table(row.relid);
+		catalog_insert_table(&row);
+	}
 }
 
 /*
@@ -446,8 +454,8 @@ drop_parts(Change *change)
 		char *old = change->before->columns[i].name;
 
 		if (old != NULL && change->after->columns[i].name == NULL)
-			add(change,
-				psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE", change->table, quoted(old)));
+			add(change, psprintf("ALTER TABLE %s DROP COLUMN IF EXISTS %s CASCADE", change->table,
+								 quoted(old)));
 	}
 }
 

@@ -20,6 +20,7 @@
 #include "access/toast_compression.h"
 #include "access/tupdesc.h"
 #include "catalog/indexing.h"
+#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -35,6 +36,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -348,6 +350,10 @@ create_table(Relation rel, int64 shard_id)
 		separator = ", ";
 	}
 	appendStringInfoChar(&sql, ')');
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		appendStringInfo(&sql, " PARTITION BY %s",
+						 TextDatumGetCString(DirectFunctionCall1(
+							 pg_get_partkeydef, ObjectIdGetDatum(RelationGetRelid(rel)))));
 	if (OidIsValid(rel->rd_rel->relam))
 		appendStringInfo(&sql, " USING %s", quote_identifier(get_am_name(rel->rd_rel->relam)));
 	return sql.data;
@@ -593,8 +599,33 @@ shard_ddl_foreign_keys(Relation rel, int64 shard_id)
 	ListCell *lc;
 
 	foreach (lc, constraints(rel, "f"))
-		commands = lappend(commands, constraint_command(rel, lfirst(lc), shard_id));
+	{
+		/* Those of a partitioned table are made for its partitions too. */
+		if (!OidIsValid(((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)))->conparentid))
+			commands = lappend(commands, constraint_command(rel, lfirst(lc), shard_id));
+	}
 	return commands;
+}
+
+List *
+shard_ddl_attach(Relation rel, int64 shard_id)
+{
+	Relation parent =
+		table_open(get_partition_parent(RelationGetRelid(rel), false), AccessShareLock);
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	bool isnull;
+	Datum bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull);
+	char *command;
+
+	if (isnull)
+		elog(ERROR, "partition \"%s\" has no bounds", RelationGetRelationName(rel));
+	command = psprintf("ALTER TABLE %s ATTACH PARTITION %s %s", shard_ddl_name(parent, shard_id),
+					   shard_ddl_name(rel, shard_id),
+					   TextDatumGetCString(DirectFunctionCall2(
+						   pg_get_expr, bound, ObjectIdGetDatum(RelationGetRelid(rel)))));
+	ReleaseSysCache(tuple);
+	table_close(parent, NoLock);
+	return list_make1(command);
 }
 
 /* What rows that are there already get in a new column, when that is one value found here; else NULL. */

@@ -29,6 +29,9 @@ extern List *shard_ddl_rest(Relation rel, int64 shard_id);
 /* Foreign keys: last of all, when the tables they point at are complete. */
 extern List *shard_ddl_foreign_keys(Relation rel, int64 shard_id);
 
+/* Makes the piece of a partition one of its parent's piece. */
+extern List *shard_ddl_attach(Relation rel, int64 shard_id);
+
 /*
  * The default (or generation) expression of a column as the shards have it,
  * NULL if they have none.

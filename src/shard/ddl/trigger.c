@@ -31,7 +31,12 @@
 PGCLUSTER_FUNCTION(pgcluster_keep_in_shard);
 
 /* Fires after those of users, whose names hardly begin so. */
-#define GUARD_NAME "\"~pgcluster_key\""
+static const char *
+guard_name(Relation rel)
+{
+	/* A partition may have that of its parent as well. */
+	return rel->rd_rel->relispartition ? "\"~pgcluster_key_of_partition\"" : "\"~pgcluster_key\"";
+}
 
 static bool
 changes_rows(const Trigger *trigger)
@@ -119,13 +124,13 @@ trigger_guard_command(Relation rel, const DistributedTable *table, const Shard *
 	bool needed = false;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		needed |= !triggers->triggers[i].tgisinternal && changes_rows(&triggers->triggers[i]);
+		needed |= !triggers->triggers[i].tgisinternal && !triggers->triggers[i].tgisclone &&
+				  changes_rows(&triggers->triggers[i]);
 	if (!needed || table->kind != TABLE_HASH)
 		return NULL;
-	return psprintf("CREATE OR REPLACE TRIGGER " GUARD_NAME
-					" BEFORE INSERT OR UPDATE ON %s FOR EACH ROW "
+	return psprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW "
 					"EXECUTE FUNCTION pgcluster.keep_in_shard(%s, '%d', '%d')",
-					shard_ddl_name(rel, shard->id),
+					guard_name(rel), shard_ddl_name(rel, shard->id),
 					quote_literal_cstr(get_attname(RelationGetRelid(rel), table->key, false)),
 					shard->hash_min, shard->hash_max);
 }
@@ -133,7 +138,8 @@ trigger_guard_command(Relation rel, const DistributedTable *table, const Shard *
 char *
 trigger_guard_drop(Relation rel, int64 shard_id)
 {
-	return psprintf("DROP TRIGGER IF EXISTS " GUARD_NAME " ON %s", shard_ddl_name(rel, shard_id));
+	return psprintf("DROP TRIGGER IF EXISTS %s ON %s", guard_name(rel),
+					shard_ddl_name(rel, shard_id));
 }
 
 /* The trigger behind the guard: column, least and greatest hash. */

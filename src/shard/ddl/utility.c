@@ -38,6 +38,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/partition.h"
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
@@ -73,7 +74,7 @@ static const struct
 	{T_ClusterStmt, maintain_handle_cluster},
 	{T_LockStmt, maintain_handle_lock},
 	{T_ConstraintsSetStmt, maintain_handle_constraints},
-	{T_CreateStmt, refuse_create_table},
+	{T_CreateStmt, partition_handle_create},
 	{T_CreateForeignTableStmt, refuse_create_table},
 	{T_CreatePublicationStmt, refuse_publication},
 	{T_AlterPublicationStmt, refuse_publication},
@@ -118,6 +119,14 @@ utility_statement_text(const UtilityCall *call)
 	return pnstrdup(text, length);
 }
 
+static bool
+is_index(Oid relid)
+{
+	char kind = get_rel_relkind(relid);
+
+	return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX;
+}
+
 const DistributedTable *
 utility_table(UtilityCall *call, RangeVar *name)
 {
@@ -132,7 +141,7 @@ utility_table(UtilityCall *call, RangeVar *name)
 
 	if (!OidIsValid(named))
 		return NULL;
-	if (get_rel_relkind(named) == RELKIND_INDEX)
+	if (is_index(named))
 		relid = IndexGetRelation(named, true);
 	table = OidIsValid(relid) ? metadata_table(relid) : NULL;
 	if (table == NULL && OidIsValid(relid))
@@ -289,7 +298,7 @@ table_of_part(Oid class_id, Oid object_id, int column)
 	switch (class_id)
 	{
 		case RelationRelationId:
-			if (get_rel_relkind(object_id) == RELKIND_INDEX)
+			if (is_index(object_id))
 				return IndexGetRelation(object_id, true);
 			return column != 0 ? object_id : InvalidOid;
 		case AttrDefaultRelationId:

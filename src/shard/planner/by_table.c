@@ -73,6 +73,7 @@ static bool locks_shards(PieceSet *set);
 static bool wrap_walker(Node *node, void *context);
 static void wrap_table(Query *query, int rti);
 static RowMarkClause *take_mark(Query *query, int rti);
+static bool whole_walker(Node *node, void *context);
 static bool is_hash_table(RangeTblEntry *rte);
 static bool is_split(RangeTblEntry *rte);
 
@@ -386,6 +387,34 @@ wrap_table(Query *query, int rti)
 	rte->inh = false;
 }
 
+static bool
+whole_walker(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, whole_walker, context);
+	foreach (cell, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->inh && rte->relkind == RELKIND_PARTITIONED_TABLE && is_hash_table(rte))
+		{
+			rte->inh = false;
+			rte->relkind = RELKIND_RELATION;
+		}
+	}
+	return query_tree_walker((Query *) node, whole_walker, context, QTW_IGNORE_JOINALIASES);
+}
+
+void
+by_table_take_whole(Query *query)
+{
+	(void) whole_walker((Node *) query, NULL);
+}
+
 static void
 pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 {
@@ -460,7 +489,8 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	relation = RelationIdGetRelation(rte->relid);
 	plan->some_columns = true;
 	plan->columns =
-		live_columns(ship_columns(path, tlist, ship.local, RelationGetDescr(relation)->natts),
+		live_columns(ship_columns(path, tlist, ship.local, RelationGetDescr(relation)->natts,
+								  relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE),
 					 RelationGetDescr(relation));
 	RelationClose(relation);
 	plan->returning = true;

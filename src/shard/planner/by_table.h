@@ -21,4 +21,10 @@ extern double by_table_estimate(const PlanRequest *request);
 /* The same, and how wide a row is. */
 extern double by_table_estimate_size(const PlanRequest *request, int *width);
 
+/*
+ * Distributed tables with partitions are single tables from here on: the
+ * partitions are the shards' affair.  The query is scribbled on.
+ */
+extern void by_table_take_whole(Query *query);
+
 #endif

@@ -125,6 +125,7 @@ piece_plan(const PlanRequest *request, Query *query, PieceSet *set)
 	PG_TRY();
 	{
 		current = set;
+		by_table_take_whole(query);
 		statement = planner_server(request, query);
 	}
 	PG_FINALLY();
@@ -196,7 +197,7 @@ plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, L
 	ship_clauses(&ship, clauses);
 	foreach (cell, ship.shipped)
 		prune_by_output(plan, piece, rel->relid, lfirst(cell));
-	columns = ship_columns(path, tlist, ship.local, list_length(rte->eref->colnames));
+	columns = ship_columns(path, tlist, ship.local, list_length(rte->eref->colnames), false);
 	if (needs_wrapping(piece, columns, ship.remote))
 	{
 		plan->some_columns = true;

@@ -79,7 +79,7 @@ ship_clauses(Ship *ship, List *clauses)
  * into the scan later; the path knows all columns it may use.
  */
 List *
-ship_columns(CustomPath *path, List *tlist, List *local, int count)
+ship_columns(CustomPath *path, List *tlist, List *local, int count, bool partitioned)
 {
 	Bitmapset *used = NULL;
 	List *columns = NIL;
@@ -91,7 +91,9 @@ ship_columns(CustomPath *path, List *tlist, List *local, int count)
 	pull_varattnos((Node *) local, rti, &used);
 	for (AttrNumber system = offset + 1; system < 0; system++)
 	{
-		if (system != TableOidAttributeNumber && bms_is_member(system - offset, used))
+		/* Which partition a row is in is known where it lives. */
+		if ((system != TableOidAttributeNumber || partitioned) &&
+			bms_is_member(system - offset, used))
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("system columns of distributed tables are not supported here"),
 							errdetail("The rows of the table live on other nodes."),

@@ -34,6 +34,6 @@ extern void ship_clauses(Ship *ship, List *clauses);
  * The columns (of "count") that a scan has to fetch, ascending attribute
  * numbers: those that are shown and those that conditions left here need.
  */
-extern List *ship_columns(CustomPath *path, List *tlist, List *local, int count);
+extern List *ship_columns(CustomPath *path, List *tlist, List *local, int count, bool partitioned);
 
 #endif

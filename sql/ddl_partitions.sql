@@ -1,0 +1,112 @@
+-- Partitioned tables that are distributed with their partitions.
+CREATE EXTENSION IF NOT EXISTS pgcluster;
+-- Contexts name the node.
+\set SHOW_CONTEXT never
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/ddl_compare.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+CREATE TABLE kind (id integer PRIMARY KEY);
+INSERT INTO kind VALUES (1), (2);
+SELECT create_reference_table('kind');
+CREATE TABLE event (gone integer, k integer, at date, v integer, kind integer REFERENCES kind,
+    CONSTRAINT event_check CHECK (v >= 0), PRIMARY KEY (k, at)) PARTITION BY RANGE (at);
+CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+CREATE TABLE event_2 (at date NOT NULL, k integer NOT NULL, v integer, gone integer, kind integer, CONSTRAINT event_check CHECK (v >= 0));
+ALTER TABLE event ATTACH PARTITION event_2 FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+CREATE TABLE event_rest PARTITION OF event DEFAULT PARTITION BY LIST (k);
+CREATE TABLE event_rest_1 PARTITION OF event_rest FOR VALUES IN (1, 2, 500);
+ALTER TABLE event DROP COLUMN gone;
+CREATE INDEX event_v ON event (v);
+INSERT INTO event (k, at, v, kind) SELECT g, '2024-01-01'::date + g % 50, g % 4, 1 FROM generate_series(1, 100) g;
+INSERT INTO event (k, at, v) VALUES (500, '2030-01-01', 1);
+-- Neither a part of it nor a copy on every group.
+SELECT create_distributed_table('event_1', 'k');
+SELECT create_reference_table('event');
+SELECT create_distributed_table('event', 'at', shard_count => 3);
+SELECT undistribute_table('event');
+SELECT count(*), sum(v) FROM event;
+SELECT create_distributed_table('event', 'k', shard_count => 3);
+SELECT count(*), sum(v) FROM event;
+SELECT table_name, distribution_column FROM cluster_tables ORDER BY table_name::text;
+SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
+
+-- Reads, through the table and its partitions.
+SELECT count(*) FROM event_1;
+SELECT count(*) FROM event_rest;
+SELECT count(*) FROM ONLY event;
+SELECT tableoid::regclass FROM event;
+SELECT * FROM event WHERE k = 7;
+SELECT at, count(*) FROM event WHERE k < 20 GROUP BY at ORDER BY at LIMIT 3;
+SELECT count(*) FROM event a JOIN event b ON a.v = b.k;
+SELECT count(*) FROM event a JOIN event_1 b USING (k);
+SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY v, k) AS n FROM event) x WHERE n > 90;
+
+-- Writes: the nodes find the partition.
+INSERT INTO event VALUES (1000, '2024-01-15', 3) RETURNING *;
+INSERT INTO event VALUES (1001, '2040-01-15', 7);
+INSERT INTO event_1 VALUES (1001, '2024-02-15', 7);
+INSERT INTO event VALUES (1001, '2024-01-15', 7, 9);
+UPDATE event SET at = '2024-02-20' WHERE k = 1000;
+SELECT * FROM event_2 WHERE k = 1000;
+UPDATE event SET v = v + 1;
+DELETE FROM event WHERE k = 500 RETURNING v;
+INSERT INTO event SELECT k + 2000, at, v FROM event WHERE at < '2024-01-05';
+INSERT INTO event VALUES (2050, '2024-01-01', 1) ON CONFLICT (k, at) DO UPDATE SET v = 99;
+COPY event (k, at, v) FROM stdin;
+7777	2024-01-02	3
+\.
+SELECT count(*), sum(v) FROM event;
+
+-- New partitions.
+CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM ('2024-03-01') TO ('2024-04-01');
+INSERT INTO event VALUES (1, '2024-03-03', 0);
+CREATE TABLE event_4 (k integer NOT NULL, at date NOT NULL, v integer, kind integer, CONSTRAINT event_check CHECK (v >= 0));
+INSERT INTO event_4 VALUES (1, '2024-04-04', 4, 2);
+ALTER TABLE event ATTACH PARTITION event_4 FOR VALUES FROM ('2024-04-01') TO ('2024-05-01');
+CREATE TABLE event_5 (LIKE event INCLUDING ALL);
+INSERT INTO event_5 VALUES (1, '2020-01-01');
+ALTER TABLE event ATTACH PARTITION event_5 FOR VALUES FROM ('2024-05-01') TO ('2024-06-01');
+SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
+SELECT * FROM event WHERE at > '2024-03-01' ORDER BY at;
+
+-- Changes of all of it, and of one.
+ALTER TABLE event ADD COLUMN note text DEFAULT 'x', ADD CONSTRAINT pos CHECK (k > 0);
+ALTER TABLE event RENAME k TO key;
+CREATE INDEX ON event (note);
+CREATE INDEX event_1_at ON event_1 (at);
+ALTER TABLE event_1 ALTER v SET DEFAULT 4, SET (fillfactor = 50);
+CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE '% %', TG_OP, NEW.key; RETURN NEW; END$$;
+CREATE TRIGGER said BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION say();
+SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
+SELECT DISTINCT distribution_column FROM cluster_tables WHERE kind = 'hash';
+INSERT INTO event VALUES (3000, '2024-01-15', 3);
+DROP INDEX event_v;
+ALTER TABLE event DROP COLUMN note, DROP CONSTRAINT pos;
+DROP TRIGGER said ON event;
+SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
+VACUUM ANALYZE event;
+ALTER TABLE event DETACH PARTITION event_3 CONCURRENTLY;
+ALTER TABLE event DETACH PARTITION event_3;
+SELECT count(*) FROM event_3;
+SELECT * FROM differences('event_3');
+DROP TABLE event_4;
+TRUNCATE event_2;
+SELECT count(*) FROM event;
+BEGIN;
+TRUNCATE event;
+SELECT count(*) FROM event;
+ROLLBACK;
+
+-- The way back.
+SELECT undistribute_table('event_1');
+SELECT undistribute_table('event');
+SELECT count(*) FROM event;
+SELECT count(*) FROM event_1;
+SELECT table_name FROM cluster_tables ORDER BY table_name::text;
+DROP TABLE event, event_3, event_5, kind;
+SELECT count(*) FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}$';
+DROP FUNCTION say, differences, describe_query;
+DROP EXTENSION pgcluster;
