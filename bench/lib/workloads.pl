@@ -115,7 +115,7 @@ my @workloads = (
 	} 0 .. $#PgCluster::Tpch::queries),);
 
 my ($turns, $seconds, $scale) = (3, 8, 0.05);
-GetOptions('list' => \my $list, 'turns=i' => \$turns, 'seconds=i' => \$seconds, 'scale=f' => \$scale) or exit 2;
+GetOptions('list' => \my $list, 'tcp' => \my $tcp, 'turns=i' => \$turns, 'seconds=i' => \$seconds, 'scale=f' => \$scale) or exit 2;
 if ($list)
 {
 	my %seen;
@@ -350,7 +350,7 @@ sub pgbench
 	PgCluster::write_file($script, "\\set id random(1, $rows)\n$sql\n");
 	my ($status, $out, $err) = $cluster->try_run(
 		"$cluster->{bindir}/pgbench", '-n', '-M', split(/ /, $workload->{mode}),
-		'-c', $workload->{clients} // $clients, '-j', ($workload->{clients} // 2) > 1 ? 2 : 1, '-T', $duration, '-f', $script, $cluster->conninfo('c'));
+		'-c', $workload->{clients} // $clients, '-j', ($workload->{clients} // 2) > 1 ? 2 : 1, '-T', $duration, '-f', $script, client_conninfo($cluster));
 	die "pgbench failed:\n$out$err" if $status != 0;
 	die "transactions failed:\n$out$err" if $out =~ /number of failed transactions: [1-9]/;
 	$out =~ /^tps = ([\d.]+) \((?:without|including)/m or die "unexpected output of pgbench:\n$out";
@@ -366,6 +366,16 @@ sub once
 	my ($milliseconds) = $out =~ /Time: ([\d.]+) ms[^\n]*\z/ or die "no time in psql's output:\n$out";
 
 	return 1000 / $milliseconds;
+}
+
+# How clients connect; nodes always reach each other over TCP.
+sub client_conninfo
+{
+	my ($cluster) = @_;
+	my $conninfo = $cluster->conninfo('c');
+
+	$conninfo =~ s/host=\S+/host=127.0.0.1/ if $tcp;
+	return $conninfo;
 }
 
 # New sessions a second that ask for one row: what connecting to the nodes and
