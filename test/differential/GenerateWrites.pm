@@ -20,7 +20,7 @@ our $schema = <<'SQL';
 CREATE TABLE a (id int PRIMARY KEY, x int, s text DEFAULT 'def', n numeric CHECK (n > -1000), arr int[], g int GENERATED ALWAYS AS (x * 2) STORED);
 CREATE TABLE b (id int PRIMARY KEY, x int, s text, n numeric, j jsonb);
 CREATE TABLE c (k int NOT NULL, id int NOT NULL, x int DEFAULT 7, s text, n numeric, PRIMARY KEY (k, id));
-CREATE TABLE r (id int PRIMARY KEY, x int, s text, n numeric);
+CREATE TABLE r (id int PRIMARY KEY, x int, s text, n numeric, d int NOT NULL DEFAULT 5);
 CREATE TABLE l (id int PRIMARY KEY, x int, s text, n numeric);
 SQL
 
@@ -28,7 +28,7 @@ our $data = <<'SQL';
 INSERT INTO a SELECT i, i % 7, CASE WHEN i % 5 > 0 THEN 's' || i % 6 END, i / 4.0, ARRAY[i, i % 3] FROM generate_series(1, 30) i;
 INSERT INTO b SELECT i, i % 5, 's' || i % 8, i / 2.0, jsonb_build_object('v', i % 4) FROM generate_series(5, 40) i;
 INSERT INTO c SELECT i % 9, i, nullif(i % 6, 2), 's' || i % 4, i FROM generate_series(1, 35) i;
-INSERT INTO r SELECT i, i % 4, 's' || i, i FROM generate_series(1, 12) i;
+INSERT INTO r (id, x, s, n) SELECT i, i % 4, 's' || i, i FROM generate_series(1, 12) i;
 INSERT INTO l SELECT i, i % 3, 's' || i % 5, -i FROM generate_series(1, 15) i;
 SQL
 

@@ -18,6 +18,7 @@
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/insert_rows.h"
+#include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
@@ -40,6 +41,7 @@ plan_every_copy(const PlanRequest *request, char **why)
 		*why = "It changes rows in WITH.";
 		return NULL;
 	}
+	select_rows_complete(query);
 	if (!lift_statement(query, &lift))
 	{
 		*why = lift.why;

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -19,7 +18,6 @@
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
-static void select_all_columns(Query *query);
 static bool keeps_shard(Query *query, const DistributedTable *table);
 
 PlannedStmt *
@@ -47,7 +45,7 @@ plan_insert_shards(const PlanRequest *request, char **why)
 	if (!statement_result_travels(query, why))
 		return NULL;
 	query = copyObject(query);
-	select_all_columns(query);
+	select_rows_complete(query);
 	if (!lift_query(query, LIFT_EVERY_SHARD, &lift))
 	{
 		*why = lift.why;
@@ -60,47 +58,6 @@ plan_insert_shards(const PlanRequest *request, char **why)
 	plan->params = statement_params(&lift);
 	template_make(query, &plan->pieces, &plan->schemas);
 	return statement_create(request, plan, table->colocation->nshards);
-}
-
-/*
- * The deparser writes what the SELECT gives and no more: defaults of other
- * columns become columns of a SELECT around it.
- */
-static void
-select_all_columns(Query *query)
-{
-	RangeTblRef *ref = linitial(query->jointree->fromlist);
-	RangeTblEntry *rte;
-	List *attributes = NIL;
-	List *names = NIL;
-	List *targets = NIL;
-	bool complete = true;
-	ListCell *cell;
-
-	foreach (cell, query->targetList)
-		complete &= IsA(((TargetEntry *) lfirst(cell))->expr, Var);
-	if (complete)
-		return;
-	rte = copyObject(rt_fetch(ref->rtindex, query->rtable));
-	rte->subquery = select_rows_query(query, &attributes);
-	foreach (cell, query->targetList)
-	{
-		TargetEntry *tle = lfirst(cell);
-		Node *expr = (Node *) tle->expr;
-
-		if (tle->resjunk)
-			continue;
-		names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
-		targets =
-			lappend(targets, makeTargetEntry((Expr *) makeVar(ref->rtindex, list_length(names),
-															  exprType(expr), exprTypmod(expr),
-															  exprCollation(expr), 0),
-											 tle->resno, tle->resname, false));
-	}
-	rte->eref = makeAlias("*SELECT*", names);
-	rte->alias = NULL;
-	list_nth_cell(query->rtable, ref->rtindex - 1)->ptr_value = rte;
-	query->targetList = targets;
 }
 
 /* Does a row that a shard finds belong to it? */

@@ -143,6 +143,49 @@ select_rows_query(Query *insert, List **columns)
 	return query;
 }
 
+void
+select_rows_complete(Query *query)
+{
+	RangeTblRef *ref;
+	RangeTblEntry *rte;
+	List *attributes = NIL;
+	List *names = NIL;
+	List *targets = NIL;
+	bool complete = true;
+	ListCell *cell;
+
+	if (query->commandType != CMD_INSERT || list_length(query->jointree->fromlist) != 1 ||
+		!IsA(linitial(query->jointree->fromlist), RangeTblRef))
+		return;
+	ref = linitial(query->jointree->fromlist);
+	if (rt_fetch(ref->rtindex, query->rtable)->rtekind != RTE_SUBQUERY)
+		return;
+	foreach (cell, query->targetList)
+		complete &= IsA(((TargetEntry *) lfirst(cell))->expr, Var);
+	if (complete)
+		return;
+	rte = copyObject(rt_fetch(ref->rtindex, query->rtable));
+	rte->subquery = select_rows_query(query, &attributes);
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+		Node *expr = (Node *) tle->expr;
+
+		if (tle->resjunk)
+			continue;
+		names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
+		targets =
+			lappend(targets, makeTargetEntry((Expr *) makeVar(ref->rtindex, list_length(names),
+															  exprType(expr), exprTypmod(expr),
+															  exprCollation(expr), 0),
+											 tle->resno, tle->resname, false));
+	}
+	rte->eref = makeAlias("*SELECT*", names);
+	rte->alias = NULL;
+	list_nth_cell(query->rtable, ref->rtindex - 1)->ptr_value = rte;
+	query->targetList = targets;
+}
+
 /* INSERT INTO the copy here SELECT FROM the rows that were got. */
 static Query *
 insert_query(Query *insert, List *columns, List *targets)
