@@ -83,9 +83,19 @@
 
 /* All settings, and how many there are. */
 #if PG_VERSION_NUM >= 160000
+#include "utils/guc_tables.h"
 #define compat_guc_variables(count) get_guc_variables(count)
+static inline int
+compat_guc_count(void)
+{
+	int count;
+
+	pfree(get_guc_variables(&count));
+	return count;
+}
 #else
 #define compat_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#define compat_guc_count() GetNumConfigOptions()
 #endif
 
 /* The status of a backend as of the local snapshot; index from 1. */

@@ -60,7 +60,7 @@ extern void deadlock_choose_victim(int pid, TimestampTz xact_start, const Deadlo
 extern void deadlock_check_victim(void);
 
 /* The error itself. */
-extern void deadlock_raise(const Deadlock *deadlock) pg_attribute_noreturn();
+extern void deadlock_raise(const Deadlock *deadlock) __attribute__((noreturn));
 
 /* Looks for a deadlock over several nodes and ends one.  Outside of transactions. */
 extern void deadlock_round(void);

@@ -132,7 +132,7 @@ add_join_columns(Query *read, RangeTblEntry *join, Node *item, bool left)
 	List *columns;
 	ListCell *cell;
 
-	expandRTE(rt_fetch(rti, read->rtable), rti, 0, -1, false, &names, &columns);
+	compat_expand_rte(rt_fetch(rti, read->rtable), rti, 0, -1, false, &names, &columns);
 	join->eref->colnames = list_concat(join->eref->colnames, names);
 	join->joinaliasvars = list_concat(join->joinaliasvars, columns);
 	foreach (cell, columns)

@@ -261,7 +261,7 @@ extern bool transaction_suspects(void);
 /* error.c */
 extern void error_raise(RemoteConnection *c, PGresult *result) __attribute__((noreturn));
 extern void error_raise_lost(RemoteConnection *c) __attribute__((noreturn));
-extern void error_raise_unknown(RemoteConnection *c) pg_attribute_noreturn();
+extern void error_raise_unknown(RemoteConnection *c) __attribute__((noreturn));
 extern void error_raise_pending(RemoteConnection *c);
 extern int error_code(const PGresult *result);
 extern bool error_means_elsewhere(int code);

@@ -125,7 +125,7 @@ own_names(void)
 	MemoryContext old;
 	int count;
 
-	if (GetNumConfigOptions() == known)
+	if (compat_guc_count() == known)
 		return names;
 	variables = compat_guc_variables(&count);
 	list_free_deep(names);
@@ -137,7 +137,7 @@ own_names(void)
 			names = lappend(names, pstrdup(variables[i]->name));
 	}
 	MemoryContextSwitchTo(old);
-	known = GetNumConfigOptions();
+	known = compat_guc_count();
 	return names;
 }
 
