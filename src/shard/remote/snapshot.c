@@ -210,9 +210,10 @@ await(RemoteTask *task, int64 until)
 			continue;
 		}
 		if (clock_now_us() >= until)
-			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 							errmsg("node %s does not answer in time", remote_task_node(task)),
-							errdetail("A snapshot of it was asked for, while nobody may commit.")));
+							errdetail("A snapshot of it was asked for, while nobody may commit."),
+							errhint("The transaction can be tried again.")));
 		remote_wait_any(&task, 1, -1);
 	}
 	remote_task_end(task);
