@@ -3,69 +3,103 @@
  *	  SET CONSTRAINTS, when nodes check what is deferred.
  *
  * ALL goes to the nodes that the transaction uses, and to those that it will
- * use.  A name would have to be found on each shard: refused where it is that
- * of a distributed table.
+ * use.  A name goes to the shards of each distributed table that has such a
+ * constraint.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/pg_constraint.h"
-#include "utils/fmgroids.h"
+#include "catalog/dependency.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shard_run.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 
-/* A distributed table that has a constraint of that name, or InvalidOid. */
-static Oid
-distributed_owner(const char *name)
+/* Has the table a constraint or constraint trigger of this name that can be deferred? */
+static bool
+has_deferrable(Oid relid, const char *name)
 {
-	Relation rel = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid owner = InvalidOid;
+	Relation rel = relation_open(relid, AccessShareLock);
+	TriggerDesc *triggers = rel->trigdesc;
+	bool found = false;
+	ListCell *lc;
 
-	ScanKeyInit(&key, Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(name));
-	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 1, &key);
-	while (!OidIsValid(owner) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+		Trigger *trigger = &triggers->triggers[i];
 
-		if (OidIsValid(constraint->conrelid) && metadata_table(constraint->conrelid) != NULL)
-			owner = constraint->conrelid;
+		if (trigger->tgdeferrable && OidIsValid(trigger->tgconstraint))
+			found |= strcmp(get_constraint_name(trigger->tgconstraint), name) == 0;
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return owner;
+	foreach (lc, found ? NIL : RelationGetIndexList(rel))
+	{
+		Oid constraint = get_index_constraint(lfirst_oid(lc));
+
+		if (OidIsValid(constraint))
+			found |= strcmp(get_constraint_name(constraint), name) == 0;
+	}
+	relation_close(rel, NoLock);
+	return found;
+}
+
+/* The constraints of that name on all shards of a table. */
+static void
+set_constraint(ShardRun *run, Oid relid, const char *name, const char *when)
+{
+	const DistributedTable *table = metadata_table(relid);
+
+	for (int i = 0; i < table->colocation->nshards; i++)
+	{
+		const Shard *shard = &table->colocation->shards[i];
+
+		shard_run_add_all(
+			run, shard_run_groups(shard),
+			list_make1(psprintf("SET CONSTRAINTS %s.%s %s",
+								shard_ddl_schema_name(get_rel_namespace(relid), shard->id),
+								quote_identifier(name), when)));
+	}
+}
+
+static void
+set_named(ShardRun *run, RangeVar *name, const char *when)
+{
+	List *tables = metadata_tables();
+	ListCell *lc;
+
+	foreach (lc, tables)
+	{
+		Oid relid = lfirst_oid(lc);
+
+		if (name->schemaname != NULL &&
+			strcmp(name->schemaname, get_namespace_name(get_rel_namespace(relid))) != 0)
+			continue;
+		if (has_deferrable(relid, name->relname))
+			set_constraint(run, relid, name->relname, when);
+	}
 }
 
 bool
 constraints_handle(UtilityCall *call)
 {
 	const ConstraintsSetStmt *stmt = (const ConstraintsSetStmt *) call->pstmt->utilityStmt;
+	ShardRun *run;
 	ListCell *lc;
 
-	foreach (lc, stmt->constraints)
-	{
-		const char *name = ((RangeVar *) lfirst(lc))->relname;
-		Oid owner = distributed_owner(name);
-
-		if (OidIsValid(owner))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("cannot set constraint \"%s\" of distributed table \"%s\" alone",
-								   name, get_rel_name(owner)),
-							errhint("Use SET CONSTRAINTS ALL.")));
-	}
 	utility_run(call);
-	if (stmt->constraints == NIL && IsTransactionBlock())
+	if (!IsTransactionBlock())
+		return true;
+	if (stmt->constraints == NIL)
 		remote_set_constraints(stmt->deferred);
+	run = shard_run_create();
+	foreach (lc, stmt->constraints)
+		set_named(run, lfirst(lc), stmt->deferred ? "DEFERRED" : "IMMEDIATE");
+	shard_run_finish(run);
 	return true;
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * maintain.c
- *	  REINDEX, CLUSTER and LOCK of distributed tables, SET CONSTRAINTS.
+ *	  REINDEX, CLUSTER and LOCK of distributed tables.
  *
  * The server carries the statement out on the shell, which is quick, and
  * each shard gets the same.  What does not run in a transaction here does not
@@ -11,17 +11,14 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -383,96 +380,5 @@ maintain_handle_lock(UtilityCall *call)
 	run_on_shards(relids, "LOCK TABLE %s",
 				  psprintf(" IN %s MODE%s", lock_names[stmt->mode], stmt->nowait ? " NOWAIT" : ""),
 				  false);
-	return true;
-}
-
-/*
- * SET CONSTRAINTS
- */
-
-/* Has the table a constraint or constraint trigger of this name that can be deferred? */
-static bool
-has_deferrable(Oid relid, const char *name)
-{
-	Relation rel = relation_open(relid, AccessShareLock);
-	TriggerDesc *triggers = rel->trigdesc;
-	bool found = false;
-	ListCell *lc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		Trigger *trigger = &triggers->triggers[i];
-
-		if (trigger->tgdeferrable && OidIsValid(trigger->tgconstraint))
-			found |= strcmp(get_constraint_name(trigger->tgconstraint), name) == 0;
-	}
-	foreach (lc, found ? NIL : RelationGetIndexList(rel))
-	{
-		Oid constraint = get_index_constraint(lfirst_oid(lc));
-
-		if (OidIsValid(constraint))
-			found |= strcmp(get_constraint_name(constraint), name) == 0;
-	}
-	relation_close(rel, NoLock);
-	return found;
-}
-
-/* The constraints of that name on all shards of a table. */
-static void
-set_constraint(ShardRun *run, Oid relid, const char *name, const char *when)
-{
-	const DistributedTable *table = metadata_table(relid);
-
-	for (int i = 0; i < table->colocation->nshards; i++)
-	{
-		const Shard *shard = &table->colocation->shards[i];
-
-		shard_run_add_all(
-			run, shard_run_groups(shard),
-			list_make1(psprintf("SET CONSTRAINTS %s.%s %s",
-								shard_ddl_schema_name(get_rel_namespace(relid), shard->id),
-								quote_identifier(name), when)));
-	}
-}
-
-static void
-set_named(ShardRun *run, RangeVar *name, const char *when)
-{
-	List *tables = metadata_tables();
-	ListCell *lc;
-
-	foreach (lc, tables)
-	{
-		Oid relid = lfirst_oid(lc);
-
-		if (name->schemaname != NULL &&
-			strcmp(name->schemaname, get_namespace_name(get_rel_namespace(relid))) != 0)
-			continue;
-		if (has_deferrable(relid, name->relname))
-			set_constraint(run, relid, name->relname, when);
-	}
-}
-
-/* Where there is nothing to be set the server says so; outside of a block it does nothing. */
-bool
-maintain_handle_constraints(UtilityCall *call)
-{
-	ConstraintsSetStmt *stmt = castNode(ConstraintsSetStmt, call->pstmt->utilityStmt);
-	const char *when = stmt->deferred ? "DEFERRED" : "IMMEDIATE";
-	ShardRun *run;
-	ListCell *lc;
-
-	/* A session of another node's is told what it shall do; a node can be its own worker group. */
-	if (!metadata_any_table() || !IsTransactionBlock() ||
-		strncmp(application_name, "pgcluster_", 10) == 0)
-		return false;
-	utility_run(call);
-	run = shard_run_create();
-	if (stmt->constraints == NIL)
-		shard_run_add_all(run, metadata_groups(),
-						  list_make1(psprintf("SET CONSTRAINTS ALL %s", when)));
-	foreach (lc, stmt->constraints)
-		set_named(run, lfirst(lc), when);
-	shard_run_finish(run);
 	return true;
 }

@@ -73,7 +73,6 @@ static const struct
 	{T_ReindexStmt, maintain_handle_reindex},
 	{T_ClusterStmt, maintain_handle_cluster},
 	{T_LockStmt, maintain_handle_lock},
-	{T_ConstraintsSetStmt, maintain_handle_constraints},
 	{T_CreateStmt, partition_handle_create},
 	{T_CreateForeignTableStmt, refuse_create_table},
 	{T_CreatePublicationStmt, refuse_publication},

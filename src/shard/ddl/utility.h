@@ -65,7 +65,6 @@ extern bool schema_handle_owner(UtilityCall *call);
 extern bool maintain_handle_reindex(UtilityCall *call);
 extern bool maintain_handle_cluster(UtilityCall *call);
 extern bool maintain_handle_lock(UtilityCall *call);
-extern bool maintain_handle_constraints(UtilityCall *call);
 
 /* These refuse what would leave shell and shards different (refuse.c). */
 extern bool refuse_create_table(UtilityCall *call);
