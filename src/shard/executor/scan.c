@@ -299,7 +299,7 @@ start_gather(ShardScan *scan)
 		ShardTask *task = &scan->tasks[i];
 
 		task->store = scan->store;
-		tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
+		tasks_start(scan, task, shards_sql(scan, scan_table(scan), task->position));
 	}
 	for (int i = 0; i < scan->ntasks; i++)
 		tasks_drain(&scan->tasks[i]);

@@ -37,7 +37,7 @@ typedef struct ShardTask
 {
 	ShardScan *scan;
 	RemoteTask *remote;
-	const Shard *shard;
+	int position; /* of its shard among those of the colocation group */
 	int group_id;
 	int helper;	 /* on which of the connections to the group */
 	bool packed; /* its rows come many at a time */

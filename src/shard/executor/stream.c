@@ -83,7 +83,6 @@ current_task(Lane *lane)
 static void
 start_tasks(ShardScan *scan, Lane *lane)
 {
-	const DistributedTable *table = scan_table(scan);
 	Lane *helped = lane->number > 0 ? &scan->lanes[lane->helps] : NULL;
 
 	while (helped != NULL && list_length(lane->tasks) < UNDER_WAY &&
@@ -101,7 +100,8 @@ start_tasks(ShardScan *scan, Lane *lane)
 		ShardTask *task = list_nth(lane->tasks, lane->nstarted++);
 
 		task->helper = lane->number;
-		tasks_start(scan, task, shards_sql(scan, table, task->shard - table->colocation->shards));
+		/* Starting one may see changes of the catalog: what it says is looked up anew. */
+		tasks_start(scan, task, shards_sql(scan, scan_table(scan), task->position));
 	}
 }
 

@@ -31,8 +31,8 @@ tasks_create(ShardScan *scan, const DistributedTable *table, List *positions)
 	{
 		ShardTask *task = &scan->tasks[scan->ntasks++];
 
-		task->shard = &table->colocation->shards[lfirst_int(cell)];
-		task->group_id = task->shard->group_id;
+		task->position = lfirst_int(cell);
+		task->group_id = table->colocation->shards[task->position].group_id;
 	}
 }
 
@@ -99,7 +99,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	if (scan->plan->parts != NIL)
 	{
 		values = AllocSetContextCreate(scan->context, "pgcluster values", ALLOCSET_DEFAULT_SIZES);
-		exchange_values(scan, task->shard - scan_table(scan)->colocation->shards, &query, values);
+		exchange_values(scan, task->position, &query, values);
 	}
 	task->remote = remote_task_start(&query, scan->context, tasks_spool, task);
 	if (values != NULL)
