@@ -72,7 +72,7 @@ static char *refused_query(Query *query);
 static bool locks_shards(PieceSet *set);
 static bool wrap_walker(Node *node, void *context);
 static void wrap_table(Query *query, int rti);
-static RowMarkClause *take_mark(Query *query, int rti);
+static RowMarkClause *find_mark(Query *query, int rti);
 static bool whole_walker(Node *node, void *context);
 static bool is_hash_table(RangeTblEntry *rte);
 static bool is_split(RangeTblEntry *rte);
@@ -316,23 +316,19 @@ wrap_walker(Node *node, void *context)
 }
 
 /*
- * The way in which the query locks rows of a relation, which is no longer its
- * business; or NULL.  Where rows may be null the server refuses to lock them.
+ * The way in which the query locks rows of a relation, or NULL.  It stays in
+ * the query, where it locks nothing of a subquery, for the server to find out
+ * whether such rows can be locked at all.
  */
 static RowMarkClause *
-take_mark(Query *query, int rti)
+find_mark(Query *query, int rti)
 {
 	ListCell *cell;
 
 	foreach (cell, query->rowMarks)
 	{
-		RowMarkClause *mark = lfirst(cell);
-
-		if ((int) mark->rti == rti && !lift_is_nullable(rti, query->jointree))
-		{
-			query->rowMarks = list_delete_ptr(query->rowMarks, mark);
-			return mark;
-		}
+		if ((int) lfirst_node(RowMarkClause, cell)->rti == rti)
+			return lfirst(cell);
 	}
 	return NULL;
 }
@@ -344,7 +340,7 @@ wrap_table(Query *query, int rti)
 	Query *table = makeNode(Query);
 	RangeTblEntry *inner = copyObject(rte);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	RowMarkClause *mark = take_mark(query, rti);
+	RowMarkClause *mark = find_mark(query, rti);
 	List *names;
 	List *columns;
 	ListCell *name;

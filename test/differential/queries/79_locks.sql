@@ -110,3 +110,14 @@ DECLARE c CURSOR FOR SELECT k FROM r1 WHERE v > 2 ORDER BY k FOR UPDATE;
 FETCH 2 FROM c;
 FETCH 1 FROM c;
 COMMIT;
+
+-- of a view that groups
+-- fails: 0A000
+SELECT * FROM order_totals FOR KEY SHARE;
+
+-- of a lateral subquery on the nullable side
+-- fails: 0A000
+SELECT a.k FROM r1 a LEFT JOIN LATERAL (SELECT b.v FROM r6 b) x ON true FOR UPDATE;
+
+-- of the nullable side, which a condition makes one that is not
+SELECT b.k FROM r2 a RIGHT JOIN r1 b USING (k) WHERE a.v > 2 FOR UPDATE;
