@@ -78,8 +78,7 @@ sub make_tables
 	my ($side) = @_;
 	my $dir = "$FindBin::Bin/../differential";
 
-	# The servers of a cluster share no roles: one of a name on each.
-	$side->sql($_, "CREATE ROLE smith LOGIN; ALTER ROLE smith SET statement_timeout = '3s'") foreach $side->node_names;
+	$side->sql('c', "CREATE ROLE smith LOGIN; ALTER ROLE smith SET statement_timeout = '3s'");
 	$side->sql('c', "\\i $dir/tables.sql");
 	distribute($_) foreach $side == $cluster ? @tables : ();
 	$side->sql('c', <<"END");
