@@ -77,6 +77,7 @@ static bool outer_walker(Node *node, void *context);
 static bool column_travels(Node *expr);
 static void put_in_place(RangeTblEntry *rte, ShipUnit *unit, Walk *walk);
 static Query *query_of_rows(ShipUnit *unit, int depth, List *names, List *columns);
+static Node *pretended_key(const DistributedTable *like, Node *column);
 static Query *pretended_query(ShipUnit *unit, List *names, List *columns);
 static bool find_split(Node *node, Oid *relid);
 static bool split_walker(Node *node, void *context);
@@ -640,6 +641,23 @@ query_of_rows(ShipUnit *unit, int depth, List *names, List *columns)
 	return query;
 }
 
+/* The distribution column, which the planner must see as what it is, as a value of another's type. */
+static Node *
+pretended_key(const DistributedTable *like, Node *column)
+{
+	Oid type;
+	int32 typmod;
+	Oid collation;
+	Var *key;
+
+	get_atttypetypmodcoll(like->relid, like->key, &type, &typmod, &collation);
+	key = makeVar(1, like->key, type, typmod, collation, 0);
+	if (type == exprType(column) && typmod == exprTypmod(column))
+		return (Node *) key;
+	return (Node *) makeRelabelType((Expr *) key, exprType(column), exprTypmod(column),
+									exprCollation(column), COERCE_IMPLICIT_CAST);
+}
+
 /*
  * The same with the distribution column of a table in place of the column that
  * the rows are sorted out by, and nothing in place of the others: so it is
@@ -675,8 +693,7 @@ pretended_query(ShipUnit *unit, List *names, List *columns)
 		TargetEntry *tle;
 
 		if (IsA(expr, Var) && ((Var *) expr)->varattno == unit->part)
-			expr = (Node *) makeVar(1, unit->like->key, exprType(expr), exprTypmod(expr),
-									exprCollation(expr), 0);
+			expr = pretended_key(unit->like, expr);
 		else if (IsA(expr, Var))
 			expr = (Node *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
 		tle = makeTargetEntry((Expr *) expr, list_length(query->targetList) + 1,

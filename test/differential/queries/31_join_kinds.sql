@@ -297,3 +297,6 @@ SELECT * FROM (SELECT DISTINCT k FROM r2) a JOIN (SELECT DISTINCT k, v FROM r3) 
 
 -- a join of a limited subquery
 SELECT a.k, b.v FROM (SELECT k FROM r1 ORDER BY n DESC NULLS LAST, k LIMIT 5) a LEFT JOIN r2 b ON a.k = b.k;
+
+-- a semi join of columns of different types, with a condition on the outer side
+SELECT i.user_id, i.line FROM order_items i WHERE EXISTS (SELECT FROM gaps g WHERE i.order_id = g.a AND i.product_id < 5);
