@@ -142,7 +142,7 @@ log_checkpoints = off
 END
 progress('starting a coordinator, two workers and a plain server');
 my %side = (
-	ours => PgCluster->new(workers => 2, config => $settings),
+	ours => PgCluster->new(workers => 2, config => $settings, node_sockets => !$tcp),
 	plain => PgCluster->new(
 		workers => 0,
 		setup => 0,

@@ -70,6 +70,7 @@ $SIG{INT} = $SIG{TERM} = sub { exit 1; };
 
 # Options of a cluster without etcd:
 #	workers    number of worker nodes (w1, w2, ...) beside the coordinator c
+#	node_sockets  true: nodes reach each other through Unix-domain sockets, not TCP
 #	setup      false: start the servers but create no extension and add no node
 #	config     lines added to every postgresql.conf
 # Options of a cluster with etcd:
@@ -284,7 +285,8 @@ sub setup_distribution
 	foreach my $name (grep { $self->node($_)->{group} > 0 } $self->node_names)
 	{
 		my $node = $self->node($name);
-		$self->sql('c', "SELECT cluster_add_node('127.0.0.1', $node->{port}, $node->{group})");
+		my $host = $self->{node_sockets} ? $self->{socket_dir} : '127.0.0.1';
+		$self->sql('c', "SELECT cluster_add_node('$host', $node->{port}, $node->{group})");
 	}
 	return;
 }
