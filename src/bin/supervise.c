@@ -39,6 +39,8 @@
 /* A standby that takes longer to stop has nothing to lose by stopping at once. */
 #define STANDBY_STOP_SECONDS 30
 
+#define LOCK_TRIES 50 /* a tenth of a second each */
+
 /*-------------------------------------------------------------------------
  * Before a start
  *-------------------------------------------------------------------------
@@ -493,6 +495,20 @@ exit_status(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* A rejoin that has done its work may need a moment to end. */
+static bool
+lock_soon(void)
+{
+	for (int tries = 0; tries < LOCK_TRIES; tries++)
+	{
+		if (datadir_lock())
+			return true;
+		if (!process_sleep(100))
+			break;
+	}
+	return false;
+}
+
 int
 run_command_run(void)
 {
@@ -500,7 +516,7 @@ run_command_run(void)
 	ProcessResult prepared;
 	char pid[32];
 
-	if (!datadir_lock())
+	if (!lock_soon())
 		pg_fatal("another pgcluster_node is at work in \"%s\"", options.data_dir);
 	snprintf(pid, sizeof(pid), "%d", (int) getpid());
 	setenv("PGCLUSTER_NODE_PID", pid, 1);
