@@ -790,6 +790,35 @@ sub poll
 		$timeout);
 }
 
+# From here on commits on the node stand still, waiting for a standby that is
+# not there; and go on.
+sub hold_commits
+{
+	my ($self, $name) = @_;
+
+	return $self->set_standby_names($name, "SET synchronous_standby_names = 'nobody'", 'nobody');
+}
+
+sub release_commits
+{
+	my ($self, $name) = @_;
+
+	return $self->set_standby_names($name, 'RESET synchronous_standby_names', '');
+}
+
+# It is the checkpointer that tells sessions.  What it was sent before a
+# checkpoint was asked for it has read when that has ended.
+sub set_standby_names
+{
+	my ($self, $name, $change, $value) = @_;
+
+	$self->sql($name, "ALTER SYSTEM $change");
+	$self->sql($name, 'SELECT pg_reload_conf()');
+	$self->poll($name, 'SHOW synchronous_standby_names', $value) or croak "$name did not read its settings";
+	$self->sql($name, 'CHECKPOINT');
+	return;
+}
+
 #-----------------------------------------------------------------------
 # Processes and files
 #-----------------------------------------------------------------------

@@ -15,9 +15,8 @@ my $c = PgCluster->new(workers => 2);
 $c->start;
 $c->sql($_, 'CREATE TABLE t (a int PRIMARY KEY)') foreach qw(c w1 w2);
 
-sub hold { $c->sql($_[0], "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"); reload(@_); return; }
-sub let_go { $c->sql($_[0], 'ALTER SYSTEM RESET synchronous_standby_names'); reload(@_); return; }
-sub reload { $c->sql($_[0], 'SELECT pg_reload_conf()'); return; }
+sub hold { return $c->hold_commits(@_); }
+sub let_go { return $c->release_commits(@_); }
 
 # Waits until a session of the node stands still in its commit.
 sub held

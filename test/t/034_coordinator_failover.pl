@@ -18,8 +18,8 @@ SELECT create_distributed_table('t', 'k');
 END
 
 # A group's leader stands still in its commits, until told otherwise.
-sub hold { $c->sql($_[0], $_) foreach "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", 'SELECT pg_reload_conf()'; return; }
-sub let_go { $c->sql($_[0], $_) foreach 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()'; return; }
+sub hold { return $c->hold_commits(@_); }
+sub let_go { return $c->release_commits(@_); }
 sub held { return $c->poll($_[0], q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}); }
 
 sub fail_over

@@ -76,9 +76,8 @@ waitpid $pid, 0;
 is($s->run($consistent), 't|t', 'at rest');
 
 # A commit that stands still half-way.
-sub set_sync { $c->sql($_[0], $_[1]); $c->sql($_[0], 'SELECT pg_reload_conf()'); return; }
-sub hold { return set_sync($_[0], "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"); }
-sub let_go { return set_sync($_[0], 'ALTER SYSTEM RESET synchronous_standby_names'); }
+sub hold { return $c->hold_commits(@_); }
+sub let_go { return $c->release_commits(@_); }
 sub held { return $c->poll($_[0], q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}); }
 my $waits = q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted};
 my $all = 'SELECT min(v), max(v) FROM account';
