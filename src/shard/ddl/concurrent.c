@@ -84,8 +84,8 @@ concurrent_run(Oid table, List *commands, const char *hint)
 	UnlockRelationIdForSession(&lock, ShareUpdateExclusiveLock);
 }
 
-static List *
-add_for_groups(List *commands, const Shard *shard, char *sql)
+List *
+concurrent_add(List *commands, const Shard *shard, char *sql)
 {
 	ListCell *lc;
 
@@ -126,11 +126,11 @@ concurrent_create_commands(Relation rel, const DistributedTable *table, Oid inde
 
 		if (drop)
 			commands =
-				add_for_groups(commands, shard,
+				concurrent_add(commands, shard,
 							   psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s.%s",
 										shard_ddl_schema_name(RelationGetNamespace(rel), shard->id),
 										quote_identifier(get_rel_name(index))));
-		commands = add_for_groups(commands, shard, create_command(rel, index, shard->id));
+		commands = concurrent_add(commands, shard, create_command(rel, index, shard->id));
 	}
 	shard_ddl_end(level);
 	return commands;
@@ -211,7 +211,10 @@ concurrent_create_index(UtilityCall *call, const DistributedTable *table)
 
 		table = metadata_table(relid);
 		if (table == NULL)
-			elog(ERROR, "table \"%s\" is not distributed any more", RelationGetRelationName(rel));
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("table \"%s\" is not distributed any more",
+								   RelationGetRelationName(rel)),
+							errhint("Its index is complete.")));
 		objects_ensure_table(rel);
 		commands = concurrent_create_commands(rel, table, linitial_oid(made), false);
 		relation_close(rel, AccessShareLock);
@@ -251,7 +254,7 @@ concurrent_drop_index(UtilityCall *call, const DistributedTable *table, RangeVar
 		const Shard *shard = &table->colocation->shards[i];
 
 		commands =
-			add_for_groups(commands, shard,
+			concurrent_add(commands, shard,
 						   psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s.%s",
 									shard_ddl_schema_name(RelationGetNamespace(rel), shard->id),
 									quote_identifier(get_rel_name(index))));

@@ -34,4 +34,7 @@ typedef struct ConcurrentCommand
 } ConcurrentCommand;
 extern void concurrent_run(Oid table, List *commands, const char *hint);
 
+/* Adds the command for each group that has the shard. */
+extern List *concurrent_add(List *commands, const Shard *shard, char *sql);
+
 #endif

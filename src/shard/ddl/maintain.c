@@ -115,22 +115,6 @@ invalid_indexes(Oid named, Oid relid)
 	return invalid;
 }
 
-static List *
-add_command(List *commands, const Shard *shard, char *sql)
-{
-	ListCell *lc;
-
-	foreach (lc, shard_run_groups(shard))
-	{
-		ConcurrentCommand *command = palloc(sizeof(*command));
-
-		command->group_id = lfirst_int(lc);
-		command->sql = sql;
-		commands = lappend(commands, command);
-	}
-	return commands;
-}
-
 /*
  * For each shard: indexes that were invalid here are dropped and made anew,
  * then the statement is repeated.
@@ -153,20 +137,20 @@ reindex_commands(Relation rel, Oid named, List *invalid, const char *start, bool
 		{
 			const char *name = quote_identifier(get_rel_name(lfirst_oid(lc)));
 
-			commands = add_command(commands, shard,
-								   psprintf("DROP INDEX %sIF EXISTS %s.%s", how, schema, name));
+			commands = concurrent_add(commands, shard,
+									  psprintf("DROP INDEX %sIF EXISTS %s.%s", how, schema, name));
 			if (!concurrently)
-				commands =
-					add_command(commands, shard, shard_ddl_index(rel, lfirst_oid(lc), shard->id));
+				commands = concurrent_add(commands, shard,
+										  shard_ddl_index(rel, lfirst_oid(lc), shard->id));
 		}
 		if (named == RelationGetRelid(rel))
-			commands =
-				add_command(commands, shard,
-							psprintf("%s TABLE %s%s", start, how, shard_ddl_name(rel, shard->id)));
+			commands = concurrent_add(
+				commands, shard,
+				psprintf("%s TABLE %s%s", start, how, shard_ddl_name(rel, shard->id)));
 		else if (!list_member_oid(invalid, named))
-			commands = add_command(commands, shard,
-								   psprintf("%s INDEX %s%s.%s", start, how, schema,
-											quote_identifier(get_rel_name(named))));
+			commands = concurrent_add(commands, shard,
+									  psprintf("%s INDEX %s%s.%s", start, how, schema,
+											   quote_identifier(get_rel_name(named))));
 	}
 	shard_ddl_end(level);
 	foreach (lc, concurrently ? invalid : NIL)

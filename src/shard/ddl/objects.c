@@ -47,6 +47,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/groups.h"
 #include "shard/ddl/object_mentions.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/shard_ddl.h"
@@ -421,23 +422,7 @@ commands_here(const ObjectAddress *a, MemoryContext context)
 	return commands;
 }
 
-/* The answer of this very database, when it is a worker group too, says so. */
-#define IDENTITY                                                                          \
-	"(SELECT system_identifier FROM pg_catalog.pg_control_system()) || ' ' || "           \
-	"pg_catalog.current_setting('port') || ' ' || pg_catalog.pg_postmaster_start_time() " \
-	"|| ' ' || pg_catalog.current_database()"
-
-static const char *
-own_identity(void)
-{
-	static char *identity = NULL;
-
-	if (identity == NULL)
-		identity = text_here("SELECT " IDENTITY " WHERE $1 IS NOT NULL", 1, TopMemoryContext);
-	return identity;
-}
-
-/* One row of a group: its identity, then a column for each object. */
+/* One row of a group, with a column for each object. */
 static char **
 ask_group(int group_id, const char *sql, int nfields)
 {
@@ -473,17 +458,14 @@ refuse_missing(const ObjectAddress *a, int group_id)
 static void
 ensure_on(ShardRun *run, int group_id, List *objects, const char *probe, char **versions)
 {
-	char **answers = ask_group(group_id, probe, list_length(objects) + 1);
+	char **answers = ask_group(group_id, probe, list_length(objects));
 	MemoryContext context = CurrentMemoryContext;
 	ListCell *lc;
 
-	/* The transaction there would wait for this one, and what is here is there. */
-	if (answers[0] != NULL && strcmp(answers[0], own_identity()) == 0)
-		return;
 	foreach (lc, objects)
 	{
 		int i = foreach_current_index(lc);
-		char *answer = answers[i + 1];
+		char *answer = answers[i];
 		List *commands;
 
 		if (answer != NULL && (versions[i] == NULL || strcmp(answer, versions[i]) == 0))
@@ -507,11 +489,13 @@ ensure_all(List *objects, List *group_ids)
 	int level;
 	ListCell *lc;
 
-	if (objects == NIL)
+	/* What is here is there where a group is this server, whose transaction would wait for this one. */
+	group_ids = objects == NIL ? NIL : list_intersection_int(group_ids, groups_elsewhere());
+	if (group_ids == NIL)
 		return;
 	versions = palloc0(list_length(objects) * sizeof(char *));
 	initStringInfo(&probe);
-	appendStringInfoString(&probe, "SELECT " IDENTITY);
+	appendStringInfoString(&probe, "SELECT ");
 	level = shard_ddl_begin();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
@@ -523,7 +507,8 @@ ensure_all(List *objects, List *group_ids)
 
 		if (expression == NULL)
 			elog(ERROR, "object %u of catalog %u does not exist", a->objectId, a->classId);
-		appendStringInfo(&probe, ", (%s)::text", expression);
+		appendStringInfo(&probe, "%s(%s)::text", foreach_current_index(lc) > 0 ? ", " : "",
+						 expression);
 		if (kind->version != NULL)
 			versions[foreach_current_index(lc)] = text_here(kind->version, a->objectId, context);
 	}
