@@ -72,6 +72,21 @@ DROP TABLE typed;
 DROP DOMAIN small;
 DROP TYPE color;
 
+-- Who reads values of a domain runs none of its checks, and an outer join has nulls that it does not allow.
+CREATE FUNCTION is_checked(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'checked'; RETURN true; END $$;
+CREATE DOMAIN strict_small AS integer NOT NULL CHECK (is_checked(VALUE));
+CREATE TABLE strictly (id integer, s strict_small);
+SELECT create_distributed_table('strictly', 'id', shard_count => 2);
+SET client_min_messages = warning;
+INSERT INTO strictly VALUES (1, 7);
+RESET client_min_messages;
+SELECT id, s FROM strictly;
+SELECT i, s FROM generate_series(1, 2) i LEFT JOIN strictly ON id = i ORDER BY i;
+SELECT a.id, b.s FROM strictly a LEFT JOIN strictly b ON b.id = a.id AND b.s > 7;
+DROP TABLE strictly;
+DROP DOMAIN strict_small;
+DROP FUNCTION is_checked;
+
 COPY (SELECT id, t FROM line ORDER BY id LIMIT 2) TO STDOUT;
 CREATE TABLE one (id integer, t text);
 SELECT create_distributed_table('one', 'id', shard_count => 2);

@@ -65,8 +65,13 @@ codec_init_row(RowCodec *codec, TupleDesc desc, bool all, List *columns, bool bi
 
 		column->target = all ? i : list_nth_int(columns, i) - 1;
 		attribute = TupleDescAttr(desc, column->target);
-		column->type = attribute->atttypid;
+		/*
+		 * A domain's constraints were checked where the value was stored, by
+		 * whoever stored it; who reads runs no functions of others, and an
+		 * outer join has nulls that a domain may not allow.
+		 */
 		column->typmod = attribute->atttypmod;
+		column->type = getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);
 		codec->binary &= has_binary_form(column->type);
 	}
 	for (int i = 0; i < codec->count; i++)

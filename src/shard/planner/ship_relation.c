@@ -31,6 +31,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -58,6 +59,7 @@
 static bool depends_walker(Node *node, void *context);
 static bool is_candidate(Query *query, char **why);
 static bool has_open_members(Node *node, void *context);
+static bool odd_window_walker(Node *node, void *context);
 static bool left_walker(Node *node, void *context);
 static bool choose(Query *query, List *units, Bitmapset **ships);
 static bool choose_around(Query *query, List *sorted, ShipUnit *anchor, Bitmapset **ships);
@@ -144,7 +146,29 @@ is_candidate(Query *query, char **why)
 		if (((RangeTblEntry *) lfirst(cell))->rtekind > RTE_RESULT)
 			return false;
 	}
-	return !query_tree_walker(query, has_open_members, NULL, QTW_IGNORE_JOINALIASES);
+	return !query_tree_walker(query, has_open_members, NULL, QTW_IGNORE_JOINALIASES) &&
+		   !odd_window_walker((Node *) query, NULL);
+}
+
+/* Windows that nobody can plan, and nobody has to where a condition is never true. */
+static bool
+odd_window_walker(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, odd_window_walker, context);
+	foreach (cell, ((Query *) node)->windowClause)
+	{
+		WindowClause *window = lfirst_node(WindowClause, cell);
+
+		if (!grouping_is_sortable(window->partitionClause) ||
+			!grouping_is_sortable(window->orderClause))
+			return true;
+	}
+	return query_tree_walker((Query *) node, odd_window_walker, context, QTW_IGNORE_JOINALIASES);
 }
 
 /* Members of a set operation that name something outside: nobody looks for relations there. */

@@ -112,3 +112,7 @@ SELECT k, string_agg(s, ',') OVER (ORDER BY k) FROM r1;
 
 -- ordered-set values of groups in a window
 SELECT s, avg(m) OVER () FROM (SELECT s, percentile_cont(0.5) WITHIN GROUP (ORDER BY n) AS m FROM r2 GROUP BY s) x;
+
+-- a window by what has no order, where no row is ever looked at
+SELECT c FROM (SELECT sum(1::numeric) OVER (PARTITION BY a.acl ORDER BY o.line) AS c
+    FROM order_items o, (VALUES (NULL::aclitem[])) a (acl)) q WHERE NULL::boolean;
