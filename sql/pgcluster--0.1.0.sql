@@ -405,6 +405,12 @@ CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgcluster_rows' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 1000;
 COMMENT ON FUNCTION pgcluster.rows(bytea) IS 'the rows that the coordinator put into one value for a shard';
 
+-- Only ever the function of a trigger that is made up while a statement runs.
+CREATE FUNCTION pgcluster.capture_row() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pgcluster_capture_row' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.capture_row() IS 'for the executor only: gives a changed row of a reference table to its other copies';
+REVOKE ALL ON FUNCTION pgcluster.capture_row() FROM PUBLIC;
+
 -- Aggregates in two steps: partial_* is computed by each shard and gives its
 -- state, merge_* makes the result of such states.
 CREATE FUNCTION pgcluster.combine_numeric(state internal, part bytea) RETURNS internal

@@ -28,15 +28,11 @@ static const ExtensibleNodeMethods plan_methods = {
 };
 
 static const char *const tier_names[] = {
-	[TIER_SINGLE_SHARD] = "single shard",
-	[TIER_EVERY_SHARD] = "every shard",
-	[TIER_ROWS] = "rows by shard",
-	[TIER_SELECT_ROWS] = "rows of a query by shard",
-	[TIER_EVERY_COPY] = "every copy",
-	[TIER_BY_TABLE] = "by table",
-	[TIER_PUSHDOWN] = "pushdown",
-	[TIER_FOUND] = "rows found",
-	[TIER_STEPS] = "steps",
+	[TIER_SINGLE_SHARD] = "single shard", [TIER_EVERY_SHARD] = "every shard",
+	[TIER_ROWS] = "rows by shard",		  [TIER_SELECT_ROWS] = "rows of a query by shard",
+	[TIER_EVERY_COPY] = "every copy",	  [TIER_COPIED_ROWS] = "rows to every copy",
+	[TIER_BY_TABLE] = "by table",		  [TIER_PUSHDOWN] = "pushdown",
+	[TIER_FOUND] = "rows found",		  [TIER_STEPS] = "steps",
 };
 
 void

@@ -23,6 +23,7 @@ typedef enum ShardTier
 	TIER_FOUND,		   /* rows that a query found, or made, are written on their shards */
 	TIER_STEPS,		   /* statements one after the other, the queries of WITH first */
 	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
+	TIER_COPIED_ROWS,  /* a write on the copy here, whose rows the others get */
 	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
 	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
 } ShardTier;
@@ -93,7 +94,8 @@ typedef struct ShardPlan
 
 	/*
 	 * TIER_EVERY_COPY: the same statement for the local copy, its parameters
-	 * those of "params".  TIER_SELECT_ROWS: the query that yields the rows.
+	 * those of "params".  TIER_COPIED_ROWS: the statement, for the local copy.
+	 * TIER_SELECT_ROWS: the query that yields the rows.
 	 */
 	PlannedStmt *local;
 

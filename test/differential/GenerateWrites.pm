@@ -212,7 +212,7 @@ sub insert_select
 
 sub merge
 {
-	my $table = pick(@hash);
+	my $table = pick(@hash, 'r');
 	my $source = pick(
 		(map { "$_ q" } qw(a b c r l)), '(SELECT x AS id, count(*)::int AS x, min(s) AS s, sum(n) AS n FROM b GROUP BY 1) q',
 		"(VALUES (3, 4, 'five', 6.5), (77, 1, NULL, 2), (8, 0, 'x', 1)) q (id, x, s, n)", '(SELECT b.id, c.x, b.s, c.n FROM b JOIN c ON c.id = b.id) q');

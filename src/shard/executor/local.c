@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_trigger.h"
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
@@ -27,6 +28,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/router.h"
+#include "shard/executor/copies.h"
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
 
@@ -35,6 +37,7 @@ static int64 route_rows(ShardScan *scan, Tuplestorestate *rows, TupleDesc desc);
 static ParamListInfo lifted_params(ShardScan *scan);
 static void route_row(ShardPlan *plan, TupleTableSlot *slot, Router *router, Datum *values,
 					  bool *nulls, int columns);
+static bool has_triggers_after(Oid relid);
 static void compare_counts(ShardScan *scan, uint64 here);
 
 /* INSERT of the rows of a query. */
@@ -117,12 +120,19 @@ every_copy_start(ShardScan *scan)
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
 	List *groups = metadata_groups();
 	char *sql = template_fill(scan->plan->pieces, NIL, 0);
+	bool triggers = has_triggers_after(scan->plan->relid);
+	QueryDesc *query;
 	uint64 here;
 	ListCell *cell;
 
 	if (scan->plan->returning)
 		scan->store = tasks_new_store(scan);
-	here = local_run(scan, scan->plan->local, lifted_params(scan), NULL, scan->store);
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	query = local_begin(scan, scan->plan->local, GetActiveSnapshot(), lifted_params(scan), NULL, 0);
+	here = local_execute(query, scan, scan->store);
+	if (!triggers)
+		local_close(query);
 	scan->tasks = palloc0(Max(list_length(groups), 1) * sizeof(ShardTask));
 	foreach (cell, groups)
 	{
@@ -134,8 +144,28 @@ every_copy_start(ShardScan *scan)
 	for (int i = 0; i < scan->ntasks; i++)
 		tasks_drain(&scan->tasks[i]);
 	compare_counts(scan, here);
+
+	/* Now the triggers here may look at the copies, and change them. */
+	if (triggers)
+		local_close(query);
+	PopActiveSnapshot();
 	scan_count_affected(scan, here);
 	MemoryContextSwitchTo(old);
+}
+
+/* Does the user have something done after a change of the table? */
+static bool
+has_triggers_after(Oid relid)
+{
+	Relation relation = table_open(relid, NoLock);
+	const TriggerDesc *triggers = relation->trigdesc;
+	bool found = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		found |=
+			!triggers->triggers[i].tgisinternal && TRIGGER_FOR_AFTER(triggers->triggers[i].tgtype);
+	table_close(relation, NoLock);
+	return found;
 }
 
 /* Copies that differ must not drift further apart. */
@@ -148,12 +178,7 @@ compare_counts(ShardScan *scan, uint64 here)
 		int64 there = tasks_end(&scan->tasks[i]);
 
 		if (there != (int64) here)
-			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-							errmsg("copies of reference table \"%s\" differ",
-								   get_rel_name(scan->plan->relid)),
-							errdetail("The statement changed " UINT64_FORMAT
-									  " rows here and " INT64_FORMAT " rows on %s.",
-									  here, there, node)));
+			copies_refuse_difference(scan->plan->relid, here, there, node);
 	}
 }
 
@@ -257,17 +282,31 @@ local_begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot, ParamLis
 uint64
 local_finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
 {
+	uint64 processed = local_execute(query, scan, store);
+
+	local_close(query);
+	return processed;
+}
+
+uint64
+local_execute(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
+{
 	DestReceiver *receiver = CreateDestReceiver(store ? DestTuplestore : DestNone);
-	uint64 processed;
 
 	if (store != NULL)
 		SetTuplestoreDestReceiverParams(receiver, store, scan->context, false, NULL, NULL);
 	query->dest = receiver;
 	compat_executor_run(query, ForwardScanDirection, 0);
+	return query->estate->es_processed;
+}
+
+void
+local_close(QueryDesc *query)
+{
+	DestReceiver *receiver = query->dest;
+
 	ExecutorFinish(query);
-	processed = query->estate->es_processed;
 	ExecutorEnd(query);
 	FreeQueryDesc(query);
 	receiver->rDestroy(receiver);
-	return processed;
 }

@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
+#include "shard/executor/copies.h"
 #include "shard/executor/exchange.h"
 #include "shard/executor/scan.h"
 #include "shard/remote/snapshot.h"
@@ -62,7 +63,7 @@ static void (*const starters[])(ShardScan *scan) = {
 	[TIER_ROWS] = rows_start,			[TIER_SELECT_ROWS] = select_rows_start,
 	[TIER_FOUND] = found_start,			[TIER_EVERY_COPY] = every_copy_start,
 	[TIER_BY_TABLE] = start_gather,		[TIER_PUSHDOWN] = start_gather,
-	[TIER_STEPS] = steps_start,
+	[TIER_STEPS] = steps_start,			[TIER_COPIED_ROWS] = copied_rows_start,
 };
 
 static Node *
@@ -239,6 +240,7 @@ scan_start(ShardScan *scan)
 	if (scan->plan->writes && !reads_first(scan) && scan->plan->tier != TIER_STEPS &&
 		!dlist_is_empty(&waiting_scans))
 		scan_read_waiting();
+	copies_before(scan->css.ss.ps.state->es_plannedstmt->relationOids);
 	if (scan->css.ss.ps.state->es_instrument != 0)
 		explain_begin(scan);
 	params_prepare(scan);

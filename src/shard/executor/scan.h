@@ -162,6 +162,9 @@ extern void local_end_reading(ShardScan *scan);
 extern QueryDesc *local_begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot,
 							  ParamListInfo params, QueryEnvironment *environment, int eflags);
 extern uint64 local_finish(QueryDesc *query, ShardScan *scan, Tuplestorestate *store);
+/* The same in two parts: its rows, and what is left, its triggers among it. */
+extern uint64 local_execute(QueryDesc *query, ShardScan *scan, Tuplestorestate *store);
+extern void local_close(QueryDesc *query);
 extern uint64 local_run(ShardScan *scan, PlannedStmt *statement, ParamListInfo params,
 						QueryEnvironment *environment, Tuplestorestate *store);
 /* The same for a query over rows that it knows as SHARD_ROWS_NAME. */
@@ -176,6 +179,9 @@ extern bool alone_in_transaction(ShardScan *scan);
 extern void rows_start(ShardScan *scan);
 extern void select_rows_start(ShardScan *scan);
 extern void every_copy_start(ShardScan *scan);
+
+/* --- copies.c --- */
+extern void copied_rows_start(ShardScan *scan);
 
 /* --- params.c: values that are known when an execution starts --- */
 extern void params_prepare(ShardScan *scan);

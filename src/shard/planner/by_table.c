@@ -68,7 +68,7 @@ static Node *ship_argument(Node *argument, Lift *lift);
 static List *live_columns(List *columns, TupleDesc desc);
 static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
 static bool refused_walker(Node *node, void *context);
-static char *refused_query(Query *query);
+static char *refused_query(Query *query, bool whole);
 static bool locks_shards(PieceSet *set);
 static bool wrap_walker(Node *node, void *context);
 static void wrap_table(Query *query, int rti);
@@ -110,7 +110,9 @@ by_table_plan(const PlanRequest *request, Query *query, PieceSet *set, char **wh
 	bool wraps = false;
 	bool streams;
 
-	(void) refused_walker((Node *) query, &refused);
+	refused = refused_query(query, true);
+	if (refused == NULL)
+		(void) query_tree_walker(query, refused_walker, &refused, QTW_IGNORE_JOINALIASES);
 	if (refused != NULL)
 	{
 		*why = refused;
@@ -251,7 +253,7 @@ refused_walker(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 	{
-		*why = refused_query((Query *) node);
+		*why = refused_query((Query *) node, false);
 		if (*why != NULL)
 			return true;
 		return query_tree_walker((Query *) node, refused_walker, context, QTW_IGNORE_JOINALIASES);
@@ -259,9 +261,11 @@ refused_walker(Node *node, void *context)
 	return expression_tree_walker(node, refused_walker, context);
 }
 
+/* The whole statement may write a reference table: the copy that is here. */
 static char *
-refused_query(Query *query)
+refused_query(Query *query, bool whole)
 {
+	const DistributedTable *target = NULL;
 	ListCell *cell;
 
 	foreach (cell, query->rtable)
@@ -273,8 +277,9 @@ refused_query(Query *query)
 		if (rte->tablesample != NULL && !lift_builtin(rte->tablesample->tsmhandler))
 			return "Its method of TABLESAMPLE is not built in, and may not exist on other nodes.";
 	}
-	if (query->resultRelation != 0 &&
-		metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid) != NULL)
+	if (query->resultRelation != 0)
+		target = metadata_table(rt_fetch(query->resultRelation, query->rtable)->relid);
+	if (target != NULL && (!whole || target->kind != TABLE_REFERENCE))
 		return "It writes a distributed table as a part of a larger statement.";
 	return NULL;
 }

@@ -4,17 +4,21 @@
  *
  * The statement runs here, on the table itself, and on the copy of each
  * group.  Whatever could come out differently is evaluated once, here, and
- * handed to all as a parameter; what cannot be is refused.
+ * handed to all as a parameter.  Where that is not enough, because it reads
+ * other tables for instance, the statement runs here alone, and the copies
+ * get the rows that it changed; see executor/copies.c.
  *
  * What must stay true: after the transaction all copies hold the same rows.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/insert_rows.h"
@@ -23,6 +27,7 @@
 #include "shard/planner/template.h"
 
 static bool other_tables(Node *node, void *context);
+static bool changes_before(Oid relid);
 static bool lift_statement(Query *query, Lift *lift);
 
 PlannedStmt *
@@ -58,6 +63,54 @@ plan_every_copy(const PlanRequest *request, char **why)
 		query->override = OVERRIDING_SYSTEM_VALUE;
 	template_make(query, &plan->pieces, &plan->schemas);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
+}
+
+PlannedStmt *
+plan_copied_rows(const PlanRequest *request, char **why)
+{
+	Query *query = request->query;
+	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	PlanRequest asked = *request;
+	ShardPlan *plan;
+
+	if (planner_is_read_first() || query->hasModifyingCTE)
+	{
+		*why = "It writes a reference table beside other changes of rows in WITH.";
+		return NULL;
+	}
+	if (target->relkind != RELKIND_RELATION)
+	{
+		*why = "The reference table has partitions.";
+		return NULL;
+	}
+	if (changes_before(target->relid))
+	{
+		*why = "A trigger of the reference table changes rows before they are stored.";
+		return NULL;
+	}
+	plan = shard_plan_create(TIER_COPIED_ROWS, query->commandType, target->relid);
+	plan->writes = true;
+	plan->refusals = request->refusals;
+	asked.query = copyObject(query);
+	asked.refusals = NIL;
+	plan->local = plan_by_table(&asked, why);
+	if (plan->local == NULL)
+		return NULL;
+	return statement_create(request, plan, plan->local->planTree->plan_rows);
+}
+
+/* The copies have such triggers too, and would change the rows again. */
+static bool
+changes_before(Oid relid)
+{
+	Relation relation = table_open(relid, NoLock);
+	const TriggerDesc *triggers = relation->trigdesc;
+	bool changes =
+		triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_update_before_row ||
+							 triggers->trig_delete_before_row);
+
+	table_close(relation, NoLock);
+	return changes;
 }
 
 /* Only tables that every group has can be read. */

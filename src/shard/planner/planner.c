@@ -66,7 +66,9 @@ static const struct
 	[QUERY_MERGE] = {{plan_merge, NULL}},
 	[QUERY_STEPS] = {{plan_single_shard, "Not Single Shard"}, {plan_steps, NULL}},
 	[QUERY_STEPS_MOVE] = {{plan_steps, NULL}},
-	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"}, {plan_select_rows, NULL}},
+	[QUERY_WRITE_REFERENCE] = {{plan_every_copy, "Not Every Copy"},
+							   {plan_select_rows, NULL},
+							   {plan_copied_rows, NULL}},
 };
 
 typedef struct QueryTables

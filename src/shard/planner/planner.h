@@ -36,6 +36,7 @@ extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_steps(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_copied_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_shipped(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_by_table(const PlanRequest *request, char **why);

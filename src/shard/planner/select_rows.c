@@ -72,8 +72,7 @@ plan_made_rows(const PlanRequest *request, char **why)
 	found.table = metadata_table(rt_fetch(found.target, query->rtable)->relid);
 	if (found.table->kind != TABLE_HASH)
 	{
-		*why = "ON CONFLICT and RETURNING are not supported with rows of a query for a reference "
-			   "table.";
+		*why = "ON CONFLICT and RETURNING: not with rows of a query for a reference table.";
 		return NULL;
 	}
 	if (query->onConflict != NULL && !change_conflict_travels(query->onConflict, why))
