@@ -405,6 +405,11 @@ CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgcluster_rows' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 1000;
 COMMENT ON FUNCTION pgcluster.rows(bytea) IS 'the rows that the coordinator put into one value for a shard';
 
+-- Stands in statements for shards, where users may be those of any view.
+CREATE FUNCTION pgcluster.refuse_row(view text, value anyelement) RETURNS anyelement
+AS 'MODULE_PATHNAME', 'pgcluster_refuse_row' LANGUAGE C VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION pgcluster.refuse_row(text, anyelement) IS 'for the planner only: raises the error of a row that a view with a check option would not show';
+
 -- Only ever the function of a trigger that is made up while a statement runs.
 CREATE FUNCTION pgcluster.capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pgcluster_capture_row' LANGUAGE C VOLATILE PARALLEL UNSAFE;

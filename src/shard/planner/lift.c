@@ -36,6 +36,7 @@
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/aggregates.h"
+#include "shard/planner/check_option.h"
 #include "shard/planner/lift.h"
 
 typedef struct LiftState
@@ -612,6 +613,8 @@ travels_function(Oid function, void *context)
 {
 	LiftState *state = context;
 
+	if (check_option_is_refusal(function))
+		return false;
 	if (!lift_builtin(function) && !aggregate_is_part(function))
 	{
 		refuse(state, psprintf("Function %s is not built in, and may not exist on other nodes.",

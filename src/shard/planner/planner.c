@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/check_option.h"
 #include "shard/planner/piece.h"
 #include "shard/planner/security.h"
 #include "shard/planner/shapes.h"
@@ -165,6 +166,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 		return planner_server(&request, query);
 	if (query->hasRowSecurity)
 		security_leave_to_shards(query);
+	if (query->withCheckOptions != NIL)
+		check_option_fold(query);
 	if ((known = shapes_find(&request)) != NULL)
 		return known;
 	class = classify(query, &tables);
