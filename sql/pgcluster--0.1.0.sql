@@ -185,6 +185,19 @@ COMMENT ON TABLE pgcluster.distributed_table IS 'distributed tables (kind h) and
 
 CREATE INDEX distributed_table_colocation_id_idx ON pgcluster.distributed_table (colocation_id);
 
+-- On a worker group: what its copy of the table's definition stands for.
+CREATE TABLE pgcluster.shell (
+    relid regclass PRIMARY KEY,
+    kind "char" NOT NULL CHECK (kind IN ('h', 'r')),
+    distribution_column smallint,
+    colocation_id integer NOT NULL CHECK (colocation_id > 0),
+    shard_ids bigint[] NOT NULL,
+    hash_maxima integer[] NOT NULL,
+    group_ids integer[] NOT NULL,
+    CHECK ((kind = 'h') = (distribution_column IS NOT NULL))
+);
+COMMENT ON TABLE pgcluster.shell IS 'on a worker group: empty tables that stand for distributed ones, and where the rows of these are';
+
 CREATE SEQUENCE pgcluster.colocation_id_seq AS integer;
 COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups';
 
@@ -205,13 +218,15 @@ CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON p
     EXECUTE FUNCTION pgcluster.catalog_changed();
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.distributed_table
     EXECUTE FUNCTION pgcluster.catalog_changed();
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.shell
+    EXECUTE FUNCTION pgcluster.catalog_changed();
 
 -- The catalogs are not marked for pg_dump: a dump holds the rows of every
 -- table as if it were a local one, and must not come back as a second
 -- coordinator of the same shards.
 
 GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.shard,
-    pgcluster.distributed_table TO pg_monitor;
+    pgcluster.distributed_table, pgcluster.shell TO pg_monitor;
 
 CREATE TABLE pgcluster.two_phase_record (
     gid text PRIMARY KEY,
@@ -277,6 +292,22 @@ CREATE FUNCTION pgcluster.keep_in_shard() RETURNS trigger
 COMMENT ON FUNCTION pgcluster.keep_in_shard() IS
     'refuses a row that a trigger has given the distribution column of another shard';
 
+-- For the owner of the table, whoever that is.
+CREATE FUNCTION pgcluster.make_shell(relation regclass, kind "char", distribution_column name, colocation_id integer,
+    shard_ids bigint[], hash_maxima integer[], group_ids integer[]) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgcluster_make_shell';
+COMMENT ON FUNCTION pgcluster.make_shell(regclass, "char", name, integer, bigint[], integer[], integer[]) IS
+    'on a worker group: says that a table stands for a distributed one, and where the rows of that are';
+
+CREATE FUNCTION pgcluster.no_default(type anyelement, column_name text) RETURNS anyelement
+    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgcluster_no_default';
+COMMENT ON FUNCTION pgcluster.no_default(anyelement, text) IS
+    'on a worker group: stands for a default that only the coordinator can compute';
+
+CREATE FUNCTION pgcluster.keep_key(value anyelement, hash_min integer, hash_max integer) RETURNS anyelement
+    LANGUAGE c CALLED ON NULL INPUT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgcluster_keep_key';
+COMMENT ON FUNCTION pgcluster.keep_key(anyelement, integer, integer) IS
+    'on a worker group: refuses a row that belongs to another shard than the statement';
 
 -- Asked of nodes by sessions of every user; tells no more than the catalogs do.
 CREATE FUNCTION pgcluster.has_object(type text, names text[], arguments text[]) RETURNS boolean

@@ -236,6 +236,14 @@ compat_copy_permissions(Query *from, Query *to)
 	to->rteperminfos = copyObject(from->rteperminfos);
 }
 
+/* Privileges are checked on another relation. */
+static inline void
+compat_rename_permissions(Query *query, RangeTblEntry *rte, Oid relid)
+{
+	if (rte->perminfoindex != 0)
+		getRTEPermissionInfo(query->rteperminfos, rte)->relid = relid;
+}
+
 /* The role whose privileges and policies count; InvalidOid: the user. */
 static inline Oid
 compat_check_as_user(Query *query, RangeTblEntry *rte)
@@ -262,6 +270,11 @@ compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTbl
 
 static inline void
 compat_copy_permissions(Query *from, Query *to)
+{
+}
+
+static inline void
+compat_rename_permissions(Query *query, RangeTblEntry *rte, Oid relid)
 {
 }
 

@@ -33,6 +33,7 @@ static const char *const tier_names[] = {
 	[TIER_EVERY_COPY] = "every copy",	  [TIER_COPIED_ROWS] = "rows to every copy",
 	[TIER_BY_TABLE] = "by table",		  [TIER_PUSHDOWN] = "pushdown",
 	[TIER_FOUND] = "rows found",		  [TIER_STEPS] = "steps",
+	[TIER_ON_NODE] = "on node",
 };
 
 void
@@ -105,6 +106,7 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->result = copyObject(from->result);
 	to->steps = copyObject(from->steps);
 	to->step_names = copyObject(from->step_names);
+	to->query = copyObject(from->query);
 	to->refusals = copyObject(from->refusals);
 	to->master = NULL;
 	to->cache = NULL;

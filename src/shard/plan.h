@@ -25,7 +25,8 @@ typedef enum ShardTier
 	TIER_EVERY_COPY,   /* a write on all copies of a reference table */
 	TIER_COPIED_ROWS,  /* a write on the copy here, whose rows the others get */
 	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
-	TIER_BY_TABLE	   /* the rows of one table, for a plan of the server */
+	TIER_BY_TABLE,	   /* the rows of one table, for a plan of the server */
+	TIER_ON_NODE	   /* on a worker group: the whole statement, on a shard that is here */
 } ShardTier;
 
 /* What the executor keeps beside a plan from one execution to the next. */
@@ -126,6 +127,8 @@ typedef struct ShardPlan
 	/* TIER_STEPS: what precedes "local", and under which names it knows their rows. */
 	List *steps;	  /* PlannedStmt */
 	List *step_names; /* String */
+
+	Query *query; /* TIER_ON_NODE: to be planned when the shard is known */
 
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 

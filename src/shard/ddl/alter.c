@@ -157,9 +157,6 @@ static const struct
 	Concern concern;
 	const char *repeat; /* what the shape of a table does not tell: the subcommand itself */
 } subcommands[] = {
-	{AT_SetIdentity, CONCERNS_SHELL, NULL},
-	{AT_AddIdentity, CONCERNS_SHELL, NULL},
-	{AT_DropIdentity, CONCERNS_SHELL, NULL},
 	{AT_EnableRule, CONCERNS_SHELL, NULL},
 	{AT_EnableAlwaysRule, CONCERNS_SHELL, NULL},
 	{AT_EnableReplicaRule, CONCERNS_SHELL, NULL},
@@ -168,6 +165,9 @@ static const struct
 	{AT_AddColumn, CONCERNS_SHARDS, NULL},
 	{AT_DropColumn, CONCERNS_SHARDS, NULL},
 	{AT_ColumnDefault, CONCERNS_SHARDS, NULL},
+	{AT_SetIdentity, CONCERNS_SHARDS, NULL},
+	{AT_AddIdentity, CONCERNS_SHARDS, NULL},
+	{AT_DropIdentity, CONCERNS_SHARDS, NULL},
 	{AT_DropExpression, CONCERNS_SHARDS, NULL},
 	{AT_SetNotNull, CONCERNS_SHARDS, NULL},
 	{AT_DropNotNull, CONCERNS_SHARDS, NULL},

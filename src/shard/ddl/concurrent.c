@@ -34,6 +34,7 @@
 #include "shard/ddl/objects.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 
 static void
 next_transaction(void)
@@ -120,9 +121,9 @@ concurrent_create_commands(Relation rel, const DistributedTable *table, Oid inde
 	int level = shard_ddl_begin();
 	List *commands = NIL;
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
 
 		if (drop)
 			commands =
@@ -249,9 +250,9 @@ concurrent_drop_index(UtilityCall *call, const DistributedTable *table, RangeVar
 	context = AllocSetContextCreate(PortalContext, "pgcluster drop index", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
 	rel = relation_open(relid, ShareUpdateExclusiveLock);
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
 
 		commands =
 			concurrent_add(commands, shard,

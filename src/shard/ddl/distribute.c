@@ -51,6 +51,7 @@
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/lock.h"
@@ -70,13 +71,6 @@ open_table(Oid relid, const char *command)
 					   RelationGetRelationName(rel));
 	CheckTableNotInUse(rel, command);
 	return rel;
-}
-
-/* The groups that hold a shard; of a reference table all. */
-static List *
-shard_groups(const Shard *shard)
-{
-	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
 }
 
 /* Is there another table of the colocation group in the schema? */
@@ -271,7 +265,10 @@ require_groups(void)
  */
 typedef List *(*ShardCommands)(Relation rel, int64 shard_id);
 
-/* Runs commands for each shard, on its groups or only on "group_id" (0: all). */
+/*
+ * Runs commands for each shard, and for the shells, where they are; with
+ * "group_id" for what this group has, not 0, that joins.
+ */
 static void
 run_on_shards(Relation rel, ShardCommands commands, int group_id)
 {
@@ -279,12 +276,15 @@ run_on_shards(Relation rel, ShardCommands commands, int group_id)
 	ShardRun *run = shard_run_create();
 	int level = shard_ddl_begin();
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
+		List *groups = shard_run_groups(shard);
 
-		shard_run_add_all(run, group_id != 0 ? list_make1_int(group_id) : shard_groups(shard),
-						  commands(rel, shard->id));
+		if (group_id != 0)
+			groups = list_intersection_int(groups, list_make1_int(group_id));
+		if (groups != NIL)
+			shard_run_add_all(run, groups, commands(rel, shard->id));
 	}
 	shard_ddl_end(level);
 	shard_run_finish(run);
@@ -532,33 +532,59 @@ distribute_reference(Oid relid)
 	relation_close(rel, NoLock);
 }
 
+/* A partitioned table comes before its partitions. */
+static int
+depth(Oid relid)
+{
+	return get_rel_relispartition(relid) ? depth(get_partition_parent(relid, false)) + 1 : 0;
+}
+
+static int
+compare_depths(const ListCell *a, const ListCell *b)
+{
+	return depth(lfirst_oid(a)) - depth(lfirst_oid(b));
+}
+
 /*
- * A group that joins gets the reference tables: first all tables with their
- * rows, then their foreign keys.
+ * A group that joins gets the reference tables with their rows, and the
+ * shells of all tables: first the tables, then, partitions before what they
+ * are part of, all that belongs to them, and last their foreign keys.
  */
 void
-distribute_copy_reference_tables(int group_id)
+distribute_join(int group_id)
 {
+	List *relids = metadata_tables();
 	List *tables = NIL;
-	List *schemas = NIL;
+	List *done = NIL;
 	ListCell *lc;
 
-	foreach (lc, metadata_tables())
-	{
-		if (metadata_table(lfirst_oid(lc))->kind == TABLE_REFERENCE)
-			tables = lappend(tables, table_open(lfirst_oid(lc), ShareRowExclusiveLock));
-	}
+	list_sort(relids, compare_depths);
+	foreach (lc, relids)
+		tables = lappend(tables, table_open(lfirst_oid(lc),
+											metadata_table(lfirst_oid(lc))->kind == TABLE_REFERENCE
+												? ShareRowExclusiveLock
+												: ShareUpdateExclusiveLock));
 	foreach (lc, tables)
 	{
 		Relation rel = lfirst(lc);
+		TableKind kind = metadata_table(RelationGetRelid(rel))->kind;
+		List *schema = list_make2_oid(RelationGetNamespace(rel), (Oid) kind);
 
 		objects_ensure_table(rel);
-		if (!list_member_oid(schemas, RelationGetNamespace(rel)))
+		if (!list_member(done, schema))
 			run_on_shards(rel, schema_commands, group_id);
-		schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
+		done = list_append_unique(done, schema);
 		run_on_shards(rel, shard_ddl_table, group_id);
-		(void) copy_rows(rel, list_make1_int(group_id));
+		if (kind == TABLE_REFERENCE)
+			(void) copy_rows(rel, list_make1_int(group_id));
+	}
+	for (int i = list_length(tables) - 1; i >= 0; i--)
+	{
+		Relation rel = list_nth(tables, i);
+
 		run_on_shards(rel, shard_ddl_rest, group_id);
+		if (rel->rd_rel->relispartition)
+			run_on_shards(rel, shard_ddl_attach, group_id);
 	}
 	foreach (lc, tables)
 	{
@@ -580,9 +606,16 @@ drop_schema_command(Relation rel, int64 shard_id)
 	return psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(schema));
 }
 
-void
-distribute_drop_reference_copies(int group_id)
+static char *
+drop_table_command(Relation rel, int64 shard_id)
 {
+	return psprintf("DROP TABLE IF EXISTS %s CASCADE", shard_ddl_name(rel, shard_id));
+}
+
+void
+distribute_leave(int group_id)
+{
+	bool elsewhere = list_member_int(groups_elsewhere(), group_id);
 	List *schemas = NIL;
 	ShardRun *run = shard_run_create();
 	int level = quiet_begin();
@@ -591,14 +624,16 @@ distribute_drop_reference_copies(int group_id)
 	foreach (lc, metadata_tables())
 	{
 		const DistributedTable *table = metadata_table(lfirst_oid(lc));
-		Relation rel;
+		bool reference = table->kind == TABLE_REFERENCE;
+		Relation rel =
+			table_open(table->relid, reference ? ShareRowExclusiveLock : ShareUpdateExclusiveLock);
 
-		if (table->kind != TABLE_REFERENCE)
-			continue;
-		rel = table_open(table->relid, ShareRowExclusiveLock);
-		if (!list_member_oid(schemas, RelationGetNamespace(rel)))
+		if (reference && !list_member_oid(schemas, RelationGetNamespace(rel)))
 			shard_run_add(run, group_id, drop_schema_command(rel, table->colocation->shards[0].id));
-		schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
+		if (reference)
+			schemas = list_append_unique_oid(schemas, RelationGetNamespace(rel));
+		if (elsewhere)
+			shard_run_add(run, group_id, drop_table_command(rel, SHELL_SHARD));
 		CacheInvalidateRelcache(rel);
 		table_close(rel, NoLock);
 	}
@@ -616,14 +651,13 @@ distribute_drop_shards(Oid relid)
 	ShardRun *run = shard_run_create();
 	int level = quiet_begin();
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
-		char *sql =
-			shared ? psprintf("DROP TABLE IF EXISTS %s CASCADE", shard_ddl_name(rel, shard->id))
-				   : drop_schema_command(rel, shard->id);
+		const Shard *shard = shell_or_shard(table->colocation, i);
+		char *sql = shared || is_shell(shard->id) ? drop_table_command(rel, shard->id)
+												  : drop_schema_command(rel, shard->id);
 
-		shard_run_add_all(run, shard_groups(shard), list_make1(sql));
+		shard_run_add_all(run, shard_run_groups(shard), list_make1(sql));
 	}
 	shard_run_finish(run);
 	AtEOXact_GUC(true, level);

@@ -39,8 +39,8 @@ struct DistributedTable;
 extern bool distribute_uses_schema(const struct DistributedTable *table, Oid schema);
 
 /* For groups that join or leave. */
-extern void distribute_copy_reference_tables(int group_id);
-extern void distribute_drop_reference_copies(int group_id);
+extern void distribute_join(int group_id);
+extern void distribute_leave(int group_id);
 
 /*
  * Drops the shards of a table and forgets it; the table itself stays as it

@@ -23,6 +23,7 @@
 
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
@@ -143,9 +144,9 @@ follow(ShardRun *run, Oid relid, List *before)
 	const DistributedTable *table = metadata_table(relid);
 	Relation rel = relation_open(relid, NoLock);
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
 		char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard->id));
 
 		shard_run_add_all(run, shard_run_groups(shard),

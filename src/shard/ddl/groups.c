@@ -3,7 +3,7 @@
  *	  The worker groups: joining, leaving, and what every group must have.
  *
  * A group joins with its row in pgcluster.member_group and with a copy of
- * every reference table; it leaves when it owns no shard.  Where a group is
+ * every reference table and the shells of all tables; it leaves when it owns no shard.  Where a group is
  * reached, and the connection to it, is the remote layer's.
  *-------------------------------------------------------------------------
  */
@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "base/compat.h"
 #include "ha/state.h"
@@ -182,22 +183,39 @@ groups_add(const char *host, int port, int group_id)
 	refuse_known_node(group_id, node, groups);
 	if (strcmp(node[NODE_IDENTITY], own_identity()) != 0)
 		roles_join(group_id);
-	distribute_copy_reference_tables(group_id);
+	distribute_join(group_id);
 	return group_id;
 }
 
+/* Asked of the groups once, and again when the catalogs have changed. */
 List *
 groups_elsewhere(void)
 {
+	static List *known = NIL;
+	static uint64 known_at = 0;
 	List *groups = metadata_groups();
+	uint64 now = metadata_changes() + 1;
 	List *elsewhere = NIL;
-	char *own = groups == NIL ? NULL : own_identity();
+	char *own;
+	MemoryContext old;
 	ListCell *lc;
 
+	if (groups == NIL || known_at == now)
+		return groups == NIL ? NIL : list_copy(known);
+	own = own_identity();
 	foreach (lc, groups)
 	{
 		if (strcmp(ask_node(lfirst_int(lc))[NODE_IDENTITY], own) != 0)
 			elsewhere = lappend_int(elsewhere, lfirst_int(lc));
+	}
+	if (now == metadata_changes() + 1)
+	{
+		list_free(known);
+		known_at = 0;
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		known = list_copy(elsewhere);
+		MemoryContextSwitchTo(old);
+		known_at = now;
 	}
 	return elsewhere;
 }
@@ -245,7 +263,7 @@ groups_remove(int group_id)
 
 	/* With etcd the members are gone by now, and their copies with them. */
 	if (!ha_enabled())
-		distribute_drop_reference_copies(group_id);
+		distribute_leave(group_id);
 	catalog_delete_group(group_id);
 }
 
@@ -264,6 +282,6 @@ groups_sync(void)
 		row.group_id = ids[i];
 		catalog_insert_group(&row);
 		roles_join(ids[i]);
-		distribute_copy_reference_tables(ids[i]);
+		distribute_join(ids[i]);
 	}
 }

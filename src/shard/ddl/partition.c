@@ -23,6 +23,7 @@
 #include "shard/ddl/partition.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 
 bool
 partition_handle_create(UtilityCall *call)
@@ -55,9 +56,9 @@ run_on_shards(const DistributedTable *table, Oid partition, bool attach)
 	ShardRun *run = shard_run_create();
 	int level = shard_ddl_begin();
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
 		List *commands = attach ? shard_ddl_attach(rel, shard->id)
 								: list_make1(psprintf("ALTER TABLE %s DETACH PARTITION %s",
 													  shard_ddl_name(parent, shard->id),

@@ -40,6 +40,7 @@
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/metadata.h"
@@ -82,8 +83,9 @@ struct Shape
 	Column *columns;
 	List *parts;
 	List *properties;
-	bool guarded; /* the shards look after what triggers do to rows */
-	bool by_name; /* parts are made anew under their old names */
+	List *local_defaults; /* columns whose defaults the shards do not have, ints */
+	bool guarded;		  /* the shards look after what triggers do to rows */
+	bool by_name;		  /* parts are made anew under their old names */
 };
 
 /* What is done to a part of each kind; arguments are in the order shard schema or table, names. */
@@ -237,6 +239,7 @@ take(Oid relid, const DistributedTable *table)
 	take_triggers(shape, rel);
 	take_policies(shape, rel);
 	shape->properties = property_take(rel, table->kind);
+	shape->local_defaults = shell_local_defaults(rel);
 	shard_ddl_end(level);
 	relation_close(rel, NoLock);
 	return shape;
@@ -562,7 +565,8 @@ change_schema(Change *change)
 
 	if (change->before->schema == change->after->schema)
 		return;
-	if (!distribute_uses_schema(change->before->table, change->after->schema))
+	if (is_shell(change->shard->id) ||
+		!distribute_uses_schema(change->before->table, change->after->schema))
 		change->commands = list_concat(change->commands,
 									   shard_ddl_schema(change->after->schema, change->shard->id));
 	add(change, psprintf("ALTER TABLE %s.%s SET SCHEMA %s", old, quoted(change->before->name),
@@ -575,7 +579,8 @@ change_schema(Change *change)
 			add(change, psprintf("ALTER STATISTICS %s.%s SET SCHEMA %s", old, quoted(part->name),
 								 change->schema));
 	}
-	if (!distribute_uses_schema(change->before->table, change->before->schema))
+	if (!is_shell(change->shard->id) &&
+		!distribute_uses_schema(change->before->table, change->before->schema))
 		add(change, psprintf("DROP SCHEMA %s", old));
 }
 
@@ -595,7 +600,11 @@ commands_for_shard(const Change *template, const Shard *shard)
 	add_parts(&change, false);
 	add_parts(&change, true);
 	change_properties(&change);
-	change_guard(&change);
+	if (is_shell(shard->id))
+		change.commands =
+			list_concat(change.commands, shell_defaults(change.rel, change.before->local_defaults));
+	else
+		change_guard(&change);
 	change_owner(&change);
 	return change.commands;
 }
@@ -619,13 +628,11 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 
 	run = shard_run_create();
 	level = shard_ddl_begin();
-	for (int i = 0; i < colocation->nshards; i++)
+	for (int i = 0; i < shell_end(colocation); i++)
 	{
-		const Shard *shard = &colocation->shards[i];
+		const Shard *shard = shell_or_shard(colocation, i);
 
-		shard_run_add_all(run,
-						  shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id),
-						  commands_for_shard(&change, shard));
+		shard_run_add_all(run, shard_run_groups(shard), commands_for_shard(&change, shard));
 	}
 	shard_ddl_end(level);
 	shard_run_finish(run);

@@ -48,6 +48,7 @@
 #include "shard/ddl/policy.h"
 #include "shard/ddl/property.h"
 #include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/metadata.h"
 
@@ -198,6 +199,11 @@ shard_ddl_schema(Oid schema, int64 shard_id)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for schema %u", schema);
+	if (is_shell(shard_id))
+	{
+		ReleaseSysCache(tuple);
+		return shell_schema(schema);
+	}
 	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	if (is_member_of_role(GetUserId(), owner))
 		commands =
@@ -370,7 +376,13 @@ property_list(Relation rel, PropertyTime time, int64 shard_id)
 List *
 shard_ddl_table(Relation rel, int64 shard_id)
 {
-	return lcons(create_table(rel, shard_id), property_list(rel, PROPERTY_EARLY, shard_id));
+	List *commands =
+		lcons(create_table(rel, shard_id), property_list(rel, PROPERTY_EARLY, shard_id));
+
+	if (!is_shell(shard_id))
+		return commands;
+	commands = list_concat(commands, shell_defaults(rel, NIL));
+	return lappend(commands, shell_register(rel));
 }
 
 /* Constraints of the table of the kinds in "types", pg_constraint rows, by name. */
@@ -444,7 +456,7 @@ foreign_key_command(Relation rel, HeapTuple tuple, const char *text, int64 shard
 	if (table == NULL)
 		elog(ERROR, "foreign key \"%s\" points at a table that is not distributed",
 			 NameStr(constraint->conname));
-	if (table->kind == TABLE_REFERENCE)
+	if (table->kind == TABLE_REFERENCE && !is_shell(shard_id))
 		target_shard = table->colocation->shards[0].id;
 	command = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s", shard_ddl_name(rel, shard_id),
 					   quote_identifier(NameStr(constraint->conname)), start,
@@ -564,6 +576,8 @@ trigger_commands(Relation rel, int64 shard_id)
 			commands =
 				lappend(commands, trigger_command(rel, triggers->triggers[i].tgoid, shard_id));
 	}
+	if (is_shell(shard_id))
+		return commands;
 	guard = trigger_guard_command(rel, table, find_shard(table, shard_id));
 	return guard ? lappend(commands, guard) : commands;
 }

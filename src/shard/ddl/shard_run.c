@@ -10,6 +10,7 @@
 
 #include "utils/rel.h"
 
+#include "shard/ddl/groups.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/metadata/metadata.h"
@@ -78,6 +79,8 @@ shard_run_add_all(ShardRun *run, List *group_ids, List *commands)
 List *
 shard_run_groups(const Shard *shard)
 {
+	if (shard->group_id == SHELL_GROUPS)
+		return groups_elsewhere();
 	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
 }
 

@@ -42,8 +42,10 @@
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shape.h"
+#include "shard/ddl/shell_node.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/planner.h"
 
 static const struct
 {
@@ -91,7 +93,8 @@ static object_access_hook_type prev_object_access = NULL;
 /* What the statement that runs just now has touched. */
 typedef struct Touched
 {
-	bool known; /* somebody looked at the statement */
+	bool known;	 /* somebody looked at the statement */
+	bool direct; /* the client sent it, or it is a part of what it sent */
 	UtilityCall *call;
 	List *shapes;		   /* of tables that lose parts, as they were */
 	MemoryContext context; /* holds them */
@@ -200,15 +203,25 @@ run_call(UtilityCall *call)
 		.known = is_known(call->pstmt->utilityStmt), .call = call, .context = CurrentMemoryContext};
 	Touched *outer = touched;
 	ObjectChange *change = object_change_begin(call);
+	bool local = planner_local_reads();
 
+	mine.direct = call->context == PROCESS_UTILITY_TOPLEVEL ||
+				  (call->context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL && outer->direct);
+	if (metadata_any_shell())
+		shell_check_statement(call->pstmt->utilityStmt, mine.direct);
 	PG_TRY();
 	{
 		touched = &mine;
+
+		/* On a node, the server checks the constraints of a shell by queries that name it. */
+		if (mine.direct && IsA(call->pstmt->utilityStmt, AlterTableStmt) && metadata_any_shell())
+			(void) planner_read_local(true);
 		handle_call(call);
 	}
 	PG_FINALLY();
 	{
 		touched = outer;
+		(void) planner_read_local(local);
 	}
 	PG_END_TRY();
 	if (mine.shapes != NIL)
@@ -363,11 +376,26 @@ before_drop(Oid class_id, Oid object_id, int column, const ObjectAccessDrop *dro
 		before_loss(relid);
 }
 
+/* On a node: only the coordinator changes shells. */
+static void
+shell_accessed(ObjectAccessType access, Oid relid, int column)
+{
+	bool direct = touched != NULL && touched->direct;
+
+	if (access != OAT_DROP && access != OAT_POST_ALTER)
+		return;
+	shell_check_change(relid, direct);
+	if (access == OAT_DROP && column == 0)
+		shell_forget(relid);
+}
+
 static void
 pgcluster_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
 	if (prev_object_access)
 		prev_object_access(access, class_id, object_id, sub_id, arg);
+	if (class_id == RelationRelationId && metadata_any_shell())
+		shell_accessed(access, object_id, sub_id);
 	if (access == OAT_DROP && metadata_any_table())
 		before_drop(class_id, object_id, sub_id, arg);
 	if (access == OAT_POST_ALTER && class_id == RelationRelationId && touched != NULL &&

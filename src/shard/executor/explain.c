@@ -76,7 +76,7 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	if (plan->tier == TIER_FOUND)
 		explain_changes(plan, es);
 	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY ||
-		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND)
+		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND || plan->tier == TIER_ON_NODE)
 		return;
 	if (!key_is_known(scan))
 	{

@@ -183,6 +183,9 @@ extern void every_copy_start(ShardScan *scan);
 /* --- copies.c --- */
 extern void copied_rows_start(ShardScan *scan);
 
+/* --- on_node.c --- */
+extern void on_node_start(ShardScan *scan);
+
 /* --- params.c: values that are known when an execution starts --- */
 extern void params_prepare(ShardScan *scan);
 extern void params_evaluate(ShardScan *scan);

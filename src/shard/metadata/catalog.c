@@ -21,8 +21,10 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -68,6 +70,18 @@ enum
 	TABLE_NATTS = TABLE_COLOCATION_ID
 };
 
+enum
+{
+	SHELL_RELID = 1,
+	SHELL_KIND,
+	SHELL_KEY,
+	SHELL_COLOCATION_ID,
+	SHELL_SHARD_IDS,
+	SHELL_HASH_MAXIMA,
+	SHELL_GROUP_IDS,
+	SHELL_NATTS = SHELL_GROUP_IDS
+};
+
 static const struct
 {
 	const char *name;
@@ -77,6 +91,7 @@ static const struct
 	[CATALOG_COLOCATION_GROUP] = {"colocation_group", "colocation_group_pkey"},
 	[CATALOG_SHARD] = {"shard", "shard_pkey"},
 	[CATALOG_DISTRIBUTED_TABLE] = {"distributed_table", "distributed_table_pkey"},
+	[CATALOG_SHELL] = {"shell", "shell_pkey"},
 };
 
 StaticAssertDecl(lengthof(catalogs) == CATALOG_COUNT, "every catalog has its name");
@@ -332,15 +347,88 @@ catalog_read_table(Oid relid, TableRow *row)
 	return found;
 }
 
-bool
-catalog_has_tables(void)
+static bool
+has_rows(Catalog catalog)
 {
 	CatalogScan s;
 	bool found;
 
-	begin_scan(&s, CATALOG_DISTRIBUTED_TABLE, catalogs[CATALOG_DISTRIBUTED_TABLE].pkey, 0,
-			   InvalidOid, 0, AccessShareLock);
+	begin_scan(&s, catalog, catalogs[catalog].pkey, 0, InvalidOid, 0, AccessShareLock);
 	found = HeapTupleIsValid(next_tuple(&s));
+	end_scan(&s, AccessShareLock);
+	return found;
+}
+
+bool
+catalog_has_tables(void)
+{
+	return has_rows(CATALOG_DISTRIBUTED_TABLE);
+}
+
+bool
+catalog_has_shells(void)
+{
+	return has_rows(CATALOG_SHELL);
+}
+
+/* The elements of an array column, none of them null. */
+static int
+elements(CatalogScan *s, HeapTuple tuple, int attno, Oid type, Datum **values)
+{
+	int16 length;
+	bool by_value;
+	char align;
+	int n;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(field(s, tuple, attno)), type, length, by_value, align,
+					  values, NULL, &n);
+	return n;
+}
+
+static void
+fill_shell(CatalogScan *s, HeapTuple tuple, ShellRow *row)
+{
+	Datum *ids;
+	Datum *maxima;
+	Datum *groups;
+	bool isnull;
+	Datum key = column(s, tuple, SHELL_KEY, &isnull);
+
+	row->relid = DatumGetObjectId(field(s, tuple, SHELL_RELID));
+	row->kind = (TableKind) DatumGetChar(field(s, tuple, SHELL_KIND));
+	row->key = isnull ? InvalidAttrNumber : DatumGetInt16(key);
+	row->colocation_id = DatumGetInt32(field(s, tuple, SHELL_COLOCATION_ID));
+	row->nshards = elements(s, tuple, SHELL_SHARD_IDS, INT8OID, &ids);
+	if (row->nshards == 0 ||
+		elements(s, tuple, SHELL_HASH_MAXIMA, INT4OID, &maxima) != row->nshards ||
+		elements(s, tuple, SHELL_GROUP_IDS, INT4OID, &groups) != row->nshards)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the row of table %u in pgcluster.shell is damaged", row->relid)));
+	row->shards = palloc0(row->nshards * sizeof(Shard)); /* compared as a whole */
+	for (int i = 0; i < row->nshards; i++)
+	{
+		row->shards[i].id = DatumGetInt64(ids[i]);
+		row->shards[i].hash_min =
+			i == 0 ? PG_INT32_MIN : (int32) (row->shards[i - 1].hash_max + (int64) 1);
+		row->shards[i].hash_max = DatumGetInt32(maxima[i]);
+		row->shards[i].group_id = DatumGetInt32(groups[i]);
+	}
+}
+
+bool
+catalog_read_shell(Oid relid, ShellRow *row)
+{
+	CatalogScan s;
+	HeapTuple tuple;
+	bool found;
+
+	begin_scan(&s, CATALOG_SHELL, catalogs[CATALOG_SHELL].pkey, SHELL_RELID, F_OIDEQ,
+			   ObjectIdGetDatum(relid), AccessShareLock);
+	tuple = next_tuple(&s);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		fill_shell(&s, tuple, row);
 	end_scan(&s, AccessShareLock);
 	return found;
 }
@@ -490,6 +578,45 @@ catalog_delete_table(Oid relid)
 	CacheInvalidateRelcacheByRelid(relid);
 	delete_rows(CATALOG_DISTRIBUTED_TABLE, catalogs[CATALOG_DISTRIBUTED_TABLE].pkey, TABLE_RELID,
 				F_OIDEQ, ObjectIdGetDatum(relid));
+}
+
+void
+catalog_insert_shell(const ShellRow *row)
+{
+	Datum values[SHELL_NATTS] = {0};
+	bool nulls[SHELL_NATTS] = {0};
+	Datum *ids = palloc(row->nshards * sizeof(Datum));
+	Datum *maxima = palloc(row->nshards * sizeof(Datum));
+	Datum *groups = palloc(row->nshards * sizeof(Datum));
+
+	for (int i = 0; i < row->nshards; i++)
+	{
+		ids[i] = Int64GetDatum(row->shards[i].id);
+		maxima[i] = Int32GetDatum(row->shards[i].hash_max);
+		groups[i] = Int32GetDatum(row->shards[i].group_id);
+	}
+	values[SHELL_RELID - 1] = ObjectIdGetDatum(row->relid);
+	values[SHELL_KIND - 1] = CharGetDatum((char) row->kind);
+	values[SHELL_KEY - 1] = Int16GetDatum(row->key);
+	nulls[SHELL_KEY - 1] = row->kind != TABLE_HASH;
+	values[SHELL_COLOCATION_ID - 1] = Int32GetDatum(row->colocation_id);
+	values[SHELL_SHARD_IDS - 1] = PointerGetDatum(construct_array(
+		ids, row->nshards, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[SHELL_HASH_MAXIMA - 1] = PointerGetDatum(
+		construct_array(maxima, row->nshards, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[SHELL_GROUP_IDS - 1] = PointerGetDatum(
+		construct_array(groups, row->nshards, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+
+	/* Plans that read the table itself must go. */
+	CacheInvalidateRelcacheByRelid(row->relid);
+	insert_row(CATALOG_SHELL, values, nulls);
+}
+
+void
+catalog_delete_shell(Oid relid)
+{
+	delete_rows(CATALOG_SHELL, catalogs[CATALOG_SHELL].pkey, SHELL_RELID, F_OIDEQ,
+				ObjectIdGetDatum(relid));
 }
 
 void

@@ -20,10 +20,11 @@ typedef enum Catalog
 	CATALOG_MEMBER_GROUP,
 	CATALOG_COLOCATION_GROUP,
 	CATALOG_SHARD,
-	CATALOG_DISTRIBUTED_TABLE
+	CATALOG_DISTRIBUTED_TABLE,
+	CATALOG_SHELL
 } Catalog;
 
-#define CATALOG_COUNT (CATALOG_DISTRIBUTED_TABLE + 1)
+#define CATALOG_COUNT (CATALOG_SHELL + 1)
 
 typedef struct MemberGroupRow
 {
@@ -48,6 +49,17 @@ typedef struct TableRow
 	int colocation_id;
 } TableRow;
 
+/* On a node: a table whose rows are in shards, here and elsewhere. */
+typedef struct ShellRow
+{
+	Oid relid;
+	TableKind kind;
+	AttrNumber key; /* of hash tables */
+	int colocation_id;
+	int nshards;
+	Shard *shards; /* ascending by hash_min */
+} ShellRow;
+
 /* Oid of the schema pgcluster if the extension owns it, else InvalidOid. */
 extern Oid catalog_schema(void);
 
@@ -71,6 +83,12 @@ extern Shard *catalog_read_shards(int colocation_id, int *nshards);
 
 /* True when pgcluster.distributed_table has any row. */
 extern bool catalog_has_tables(void);
+
+/* The same for shells: on a node. */
+extern bool catalog_has_shells(void);
+extern bool catalog_read_shell(Oid relid, ShellRow *row);
+extern void catalog_insert_shell(const ShellRow *row);
+extern void catalog_delete_shell(Oid relid);
 
 extern void catalog_insert_group(const MemberGroupRow *row);
 extern void catalog_delete_group(int group_id);

@@ -45,7 +45,7 @@ typedef enum DatabaseState
 {
 	DATABASE_UNKNOWN, /* not looked at since something changed */
 	DATABASE_PLAIN,	  /* no extension */
-	DATABASE_EMPTY,	  /* no distributed table */
+	DATABASE_EMPTY,	  /* no distributed table; there may be shells */
 	DATABASE_DISTRIBUTED
 } DatabaseState;
 
@@ -79,6 +79,8 @@ typedef struct Retired
 } Retired;
 
 static DatabaseState database_state = DATABASE_UNKNOWN;
+static bool database_has_shells = false; /* when the state is known */
+static bool see_shells = false;
 static Oid catalog_oids[CATALOG_COUNT];
 static MetadataCache *cache = NULL;
 static Retired *retired = NULL;
@@ -281,6 +283,7 @@ look_at_database(void)
 					return;
 			}
 			found = catalog_has_tables() ? DATABASE_DISTRIBUTED : DATABASE_EMPTY;
+			database_has_shells = catalog_has_shells();
 		}
 	} while (generation != before);
 
@@ -309,6 +312,27 @@ metadata_any_table(void)
 	if (likely(database_state == DATABASE_PLAIN))
 		return false;
 	return current_state() == DATABASE_DISTRIBUTED;
+}
+
+bool
+metadata_any_shell(void)
+{
+	return metadata_present() && database_has_shells;
+}
+
+bool
+metadata_see_shells(bool on)
+{
+	bool before = see_shells;
+
+	see_shells = on;
+	return before;
+}
+
+bool
+metadata_sees_shells(void)
+{
+	return see_shells;
 }
 
 bool
@@ -395,6 +419,63 @@ read_table(MetadataCache *in, Oid relid, MemoryContext *context)
 	return table;
 }
 
+/*
+ * The shards of a shell.  Those of one colocation group share them, as far as
+ * they do have the same: whoever owns a table may say anything of it.
+ */
+static const Colocation *
+shell_colocation(MetadataCache *in, const DistributedTable *table, const ShellRow *row)
+{
+	/* Numbers of the coordinator's, kept apart from those of this database. */
+	int id = -row->colocation_id;
+	ColocationEntry *entry = hash_search(in->colocations, &id, HASH_FIND, NULL);
+	MemoryContext old;
+	Colocation *colocation;
+
+	if (entry != NULL && entry->colocation->nshards == row->nshards &&
+		entry->colocation->kind == row->kind &&
+		memcmp(entry->colocation->shards, row->shards, row->nshards * sizeof(Shard)) == 0)
+		return entry->colocation;
+	old = MemoryContextSwitchTo(in->context);
+	colocation = palloc0(sizeof(*colocation));
+	colocation->id = id;
+	colocation->kind = row->kind;
+	colocation->key_type = table->key_type;
+	colocation->collation = table->key_collation;
+	colocation->nshards = row->nshards;
+	colocation->shards = palloc(row->nshards * sizeof(Shard));
+	memcpy(colocation->shards, row->shards, row->nshards * sizeof(Shard));
+	MemoryContextSwitchTo(old);
+	if (entry == NULL)
+	{
+		entry = hash_search(in->colocations, &id, HASH_ENTER, NULL);
+		entry->colocation = colocation;
+	}
+	return colocation;
+}
+
+static DistributedTable *
+read_shell(MetadataCache *in, Oid relid, MemoryContext *context)
+{
+	ShellRow row;
+	DistributedTable *table;
+
+	if (!catalog_read_shell(relid, &row))
+		return NULL;
+	*context = AllocSetContextCreate(CurrentMemoryContext, "pgcluster table", ALLOCSET_SMALL_SIZES);
+	table = MemoryContextAllocZero(*context, sizeof(*table));
+	table->relid = relid;
+	table->version = ++versions;
+	table->shell = true;
+	table->kind = row.kind;
+	table->key_typmod = -1;
+	if (row.kind == TABLE_HASH)
+		fill_key(table, get_attname(relid, row.key, false), *context);
+
+	table->colocation = shell_colocation(in, table, &row);
+	return table;
+}
+
 static const DistributedTable *
 load_table(Oid relid)
 {
@@ -413,6 +494,8 @@ load_table(Oid relid)
 		before = generation;
 		context = NULL;
 		table = read_table(in, relid, &context);
+		if (table == NULL && database_has_shells)
+			table = read_shell(in, relid, &context);
 		if (generation != before && context != NULL)
 			MemoryContextDelete(context);
 	} while (generation != before);
@@ -428,13 +511,11 @@ load_table(Oid relid)
 	return table;
 }
 
-const DistributedTable *
-metadata_table(Oid relid)
+static const DistributedTable *
+find_table(Oid relid)
 {
 	TableEntry *entry;
 
-	if (relid < FirstNormalObjectId || !metadata_any_table())
-		return NULL;
 	if (cache != NULL && !cache_stale)
 	{
 		entry = hash_search(cache->tables, &relid, HASH_FIND, NULL);
@@ -442,6 +523,28 @@ metadata_table(Oid relid)
 			return entry->table;
 	}
 	return load_table(relid);
+}
+
+const DistributedTable *
+metadata_table(Oid relid)
+{
+	const DistributedTable *table;
+
+	if (relid < FirstNormalObjectId || (!metadata_any_table() && !see_shells))
+		return NULL;
+	table = find_table(relid);
+	return table != NULL && table->shell && !see_shells ? NULL : table;
+}
+
+const DistributedTable *
+metadata_shell(Oid relid)
+{
+	const DistributedTable *table;
+
+	if (relid < FirstNormalObjectId || !metadata_any_shell())
+		return NULL;
+	table = find_table(relid);
+	return table != NULL && table->shell ? table : NULL;
 }
 
 const Shard *
@@ -551,6 +654,8 @@ metadata_shard_schema(const char *schema, int64 shard_id)
 	int length = strlen(schema);
 	int room;
 
+	if (shard_id == SHELL_SHARD)
+		return pstrdup(schema);
 	snprintf(suffix, sizeof(suffix), "_" INT64_FORMAT, shard_id);
 	room = NAMEDATALEN - 1 - strlen(suffix);
 	if (length <= room)

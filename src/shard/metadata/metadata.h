@@ -34,6 +34,13 @@ typedef struct Shard
 	int group_id;	/* of a reference table: -1, every group has it */
 } Shard;
 
+/*
+ * What stands for the shells of a table where shards are meant: no shard has
+ * this number, its schema is the table's own, and every other server has it.
+ */
+#define SHELL_SHARD 0
+#define SHELL_GROUPS (-2)
+
 typedef struct Colocation
 {
 	int id;
@@ -55,10 +62,21 @@ typedef struct DistributedTable
 	FmgrInfo key_hash; /* the type's 32 bit hash function */
 	const Colocation *colocation;
 	uint64 version; /* greater each time that the table may have changed */
+	bool shell;		/* on a node, which has some of its shards */
 } DistributedTable;
 
 /* NULL when the relation is not distributed (or the extension not created here). */
 extern const DistributedTable *metadata_table(Oid relid);
+
+/*
+ * On a node, the same for shells, of which nobody else knows: only while
+ * "metadata_see_shells" is on metadata_table gives them too.  That returns
+ * the setting before; the caller puts it back, also on an error.
+ */
+extern bool metadata_any_shell(void);
+extern const DistributedTable *metadata_shell(Oid relid);
+extern bool metadata_see_shells(bool on);
+extern bool metadata_sees_shells(void);
 
 /* True when this database has any distributed table at all: the first question of every hook. */
 extern bool metadata_any_table(void);

@@ -356,7 +356,9 @@ find_tables(Node *node, void *context)
 			Oid relid = rt_fetch(query->resultRelation, query->rtable)->relid;
 			const DistributedTable *target = metadata_table(relid);
 
-			if (target == NULL)
+			if (target == NULL && metadata_sees_shells())
+				;
+			else if (target == NULL)
 				state->pin->why = psprintf("Relation %s, which is written, is not distributed.",
 										   get_rel_name(relid));
 			else if (target->kind != TABLE_HASH)
@@ -375,6 +377,9 @@ find_table(RangeTblEntry *rte, PinState *state)
 	Pin *pin = state->pin;
 	const DistributedTable *table = metadata_table(rte->relid);
 
+	/* On a node its own tables are as good as copies. */
+	if (table == NULL && metadata_sees_shells())
+		return true;
 	if (table == NULL)
 		pin->why = psprintf("Table %s is not distributed.", get_rel_name(rte->relid));
 	else if (table->kind != TABLE_HASH)

@@ -23,6 +23,7 @@
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/check_option.h"
+#include "shard/planner/on_node.h"
 #include "shard/planner/piece.h"
 #include "shard/planner/security.h"
 #include "shard/planner/shapes.h"
@@ -163,7 +164,10 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 	PlannedStmt *known;
 
 	if (read_local || !metadata_any_table())
-		return planner_server(&request, query);
+	{
+		known = !read_local && metadata_any_shell() ? plan_on_node(&request) : NULL;
+		return known != NULL ? known : planner_server(&request, query);
+	}
 	if (query->hasRowSecurity)
 		security_leave_to_shards(query);
 	if (query->withCheckOptions != NIL)

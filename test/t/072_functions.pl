@@ -1,0 +1,177 @@
+# What runs on worker groups: shells of distributed tables there, what
+# functions make of them, and functions that are called where their key lives.
+use strict;
+use warnings;
+
+use FindBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my @nodes = map { PostgreSQL::Test::Cluster->new($_) } qw(coordinator one two three);
+for my $node (@nodes)
+{
+	$node->init;
+	$node->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'pgcluster'\nmax_prepared_transactions = 20\n");
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pgcluster');
+}
+my ($coordinator, @workers) = @nodes;
+my $late = pop @workers;
+$coordinator->safe_psql('postgres',
+	sprintf("SELECT cluster_add_node('%s', %d)", $_->host, $_->port))
+  for @workers;
+$coordinator->safe_psql('postgres', slurp_file("$FindBin::Bin/../ddl_compare.sql"));
+$coordinator->safe_psql('postgres', <<'SQL');
+-- How the shells on the groups differ from the table here.
+CREATE FUNCTION shell_differences(of text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    ours text[];
+    theirs text[];
+    g integer;
+BEGIN
+    SET LOCAL search_path = pg_catalog;
+    EXECUTE format('SELECT array_agg(d) FROM (%s) q(d)', public.describe_query(of)) INTO ours;
+    FOR g IN SELECT group_id FROM pgcluster.member_group LOOP
+        SELECT array_agg(regexp_replace(d[1], '([a-z]+)_[0-9]{6,}\.', '\1.', 'g')) INTO theirs
+        FROM pgcluster.query_on_group(g, public.describe_query(of)) d
+        WHERE d[1] !~ 'pgcluster.no_default';
+        RETURN QUERY SELECT 'here: ' || d FROM unnest(ours) d WHERE d <> ALL (theirs) OR theirs IS NULL
+            UNION SELECT 'group ' || g || ': ' || d FROM unnest(theirs) d WHERE d <> ALL (ours) ORDER BY 1;
+    END LOOP;
+END $$;
+SQL
+
+# alike TABLE, SQL, NAME: after the statements shells and shards are as their table.
+sub alike
+{
+	my ($table, $sql, $name) = @_;
+	my $failed = $coordinator->psql('postgres', "SET client_min_messages = warning; $sql",
+		stderr => \my $stderr, on_error_stop => 1);
+
+	diag($stderr) if $failed;
+	is($coordinator->safe_psql('postgres', "SELECT * FROM differences('$table')"), '', "$name, shards");
+	is($coordinator->safe_psql('postgres', "SELECT * FROM shell_differences('$table')"), '', "$name, shells");
+	return;
+}
+
+sub fails_like
+{
+	my ($node, $sql, $pattern, $name) = @_;
+	my $failed = $node->psql('postgres', $sql, stderr => \my $stderr, on_error_stop => 1);
+
+	like($failed ? $stderr : 'no error', $pattern, $name);
+	return;
+}
+
+$coordinator->safe_psql('postgres', <<'SQL');
+CREATE SCHEMA app;
+CREATE ROLE reader LOGIN;
+CREATE TYPE app.state AS ENUM ('new', 'paid');
+CREATE TABLE app.kind (id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO app.kind VALUES (1, 'book'), (2, 'pen');
+CREATE TABLE app.customer (id integer PRIMARY KEY, name text NOT NULL, spent numeric NOT NULL DEFAULT 0);
+CREATE TABLE app.sale (customer integer REFERENCES app.customer, number integer, kind integer REFERENCES app.kind,
+    price numeric CHECK (price > 0), state app.state DEFAULT 'new', at timestamptz DEFAULT now(),
+    PRIMARY KEY (customer, number));
+INSERT INTO app.customer SELECT g, 'customer ' || g FROM generate_series(1, 100) g;
+SQL
+alike('app.kind', "SELECT create_reference_table('app.kind')", 'a reference table');
+alike('app.customer', "SELECT create_distributed_table('app.customer', 'id', shard_count => 8)", 'a distributed table');
+alike('app.sale', "SELECT create_distributed_table('app.sale', 'customer', colocate_with => 'app.customer')", 'with foreign keys');
+alike('app.sale', <<'SQL', 'changes of columns');
+ALTER TABLE app.sale ADD COLUMN gone integer;
+ALTER TABLE app.sale ADD COLUMN note text COLLATE "C" DEFAULT 'none';
+ALTER TABLE app.sale DROP COLUMN gone;
+ALTER TABLE app.sale ALTER COLUMN price TYPE numeric(12,2), ALTER COLUMN price SET NOT NULL;
+ALTER TABLE app.sale RENAME COLUMN note TO remark;
+SQL
+alike('app.sale', <<'SQL', 'other changes');
+CREATE INDEX sale_state ON app.sale (state);
+CREATE UNIQUE INDEX CONCURRENTLY sale_at ON app.sale (customer, at, number);
+CREATE STATISTICS app.sale_kinds ON kind, state FROM app.sale;
+ALTER TABLE app.sale ADD CONSTRAINT dear CHECK (price < 1000000) NOT VALID;
+ALTER TABLE app.sale VALIDATE CONSTRAINT dear;
+CREATE FUNCTION app.upper_remark() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.remark := upper(NEW.remark); RETURN NEW; END';
+CREATE TRIGGER upper_remark BEFORE INSERT ON app.sale FOR EACH ROW EXECUTE FUNCTION app.upper_remark();
+ALTER TABLE app.sale ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readers ON app.sale FOR SELECT TO reader USING (kind % 2 = 1);
+GRANT USAGE ON SCHEMA app TO reader;
+GRANT SELECT ON app.sale TO reader;
+ALTER TABLE app.sale REPLICA IDENTITY FULL;
+SQL
+alike('app.deed', 'ALTER TABLE app.sale RENAME TO deed', 'a new name');
+alike('deeds.deed', 'CREATE SCHEMA deeds; ALTER TABLE app.deed SET SCHEMA deeds', 'a new schema');
+alike('app.sale', 'ALTER TABLE deeds.deed SET SCHEMA app; ALTER TABLE app.deed RENAME TO sale; DROP SCHEMA deeds', 'and back');
+alike('app.log', <<'SQL', 'a partitioned table');
+CREATE TABLE app.log (customer integer, day date, line text) PARTITION BY RANGE (day);
+CREATE TABLE app.log_1 PARTITION OF app.log FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE INDEX ON app.log (line);
+SELECT create_distributed_table('app.log', 'customer', colocate_with => 'app.customer');
+CREATE TABLE app.log_2 PARTITION OF app.log FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+SQL
+alike('app.log_2', '', 'its partition');
+$coordinator->safe_psql('postgres', 'CREATE TABLE app.counted (k integer, id serial, ident bigint GENERATED ALWAYS AS IDENTITY);'
+	  . "SELECT create_distributed_table('app.counted', 'k', colocate_with => 'app.customer')");
+
+# A node that joins later.
+$coordinator->safe_psql('postgres', sprintf("SELECT cluster_add_node('%s', %d)", $late->host, $late->port));
+is($coordinator->safe_psql('postgres', "SELECT * FROM shell_differences('$_')"), '', "a group that joins has $_")
+  for qw(app.kind app.customer app.sale app.log app.log_1 app.log_2);
+alike('app.customer', 'ALTER TABLE app.customer ADD COLUMN since date', 'and follows');
+
+# What nodes make of queries on shells.
+my $here = $workers[0];
+my ($key) = $here->safe_psql('postgres', "SELECT string_agg(g::text, ' ' ORDER BY g) FROM generate_series(1, 100) g, pgcluster.shell s"
+	  . " WHERE relid = 'app.customer'::regclass AND group_ids[1 + (SELECT count(*) FROM unnest(hash_maxima) m WHERE m < hashint4(g))] = 1") =~ /^(\d+)/;
+my ($other) = $here->safe_psql('postgres', "SELECT string_agg(g::text, ' ' ORDER BY g) FROM generate_series(1, 100) g, pgcluster.shell s"
+	  . " WHERE relid = 'app.customer'::regclass AND group_ids[1 + (SELECT count(*) FROM unnest(hash_maxima) m WHERE m < hashint4(g))] = 2") =~ /^(\d+)/;
+$coordinator->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price, at) VALUES ($key, 1, 1, 5, '2020-01-01'), ($key, 2, 2, 7, '2020-01-01')");
+is($here->safe_psql('postgres', "SELECT name FROM app.customer WHERE id = $key"), "customer $key", 'a row that is here');
+is($here->safe_psql('postgres', "SELECT s.number, k.name, c.name FROM app.sale s JOIN app.customer c ON c.id = s.customer JOIN app.kind k ON k.id = s.kind"
+	  . " WHERE c.id = $key ORDER BY 1"), "1|book|customer $key\n2|pen|customer $key", 'joins of what is here');
+is($here->safe_psql('postgres', 'SELECT count(*) FROM app.kind'), '2', 'a reference table is here');
+is($here->safe_psql('postgres', "SET ROLE reader; SELECT count(*) FROM app.sale WHERE customer = $key"), '1', 'policies hold');
+fails_like($here, "SELECT name FROM app.customer WHERE id = $other", qr/not on this worker group.*on group 2/s, 'a row that is not');
+fails_like($here, 'SELECT count(*) FROM app.customer', qr/cannot run this statement.*No distribution column/s, 'all rows');
+fails_like($here, "INSERT INTO app.kind VALUES (3, 'ink')", qr/cannot write reference table/, 'a reference table is not written');
+fails_like($here, "UPDATE app.customer SET id = 7 WHERE id = $key", qr/cannot change distribution column/, 'no row moves');
+fails_like($here, $_, qr/cannot use (?:COPY|TRUNCATE|LOCK) with distributed table/, $_)
+  for 'COPY app.sale TO STDOUT', 'TRUNCATE app.sale', 'LOCK app.sale';
+fails_like($here, $_, qr/cannot change distributed table "sale" on a worker group/, $_)
+  for 'ALTER TABLE app.sale ADD COLUMN x integer', 'DROP TABLE app.sale', 'CREATE INDEX ON app.sale (remark)';
+fails_like($here, "INSERT INTO app.counted (k) VALUES ($key)", qr/default of column counted.id cannot be computed/, 'a sequence');
+is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price, remark) VALUES ($key, 3, 2, 1, 'x') RETURNING state, remark"), 'new|X', 'rows go in');
+is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 3, 2, 2), ($key, 4, 2, 2)"
+	  . ' ON CONFLICT ON CONSTRAINT sale_pkey DO UPDATE SET price = excluded.price RETURNING number'), "3\n4", 'several, with ON CONFLICT');
+fails_like($here, "INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 5, 2, 2), ($other, 5, 2, 2)",
+	qr/rows with keys of several shards/, 'not of several shards');
+is($here->safe_psql('postgres', "INSERT INTO app.log SELECT customer, at::date, remark FROM app.sale WHERE customer = $key AND number < 3 RETURNING day"),
+	"2020-01-01\n2020-01-01", 'rows of a query, into a partition');
+is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price) SELECT $key, g, 2, 2 FROM generate_series(7, 9) g RETURNING number"),
+	"7\n8\n9", 'rows made');
+fails_like($here, "INSERT INTO app.sale (customer, number, kind, price) SELECT 0, g, 99, 2 FROM generate_series(7, 9) g",
+	qr/not on this worker group|violates foreign key/, 'foreign keys hold');
+is($here->safe_psql('postgres', "UPDATE app.sale SET price = price + 1 WHERE customer = $key AND number = 9 RETURNING price"), '3.00', 'rows change');
+is($here->safe_psql('postgres', "DELETE FROM app.sale WHERE customer = $key AND number = 9 RETURNING price"), '3.00', 'and go');
+is($coordinator->safe_psql('postgres', "SELECT count(*) FROM app.sale WHERE customer = $key"), '6', 'all of it is in the shard');
+
+# Plans that are kept.
+$here->safe_psql('postgres', <<"SQL");
+CREATE FUNCTION by_plpgsql(k integer) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT name FROM app.customer WHERE id = k); END';
+CREATE FUNCTION by_sql(k integer) RETURNS SETOF text VOLATILE LANGUAGE sql AS 'UPDATE app.customer SET spent = spent + 1 WHERE id = k; SELECT name || spent FROM app.customer WHERE id = k';
+SQL
+is($here->safe_psql('postgres', "SELECT count(by_plpgsql($key)) FROM generate_series(1, 20)"), '20', 'in PL/pgSQL');
+is($here->safe_psql('postgres', "SELECT by_sql($key); SELECT by_sql($key)"), "customer ${key}1\ncustomer ${key}2", 'in SQL');
+fails_like($here, "SELECT by_plpgsql($other)", qr/not on this worker group/, 'not for the keys of others');
+is($here->safe_psql('postgres', "PREPARE p(integer) AS SELECT name FROM app.customer WHERE id = \$1;"
+	  . " SET plan_cache_mode = force_generic_plan; EXECUTE p($key); EXPLAIN (COSTS OFF) EXECUTE p($key)"), "customer $key\nCustom Scan (pgcluster)\n  Tier: on node", 'one plan for all keys');
+
+$coordinator->safe_psql('postgres', "DROP TABLE app.log; SELECT undistribute_table('app.counted')");
+is($here->safe_psql('postgres', "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pgcluster.shell"), 'app.customer app.kind app.sale', 'shells go with their tables');
+$coordinator->safe_psql('postgres', 'SELECT cluster_remove_node(3)');
+is($late->safe_psql('postgres', "SELECT count(*) FROM pgcluster.shell"), '0', 'and with their group');
+
+$_->stop for @nodes;
+done_testing();
