@@ -57,6 +57,16 @@ my @workloads = (
 	{ name => 'tpcb_one_shard', measure => \&pgbench, mode => 'prepared', prepare => \&load_bank, script => \&transfer },
 	{ name => 'tpcb_two_nodes', measure => \&pgbench, mode => 'prepared', prepare => \&load_bank, script => sub { transfer(2) } },
 	{ name => 'copy', measure => \&copy },
+	{ name => 'copy_jsonb', measure => \&copy_jsonb, prepare => \&make_event },
+	{
+		name => 'insert_1000',
+		measure => \&pgbench,
+		mode => 'simple',
+		prepare => \&make_many,
+		script => \&insert_many
+	},
+	{ name => 'update_quarter', measure => \&quarter, prepare => \&load_quarter, script => 'UPDATE quarter SET balance = balance + 1 WHERE owner % 4 = 1' },
+	{ name => 'delete_quarter', measure => \&quarter, prepare => \&load_quarter, script => 'DELETE FROM quarter WHERE owner % 4 = 1' },
 	{
 		name => 'select_key_one_client',
 		measure => \&pgbench,
@@ -114,8 +124,8 @@ my @workloads = (
 			}
 	} 0 .. $#PgCluster::Tpch::queries),);
 
-my ($turns, $seconds, $scale) = (3, 8, 0.05);
-GetOptions('list' => \my $list, 'tcp' => \my $tcp, 'turns=i' => \$turns, 'seconds=i' => \$seconds, 'scale=f' => \$scale) or exit 2;
+my ($turns, $seconds, $scale, $size) = (3, 8, 0.05, 1);
+GetOptions('list' => \my $list, 'tcp' => \my $tcp, 'turns=i' => \$turns, 'seconds=i' => \$seconds, 'scale=f' => \$scale, 'size=f' => \$size) or exit 2;
 if ($list)
 {
 	my %seen;
@@ -443,6 +453,85 @@ sub copy
 	my $count = $cluster->sql('c', 'SELECT count(*) FROM copied');
 	die "copied $copy_rows rows, found $count" if $count != $copy_rows;
 	return $rate;
+}
+
+# For COPY of rows with jsonb.
+sub make_event
+{
+	foreach my $side (sort keys %side)
+	{
+		$side{$side}->sql('c', 'CREATE TABLE event (id bigint PRIMARY KEY, owner integer, at timestamptz, kind text, amount numeric(10,2), seen boolean, payload jsonb)');
+		$side{$side}->sql('c', "SELECT create_distributed_table('event', 'id')") if $side eq 'ours';
+	}
+	return;
+}
+
+# Rows a second of one COPY FROM STDIN of rows with jsonb into an empty table.
+sub copy_jsonb
+{
+	my ($cluster) = @_;
+	my $count = int(2_000_000 * $size);
+	state $file;
+
+	if (!$file)
+	{
+		$file = "$cluster->{dir}/events.rows";
+		open(my $fh, '>', $file) or die "$file: $!";
+		printf {$fh} "%d\t%d\t2024-01-%02d %02d:%02d:00+00\t%s\t%d.%02d\t%s\t{\"id\": %d, \"tags\": [\"a%d\", \"b%d\"], \"place\": {\"city\": \"town %d\", \"zip\": \"%05d\"}, \"open\": true}\n",
+		  $_, $_ % 1000, 1 + $_ % 28, $_ % 24, $_ % 60, (qw(view click buy leave))[ $_ % 4 ], $_ % 5000, $_ % 100, $_ % 3 ? 't' : 'f', $_, $_ % 7, $_ % 11, $_ % 500, $_ % 99999
+		  foreach 1 .. $count;
+		close $fh or die "$file: $!";
+	}
+	$cluster->sql('c', 'TRUNCATE event');
+	$cluster->sql($_, 'CHECKPOINT') foreach $cluster->node_names;
+	my $start = time();
+	$cluster->sql('c', "\\copy event FROM '$file'");
+	my $rate = $count / (time() - $start);
+	my $found = $cluster->sql('c', 'SELECT count(*) FROM event');
+	die "copied $count rows, found $found" if $found != $count;
+	return $rate;
+}
+
+sub make_many
+{
+	foreach my $side (sort keys %side)
+	{
+		$side{$side}->sql('c', 'CREATE TABLE many (id bigint, owner integer, balance integer, filler text)');
+		$side{$side}->sql('c', "SELECT create_distributed_table('many', 'id')") if $side eq 'ours';
+	}
+	return;
+}
+
+# One statement of 1,000 rows, other ones each time.
+sub insert_many
+{
+	return "\\set new random(1, 1000000000000)\nINSERT INTO many VALUES "
+	  . join(', ', map { "(:new + $_, $_, 0, 'a new row $_')" } 1 .. 1000) . ';';
+}
+
+sub load_quarter
+{
+	load_table('quarter', 'id integer PRIMARY KEY, owner integer, balance integer, filler text', 'id',
+		"SELECT i, i % 1000, 0, 'a row of the table ' || i FROM generate_series(1, " . int(1_000_000 * $size) . ') i');
+	return;
+}
+
+# Statements a second that change a quarter of a table; what they do is undone, and the
+# dead rows are cleaned up, before the next one.
+sub quarter
+{
+	my ($cluster, $workload) = @_;
+	my $wanted = int(1_000_000 * $size) / 4;
+	my $delete = $workload->{script} =~ /^DELETE/;
+
+	my $out = $cluster->sql('c', "\\timing on\nSELECT count(*) FROM quarter WHERE id < 0;\n$workload->{script};");
+	my ($milliseconds) = $out =~ /Time: ([\d.]+) ms[^\n]*\z/ or die "no time in psql's output:\n$out";
+	my $left = $cluster->sql('c', 'SELECT count(*) FROM quarter WHERE owner % 4 = 1');
+	die "$left rows instead of $wanted" if $left != ($delete ? 0 : $wanted);
+	$cluster->sql('c', "INSERT INTO quarter SELECT i, i % 1000, 0, 'a row of the table ' || i FROM generate_series(1, " . int(1_000_000 * $size) . ') i WHERE i % 1000 % 4 = 1') if $delete;
+	$cluster->sql($_, 'VACUUM quarter') foreach 'c';
+	$cluster->sql($_, 'CHECKPOINT') foreach $cluster->node_names;
+	return 1000 / $milliseconds;
 }
 
 sub median

@@ -56,6 +56,13 @@
 #define COMPAT_RUN_ONCE , execute_once
 #endif
 
+/* The subtransaction that gave the table new storage. */
+#if PG_VERSION_NUM >= 160000
+#define compat_new_storage_subid(rel) ((rel)->rd_newRelfilelocatorSubid)
+#else
+#define compat_new_storage_subid(rel) ((rel)->rd_newRelfilenodeSubid)
+#endif
+
 /* Runs a query to its end. */
 #if PG_VERSION_NUM >= 180000
 #define compat_executor_run(query, direction, count) ExecutorRun((query), (direction), (count))

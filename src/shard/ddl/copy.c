@@ -2,8 +2,9 @@
  * copy.c
  *	  COPY from and to distributed tables.
  *
- * COPY FROM: the server reads and converts the rows with all its options;
- * instead of inserting them, the router sends them to the shards.  Rows of a
+ * COPY FROM: the rows are passed on to the shards as they came where that is
+ * possible (copy_pass.c).  Else the server reads and converts them with all
+ * its options, and the router sends them to the shards.  Rows of a
  * reference table go to the router and to the server's own COPY FROM of the
  * local copy, which takes them from a callback.
  *
@@ -14,47 +15,36 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "commands/copy.h"
+#include "commands/copyfrom_internal.h"
 #include "commands/defrem.h"
 #include "commands/progress.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_collate.h"
-#include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "shard/ddl/copy_input.h"
+#include "shard/ddl/copy_pass.h"
 #include "shard/ddl/copy_text.h"
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
-
-/* Rows as the server reads them from the COPY. */
-typedef struct CopySource
-{
-	Relation rel;
-	ParseState *pstate;
-	CopyFromState state;
-	EState *estate;
-	TupleTableSlot *slot; /* the present row */
-	ExprState *filter;	  /* of WHERE, or NULL */
-	ErrorContextCallback where_we_are;
-} CopySource;
 
 /*
  * Privileges
@@ -106,9 +96,7 @@ refuse_options(const CopyStmt *stmt)
 		DefElem *option = lfirst(lc);
 		bool refused = false;
 
-		if (strcmp(option->defname, "freeze") == 0)
-			refused = defGetBoolean(option);
-		else if (strcmp(option->defname, "on_error") == 0)
+		if (strcmp(option->defname, "on_error") == 0)
 			refused = strcmp(defGetString(option), "stop") != 0;
 		if (refused)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -117,130 +105,18 @@ refuse_options(const CopyStmt *stmt)
 	}
 }
 
-/*
- * The source
- */
-static void
-refuse_generated_columns(Relation rel, List *vars)
-{
-	ListCell *lc;
-
-	foreach (lc, vars)
-	{
-		AttrNumber attnum = castNode(Var, lfirst(lc))->varattno;
-
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
-
-			if (att->attgenerated != '\0' && (attnum == 0 || attnum == att->attnum))
-				ereport(
-					ERROR,
-					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-					 errmsg("generated columns are not supported in COPY FROM WHERE conditions"),
-					 errdetail("Column \"%s\" is a generated column.", NameStr(att->attname))));
-		}
-	}
-}
-
-/* The condition of WHERE, ready to evaluate. */
-static ExprState *
-prepare_filter(CopySource *source, ParseNamespaceItem *item, Node *where)
-{
-	ParseState *pstate = source->pstate;
-
-	addNSItemToQuery(pstate, item, false, true, true);
-	where = transformExpr(pstate, where, EXPR_KIND_COPY_WHERE);
-	where = coerce_to_boolean(pstate, where, "WHERE");
-	assign_expr_collations(pstate, where);
-	refuse_generated_columns(source->rel, pull_var_clause(where, 0));
-	return ExecPrepareQual(make_ands_implicit((Expr *) where), source->estate);
-}
-
-static CopySource *
-open_source(Relation rel, UtilityCall *call, CopyStmt *stmt)
-{
-	CopySource *source = palloc0(sizeof(*source));
-	ParseNamespaceItem *item;
-
-	source->rel = rel;
-	source->pstate = make_parsestate(NULL);
-	source->pstate->p_sourcetext = call->query_string;
-	source->pstate->p_queryEnv = call->environment;
-	item = addRangeTableEntryForRelation(source->pstate, rel, RowExclusiveLock, NULL, false, false);
-	source->estate = CreateExecutorState();
-	if (stmt->whereClause != NULL)
-		source->filter = prepare_filter(source, item, stmt->whereClause);
-	source->slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-	source->state = BeginCopyFrom(source->pstate, rel, NULL, stmt->filename, stmt->is_program, NULL,
-								  stmt->attlist, stmt->options);
-	source->where_we_are.callback = CopyFromErrorCallback;
-	source->where_we_are.arg = source->state;
-	return source;
-}
-
-/*
- * Reads the next row that fits WHERE into the slot; false at the end.  It is
- * valid until the next call.
- */
-static bool
-next_row(CopySource *source)
-{
-	ExprContext *econtext = GetPerTupleExprContext(source->estate);
-	TupleTableSlot *slot = source->slot;
-	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(source->estate));
-	bool found;
-
-	source->where_we_are.previous = error_context_stack;
-	error_context_stack = &source->where_we_are;
-	for (;;)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ResetPerTupleExprContext(source->estate);
-		ExecClearTuple(slot);
-		found = NextCopyFrom(source->state, econtext, slot->tts_values, slot->tts_isnull);
-		if (!found)
-			break;
-		ExecStoreVirtualTuple(slot);
-		if (source->filter == NULL)
-			break;
-		econtext->ecxt_scantuple = slot;
-		if (ExecQual(source->filter, econtext))
-			break;
-	}
-	error_context_stack = source->where_we_are.previous;
-	MemoryContextSwitchTo(old);
-	return found;
-}
-
-static void
-close_source(CopySource *source)
-{
-	EndCopyFrom(source->state);
-	ExecDropSingleTupleTableSlot(source->slot);
-	FreeExecutorState(source->estate);
-	free_parsestate(source->pstate);
-}
-
-static Router *
-make_router(Relation rel)
-{
-	int level = shard_ddl_begin();
-	Router *router = router_create(rel, NIL, CurrentMemoryContext);
-
-	shard_ddl_end(level);
-	return router;
-}
-
 static uint64
-copy_to_shards(CopySource *source)
+copy_to_shards(CopyInput *input, const DistributedTable *table)
 {
-	Router *router = make_router(source->rel);
+	Router *router = copy_router(input, CurrentMemoryContext);
+	TupleTableSlot *slot = input->slot;
 	uint64 rows = 0;
 
-	while (next_row(source))
+	while (copy_next(input))
 	{
-		router_row(router, source->slot->tts_values, source->slot->tts_isnull);
+		if (slot->tts_isnull[table->key - 1])
+			copy_refuse_null_key(input, table->key);
+		router_row_of_line(router, slot->tts_values, slot->tts_isnull, input->state->cur_lineno);
 		pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, ++rows);
 	}
 	(void) router_finish(router);
@@ -253,7 +129,7 @@ copy_to_shards(CopySource *source)
  */
 typedef struct Tee
 {
-	CopySource *source;
+	CopyInput *input;
 	Router *router;
 	int ncolumns;
 	AttrNumber *attnums;
@@ -268,14 +144,15 @@ static Tee *present_tee = NULL;
 static bool
 tee_row(void)
 {
-	TupleTableSlot *slot = present_tee->source->slot;
+	TupleTableSlot *slot = present_tee->input->slot;
 	MemoryContext old;
 	int level;
 
-	if (!next_row(present_tee->source))
+	if (!copy_next(present_tee->input))
 		return false;
-	router_row(present_tee->router, slot->tts_values, slot->tts_isnull);
-	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(present_tee->source->estate));
+	router_row_of_line(present_tee->router, slot->tts_values, slot->tts_isnull,
+					   present_tee->input->state->cur_lineno);
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(present_tee->input->estate));
 	level = copy_text_begin(true);
 	for (int i = 0; i < present_tee->ncolumns; i++)
 	{
@@ -341,19 +218,19 @@ set_up_tee(Tee *t, Relation rel)
 }
 
 static uint64
-copy_to_all(CopySource *source)
+copy_to_all(CopyInput *input)
 {
-	Tee mine = {.source = source, .router = make_router(source->rel)};
+	Tee mine = {.input = input, .router = copy_router(input, CurrentMemoryContext)};
 	Tee *outer = present_tee;
-	List *columns = set_up_tee(&mine, source->rel);
+	List *columns = set_up_tee(&mine, input->rel);
 	List *options = list_make1(
 		makeDefElem("encoding", (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1));
 	ParseState *pstate = make_parsestate(NULL);
 	CopyFromState local;
 	uint64 rows;
 
-	(void) addRangeTableEntryForRelation(pstate, source->rel, RowExclusiveLock, NULL, false, false);
-	local = BeginCopyFrom(pstate, source->rel, NULL, NULL, false, tee_read, columns, options);
+	(void) addRangeTableEntryForRelation(pstate, input->rel, RowExclusiveLock, NULL, false, false);
+	local = BeginCopyFrom(pstate, input->rel, NULL, NULL, false, tee_read, columns, options);
 
 	/* A default in the source may run a function that copies on its own. */
 	PG_TRY();
@@ -372,22 +249,69 @@ copy_to_all(CopySource *source)
 	return rows;
 }
 
+/* FREEZE is for rows that nobody can have looked for: as the server wants it of a local table. */
+static void
+check_freeze(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot perform COPY FREEZE on a partitioned table")));
+	InvalidateCatalogSnapshot();
+	if (!ThereAreNoPriorRegisteredSnapshots() || !ThereAreNoReadyPortals())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot perform COPY FREEZE because of prior transaction activity")));
+	if (rel->rd_createSubid != GetCurrentSubTransactionId() &&
+		compat_new_storage_subid(rel) != GetCurrentSubTransactionId())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot perform COPY FREEZE because the table was not created or truncated "
+						"in the current subtransaction")));
+}
+
+static void
+refuse_row_security(Relation rel)
+{
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("COPY FROM not supported with row-level security"),
+						errhint("Use INSERT statements instead.")));
+}
+
 static void
 copy_from(UtilityCall *call, CopyStmt *stmt, Relation rel)
 {
 	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
-	CopySource *source;
+	const char *why;
+	PassForm form;
+	CopyInput *input;
 	uint64 rows;
 
 	check_source_privilege(stmt);
 	check_insert_privilege(rel, CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist));
+	refuse_row_security(rel);
 	refuse_options(stmt);
 	PreventCommandIfReadOnly("COPY FROM");
 	PreventCommandIfParallelMode("COPY FROM");
 
-	source = open_source(rel, call, stmt);
-	rows = table->kind == TABLE_HASH ? copy_to_shards(source) : copy_to_all(source);
-	close_source(source);
+	form = copy_pass_form(stmt, rel, table, &why);
+	ereport(DEBUG1,
+			(errmsg("COPY %s", form == PASS_ROWS ? "reads all values" : "passes on what it reads"),
+			 why ? errdetail_internal("%s", why) : 0));
+	input = copy_open(rel, call, stmt,
+					  copy_pass_options(form, stmt->options,
+										table->kind == TABLE_HASH
+											? get_attname(table->relid, table->key, false)
+											: NULL));
+	if (input->state->opts.freeze)
+		check_freeze(rel);
+	if (table->kind == TABLE_REFERENCE)
+		rows = copy_to_all(input);
+	else if (form == PASS_ROWS)
+		rows = copy_to_shards(input, table);
+	else
+		rows = copy_pass(input, table, form);
+	copy_close(input);
 	if (call->completion != NULL)
 		SetQueryCompletion(call->completion, CMDTAG_COPY, rows);
 }

@@ -2,13 +2,9 @@
  * router.c
  *	  Sends rows to the shards they belong to.
  *
- * Each shard (or each reference table as a whole) has a buffer in the wire
- * format of COPY; a full one is copied to its group as one piece.  Binary
+ * Writes them in the wire format of COPY; feed.c takes them there.  Binary
  * when both sides are sure to agree on every column type's binary form, that
  * is for the server's own types that hold no Oids, else text.
- *
- * Memory: buffers are bounded by ROUTER_CHUNK each, and by ROUTER_TOTAL in
- * all; above that the largest is sent.
  */
 #include "postgres.h"
 
@@ -29,13 +25,10 @@
 
 #include "base/compat.h"
 #include "shard/ddl/copy_text.h"
+#include "shard/ddl/feed.h"
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/metadata/metadata.h"
-#include "shard/remote/remote.h"
-
-#define ROUTER_CHUNK (512 * 1024)
-#define ROUTER_TOTAL (32 * 1024 * 1024)
 
 /* How a column is written. */
 typedef enum ColumnForm
@@ -53,13 +46,6 @@ typedef struct RouterColumn
 	FmgrInfo write;
 } RouterColumn;
 
-typedef struct Target
-{
-	List *groups;
-	char *sql; /* COPY command */
-	StringInfoData buffer;
-} Target;
-
 struct Router
 {
 	const DistributedTable *table;
@@ -67,18 +53,18 @@ struct Router
 	MemoryContext context;
 	MemoryContext row_context;
 	bool binary;
-	bool names; /* a column's type stands for names of objects */
+	bool bytes;	 /* values are given as their binary form */
+	bool freeze; /* COPY with FREEZE */
+	bool names;	 /* a column's type stands for names of objects */
 	int ncolumns;
 	RouterColumn *columns;
-	int ntargets;
-	Target *targets;
-	Size buffered; /* in all buffers */
+	Feed *feed; /* a target for each shard */
 	int64 rows;
 };
 
 /* Types whose values are Oids and are shown as names. */
-static bool
-stands_for_names(Oid type)
+bool
+router_type_has_names(Oid type)
 {
 	static const Oid types[] = {REGPROCOID,	 REGPROCEDUREOID, REGOPEROID,	  REGOPERATOROID,
 								REGCLASSOID, REGTYPEOID,	  REGCONFIGOID,	  REGDICTIONARYOID,
@@ -87,7 +73,7 @@ stands_for_names(Oid type)
 	Oid element = get_element_type(base);
 
 	if (OidIsValid(element))
-		return stands_for_names(element);
+		return router_type_has_names(element);
 	for (size_t i = 0; i < lengthof(types); i++)
 	{
 		if (base == types[i])
@@ -108,7 +94,7 @@ has_portable_binary_form(Oid type)
 
 	if (base >= FirstGenbkiObjectId || (OidIsValid(element) && !has_portable_binary_form(element)))
 		return false;
-	return !stands_for_names(base);
+	return !router_type_has_names(base);
 }
 
 /* The type's send function, InvalidOid if it has none. */
@@ -129,8 +115,8 @@ send_function(Oid type)
  * Send functions of strings convert to the client's encoding, which is not
  * the node's; then text is right.
  */
-static bool
-can_be_binary(TupleDesc desc)
+bool
+router_can_be_binary(TupleDesc desc)
 {
 	if (pg_get_client_encoding() != GetDatabaseEncoding())
 		return false;
@@ -153,7 +139,9 @@ set_up_column(Router *router, RouterColumn *column, Form_pg_attribute att)
 	bool varlena;
 
 	column->attnum = att->attnum;
-	column->form = COLUMN_FUNCTION;
+	column->form = router->bytes ? COLUMN_VARLENA : COLUMN_FUNCTION;
+	if (router->bytes)
+		return;
 	if (router->binary)
 	{
 		function = send_function(att->atttypid);
@@ -169,7 +157,7 @@ set_up_column(Router *router, RouterColumn *column, Form_pg_attribute att)
 	else
 	{
 		getTypeOutputInfo(att->atttypid, &function, &varlena);
-		router->names |= stands_for_names(att->atttypid);
+		router->names |= router_type_has_names(att->atttypid);
 	}
 	fmgr_info_cxt(function, &column->write, router->context);
 }
@@ -179,7 +167,7 @@ set_up_columns(Router *router)
 {
 	TupleDesc desc = RelationGetDescr(router->rel);
 
-	router->binary = can_be_binary(desc);
+	router->binary = router_can_be_binary(desc);
 	router->columns = palloc0(Max(desc->natts, 1) * sizeof(RouterColumn));
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -207,18 +195,9 @@ copy_command(Router *router, int64 shard_id)
 	}
 	if (router->ncolumns > 0)
 		appendStringInfoChar(&sql, ')');
-	appendStringInfo(&sql, " FROM STDIN (FORMAT %s)", router->binary ? "binary" : "text");
+	appendStringInfo(&sql, " FROM STDIN (FORMAT %s%s)", router->binary ? "binary" : "text",
+					 router->freeze ? ", FREEZE" : "");
 	return sql.data;
-}
-
-static void
-start_buffer(Router *router, Target *target)
-{
-	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
-
-	resetStringInfo(&target->buffer);
-	if (router->binary)
-		appendBinaryStringInfo(&target->buffer, header, sizeof(header) - 1);
 }
 
 static void
@@ -226,25 +205,23 @@ set_up_targets(Router *router, List *groups)
 {
 	const Colocation *colocation = router->table->colocation;
 
-	router->ntargets = colocation->nshards;
-	router->targets = palloc0(router->ntargets * sizeof(Target));
-	for (int i = 0; i < router->ntargets; i++)
+	router->feed = feed_create(RelationGetRelationName(router->rel), colocation->nshards,
+							   router->binary, false, router->context);
+	for (int i = 0; i < colocation->nshards; i++)
 	{
-		Target *target = &router->targets[i];
 		const Shard *shard = &colocation->shards[i];
+		List *to;
 
 		if (router->table->kind == TABLE_HASH)
-			target->groups = list_make1_int(shard->group_id);
+			to = list_make1_int(shard->group_id);
 		else
-			target->groups = groups != NIL ? list_copy(groups) : metadata_groups();
-		target->sql = copy_command(router, shard->id);
-		initStringInfo(&target->buffer);
-		start_buffer(router, target);
+			to = groups != NIL ? list_copy(groups) : metadata_groups();
+		feed_set_target(router->feed, i, to, copy_command(router, shard->id));
 	}
 }
 
-Router *
-router_create(Relation rel, List *groups, MemoryContext context)
+static Router *
+create(Relation rel, List *groups, bool bytes, bool freeze, MemoryContext context)
 {
 	MemoryContext own = AllocSetContextCreate(context, "pgcluster router", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(own);
@@ -254,6 +231,8 @@ router_create(Relation rel, List *groups, MemoryContext context)
 	router->row_context =
 		AllocSetContextCreate(own, "pgcluster routed row", ALLOCSET_DEFAULT_SIZES);
 	router->rel = rel;
+	router->bytes = bytes;
+	router->freeze = freeze;
 	router->table = metadata_table(RelationGetRelid(rel));
 	if (router->table == NULL)
 		elog(ERROR, "table \"%s\" is not distributed", RelationGetRelationName(rel));
@@ -263,44 +242,22 @@ router_create(Relation rel, List *groups, MemoryContext context)
 	return router;
 }
 
-/* A buffer with nothing but the header is empty. */
-static bool
-is_empty(Router *router, Target *target)
+Router *
+router_create(Relation rel, List *groups, MemoryContext context)
 {
-	return target->buffer.len <= (router->binary ? 19 : 0);
+	return create(rel, groups, false, false, context);
 }
 
-static void
-flush(Router *router, Target *target)
+Router *
+router_create_frozen(Relation rel, MemoryContext context)
 {
-	ListCell *lc;
-
-	if (is_empty(router, target))
-		return;
-	router->buffered -= target->buffer.len;
-	if (router->binary)
-		pq_sendint16(&target->buffer, -1);
-	foreach (lc, target->groups)
-	{
-		RemoteCopy *copy = remote_copy_start(lfirst_int(lc), target->sql);
-
-		remote_copy_send(copy, target->buffer.data, target->buffer.len);
-		remote_copy_finish(copy);
-	}
-	start_buffer(router, target);
+	return create(rel, NIL, false, true, context);
 }
 
-static void
-flush_largest(Router *router)
+Router *
+router_create_of_bytes(Relation rel, bool freeze, MemoryContext context)
 {
-	Target *largest = &router->targets[0];
-
-	for (int i = 1; i < router->ntargets; i++)
-	{
-		if (router->targets[i].buffer.len > largest->buffer.len)
-			largest = &router->targets[i];
-	}
-	flush(router, largest);
+	return create(rel, NIL, true, freeze, context);
 }
 
 static void
@@ -369,14 +326,14 @@ write_text_row(Router *router, StringInfo out, const Datum *values, const bool *
 	copy_text_end(level);
 }
 
-static Target *
+static int
 choose_target(Router *router, const Datum *values, const bool *nulls)
 {
 	const DistributedTable *table = router->table;
 	const Shard *shard;
 
 	if (table->kind == TABLE_REFERENCE)
-		return &router->targets[0];
+		return 0;
 	if (nulls[table->key - 1])
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(router->rel), table->key - 1);
@@ -390,29 +347,54 @@ choose_target(Router *router, const Datum *values, const bool *nulls)
 			 errtablecol(router->rel, table->key)));
 	}
 	shard = metadata_shard_for_key(table, values[table->key - 1]);
-	return &router->targets[shard - table->colocation->shards];
+	return shard - table->colocation->shards;
+}
+
+void
+router_row_of_line(Router *router, const Datum *values, const bool *nulls, uint64 line)
+{
+	MemoryContext old = MemoryContextSwitchTo(router->row_context);
+	int target = choose_target(router, values, nulls);
+	StringInfo out = feed_begin_row(router->feed, target);
+
+	if (router->binary)
+		write_binary_row(router, out, values, nulls);
+	else
+		write_text_row(router, out, values, nulls);
+	feed_end_row(router->feed, target, line);
+	router->rows++;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(router->row_context);
+}
+
+void
+router_row_of_bytes(Router *router, int shard, const Datum *values, const bool *nulls, uint64 line)
+{
+	MemoryContext old = MemoryContextSwitchTo(router->row_context);
+
+	write_binary_row(router, feed_begin_row(router->feed, shard), values, nulls);
+	feed_end_row(router->feed, shard, line);
+	router->rows++;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(router->row_context);
 }
 
 void
 router_row(Router *router, const Datum *values, const bool *nulls)
 {
-	MemoryContext old = MemoryContextSwitchTo(router->row_context);
-	Target *target = choose_target(router, values, nulls);
-	int before = target->buffer.len;
+	router_row_of_line(router, values, nulls, 0);
+}
 
-	if (router->binary)
-		write_binary_row(router, &target->buffer, values, nulls);
-	else
-		write_text_row(router, &target->buffer, values, nulls);
-	router->buffered += target->buffer.len - before;
-	router->rows++;
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(router->row_context);
+Feed *
+router_feed(Router *router)
+{
+	return router->feed;
+}
 
-	if (target->buffer.len >= ROUTER_CHUNK)
-		flush(router, target);
-	else if (router->buffered >= ROUTER_TOTAL)
-		flush_largest(router);
+void
+router_flush(Router *router)
+{
+	feed_finish(router->feed);
 }
 
 int64
@@ -420,9 +402,7 @@ router_finish(Router *router)
 {
 	int64 rows = router->rows;
 
-	for (int i = 0; i < router->ntargets; i++)
-		flush(router, &router->targets[i]);
-	remote_wait_all();
+	feed_finish(router->feed);
 	MemoryContextDelete(router->context);
 	return rows;
 }

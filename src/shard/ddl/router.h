@@ -19,6 +19,8 @@
 #include "tcop/dest.h"
 #include "utils/relcache.h"
 
+#include "shard/ddl/feed.h"
+
 typedef struct Router Router;
 
 /*
@@ -29,6 +31,23 @@ typedef struct Router Router;
  */
 extern Router *router_create(Relation rel, List *groups, MemoryContext context);
 
+/* One that writes rows that will not have been written before to anyone ("freeze"). */
+extern Router *router_create_frozen(Relation rel, MemoryContext context);
+
+/*
+ * One whose rows are given as bytea, the binary form of each value (see
+ * router_can_be_binary), with the position of their shard.
+ */
+extern Router *router_create_of_bytes(Relation rel, bool freeze, MemoryContext context);
+extern void
+router_row_of_bytes(Router *router, int shard, const Datum *values, const bool *nulls, uint64 line);
+
+/* Is the binary form of all columns the same on every node, and independent of the client? */
+extern bool router_can_be_binary(TupleDesc desc);
+
+/* Are values of the type names of objects? */
+extern bool router_type_has_names(Oid type);
+
 /*
  * One row, as arrays over all columns of the table.  Generated and dropped
  * columns are left out.  Raises an error when the distribution column is
@@ -36,7 +55,16 @@ extern Router *router_create(Relation rel, List *groups, MemoryContext context);
  */
 extern void router_row(Router *router, const Datum *values, const bool *nulls);
 
-/* Sends what is left and waits until the groups have it all; returns the number of rows. */
+/* The same for a row that the user wrote in this line: errors of shards will name it. */
+extern void router_row_of_line(Router *router, const Datum *values, const bool *nulls, uint64 line);
+
+/* The feed that takes the rows to the shards. */
+extern Feed *router_feed(Router *router);
+
+/* Sends what is left and waits until the groups have it all. */
+extern void router_flush(Router *router);
+
+/* Ends the router after that; returns the number of rows. */
 extern int64 router_finish(Router *router);
 
 /*

@@ -330,6 +330,8 @@ connection_close(RemoteConnection *c)
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
 	c->pending_error = NULL;
+	c->pending_copy = false;
+	copy_forget_lines(c);
 	settings_forget(c);
 	prepared_reset(c);
 	set_state(c, CONNECTION_CLOSED);

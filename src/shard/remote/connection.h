@@ -79,12 +79,16 @@ typedef enum TwoPhaseState
 
 #define SNAPSHOT_UNKNOWN PG_INT32_MIN
 
-struct RemoteCopy
+typedef struct RemoteCopy
 {
 	CopyState state;
-	size_t unflushed; /* bytes given to libpq since it last said that all is sent */
-	RemoteConnection *connection;
-};
+
+	/* Of the present or the last one: the user's line for each of the node's. */
+	uint64 *lines;
+	uint64 nlines;
+	uint64 max_lines;
+	char relation[NAMEDATALEN];
+} RemoteCopy;
 
 struct RemoteConnection
 {
@@ -125,6 +129,7 @@ struct RemoteConnection
 
 	dlist_head tasks;		 /* in order: sent ones, then those to be sent */
 	PGresult *pending_error; /* of a command whose caller did not wait */
+	bool pending_copy;		 /* ... which was a COPY */
 	RemoteCopy copy;
 
 	/*
@@ -243,6 +248,8 @@ extern void task_discard_rows(RemoteTask *task);
 extern void copy_settle(RemoteConnection *c);
 extern void copy_abandon(RemoteConnection *c);
 extern bool copy_receive(RemoteConnection *c);
+extern void copy_forget_lines(RemoteConnection *c);
+extern char *copy_context(const RemoteConnection *c, const char *context);
 
 /* transaction.c */
 extern const char *transaction_begin_command(void);

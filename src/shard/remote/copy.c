@@ -15,7 +15,7 @@
 #include "shard/remote/connection.h"
 
 /* So much may wait in libpq's buffer for the network. */
-#define COPY_BUFFER (256 * 1024)
+#define COPY_BUFFER (1024 * 1024)
 
 /* Everything of the COPY is over: back to pipeline mode, and on with what waits. */
 static void
@@ -39,7 +39,10 @@ copy_error(RemoteConnection *c, PGresult *result)
 		return;
 	}
 	if (c->pending_error == NULL)
+	{
 		c->pending_error = result;
+		c->pending_copy = true;
+	}
 	else
 		PQclear(result);
 	c->copy.state = COPY_ENDING;
@@ -129,10 +132,77 @@ copy_abandon(RemoteConnection *c)
 	c->copy.state = COPY_ENDING;
 }
 
-RemoteCopy *
-remote_copy_start(int group_id, const char *sql)
+/* The lines of the user's data that those of the chunk are, kept until the next one. */
+static void
+keep_lines(RemoteConnection *c, const RemoteChunk *chunk)
 {
-	RemoteConnection *c = transaction_use(group_id, false, 0);
+	RemoteCopy *copy = &c->copy;
+
+	if (chunk->nlines > copy->max_lines)
+	{
+		if (copy->lines != NULL)
+			pfree(copy->lines);
+		copy->lines = NULL;
+		copy->max_lines = 0;
+		copy->lines = MemoryContextAllocHuge(remote_context(), chunk->nlines * sizeof(uint64));
+		copy->max_lines = chunk->nlines;
+	}
+	if (chunk->nlines > 0)
+		memcpy(copy->lines, chunk->lines, chunk->nlines * sizeof(uint64));
+	copy->nlines = chunk->nlines;
+	strlcpy(copy->relation, chunk->relation, sizeof(copy->relation));
+}
+
+void
+copy_forget_lines(RemoteConnection *c)
+{
+	if (c->copy.lines != NULL)
+		pfree(c->copy.lines);
+	c->copy.lines = NULL;
+	c->copy.nlines = c->copy.max_lines = 0;
+}
+
+/* In any language, the first number after the table's name is the line. */
+uint64
+remote_copy_line(const char *context, const char *relation, const char **begin, const char **end)
+{
+	char *start = psprintf("COPY %s, ", relation);
+	const char *at = context;
+	char *after;
+	uint64 line;
+
+	while (at != NULL && strncmp(at, start, strlen(start)) != 0)
+	{
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	if (at == NULL)
+		return 0;
+	at += strlen(start);
+	at += strcspn(at, "0123456789,:\n");
+	line = strtoull(at, &after, 10);
+	*begin = at;
+	*end = after;
+	return after == at ? 0 : line;
+}
+
+/* A node counts the lines of what it was sent: its context with the line that the user knows. */
+char *
+copy_context(const RemoteConnection *c, const char *context)
+{
+	const char *begin;
+	const char *end;
+	uint64 line = remote_copy_line(context, c->copy.relation, &begin, &end);
+
+	if (line == 0 || line > c->copy.nlines || c->copy.lines[line - 1] == 0)
+		return pstrdup(context);
+	return psprintf("%.*s" UINT64_FORMAT "%s", (int) (begin - context), context,
+					c->copy.lines[line - 1], end);
+}
+
+static void
+start(RemoteConnection *c, int group_id, const RemoteChunk *chunk)
+{
 	int level = GetCurrentTransactionNestLevel();
 
 	task_settle(c);
@@ -141,12 +211,11 @@ remote_copy_start(int group_id, const char *sql)
 		(void) remote_execute(group_id, "SELECT");
 	transaction_note_write(c, level);
 
-	if (!PQexitPipelineMode(c->conn) || !PQsendQuery(c->conn, sql))
+	keep_lines(c, chunk);
+	if (!PQexitPipelineMode(c->conn) || !PQsendQuery(c->conn, chunk->sql))
 		connection_lost(c, NULL);
 	else
 		c->copy.state = COPY_STARTING;
-	c->copy.connection = c;
-	c->copy.unflushed = 0;
 	wait_while(c, COPY_STARTING);
 	if (c->copy.state != COPY_SENDING)
 	{
@@ -154,49 +223,93 @@ remote_copy_start(int group_id, const char *sql)
 		raise_errors(c);
 		error_raise_lost(c);
 	}
-	return &c->copy;
 }
 
-void
-remote_copy_send(RemoteCopy *copy, const char *data, int length)
+/* Hands a piece over to libpq, which may keep so much of it for the network. */
+static void
+send_piece(RemoteConnection *c, const char *data, int length)
 {
-	RemoteConnection *c = copy->connection;
-
-	if (copy->state != COPY_SENDING)
-	{
-		raise_errors(c);
-		elog(ERROR, "no COPY is under way");
-	}
 	if (PQputCopyData(c->conn, data, length) != 1)
 	{
 		connection_lost(c, NULL);
 		error_raise_lost(c);
 	}
+}
 
-	copy->unflushed += length;
-	if (copy->unflushed < COPY_BUFFER)
-		return;
-	while (copy->state == COPY_SENDING && PQflush(c->conn) > 0)
+/* Waits until the network has taken what libpq keeps. */
+static void
+drain_buffer(RemoteConnection *c)
+{
+	while (c->copy.state == COPY_SENDING && PQflush(c->conn) > 0)
 		connection_wait(c);
-	copy->unflushed = 0;
 	if (PQstatus(c->conn) == CONNECTION_BAD)
 		connection_lost(c, NULL);
 	raise_errors(c);
 }
 
 void
-remote_copy_finish(RemoteCopy *copy)
+remote_copy(int group_id, const RemoteChunk *chunk)
 {
-	RemoteConnection *c = copy->connection;
+	RemoteConnection *c = transaction_use(group_id, false, 0);
+	int sent = 0;
 
-	if (copy->state != COPY_SENDING)
-		raise_errors(c);
-	else if (PQputCopyEnd(c->conn, NULL) != 1)
+	start(c, group_id, chunk);
+	while (chunk->length - sent > COPY_BUFFER)
+	{
+		send_piece(c, chunk->data + sent, COPY_BUFFER);
+		sent += COPY_BUFFER;
+		drain_buffer(c);
+	}
+	send_piece(c, chunk->data + sent, chunk->length - sent);
+
+	if (PQputCopyEnd(c->conn, NULL) != 1)
 		connection_lost(c, NULL);
 	else
 	{
-		copy->state = COPY_ENDING;
+		c->copy.state = COPY_ENDING;
 		(void) PQflush(c->conn);
 	}
 	raise_errors(c);
+}
+
+/* Does what can be done without waiting; raises the error of a COPY that is over. */
+bool
+remote_copy_busy(int group_id)
+{
+	RemoteConnection *c = connection_find(group_id, false, 0);
+
+	if (c->lost)
+		error_raise_lost(c);
+	if (c->copy.state == COPY_NONE)
+		return false;
+	(void) PQflush(c->conn);
+	(void) PQconsumeInput(c->conn);
+	while (c->copy.state != COPY_NONE && task_receive(c))
+		;
+	if (c->copy.state != COPY_NONE)
+		return true;
+	raise_errors(c);
+	return false;
+}
+
+void
+remote_copy_wait(List *group_ids)
+{
+	for (;;)
+	{
+		RemoteConnection *busy[REMOTE_MAX_WAIT];
+		int n = 0;
+		ListCell *lc;
+
+		foreach (lc, group_ids)
+		{
+			if (!remote_copy_busy(lfirst_int(lc)))
+				return;
+			if (n < REMOTE_MAX_WAIT)
+				busy[n++] = connection_find(lfirst_int(lc), false, 0);
+		}
+		if (n == 0)
+			return;
+		connection_wait_any(busy, n, -1);
+	}
 }

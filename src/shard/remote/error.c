@@ -95,9 +95,12 @@ typedef struct NodeError
 static const int name_fields[] = {PG_DIAG_SCHEMA_NAME, PG_DIAG_TABLE_NAME, PG_DIAG_COLUMN_NAME,
 								  PG_DIAG_DATATYPE_NAME, PG_DIAG_CONSTRAINT_NAME};
 
-/* Raises the node's error; "result" is cleared. */
-void
-error_raise(RemoteConnection *c, PGresult *result)
+static void
+raise_node_error(RemoteConnection *c, PGresult *result, bool copy) __attribute__((noreturn));
+
+/* "copy": the error is that of the connection's last COPY. */
+static void
+raise_node_error(RemoteConnection *c, PGresult *result, bool copy)
 {
 	NodeError e = {.code = error_code(result)};
 
@@ -105,6 +108,8 @@ error_raise(RemoteConnection *c, PGresult *result)
 	e.detail = field(result, PG_DIAG_MESSAGE_DETAIL);
 	e.hint = field(result, PG_DIAG_MESSAGE_HINT);
 	e.context = field(result, PG_DIAG_CONTEXT);
+	if (copy && e.context != NULL)
+		e.context = copy_context(c, e.context);
 	for (size_t i = 0; i < lengthof(name_fields); i++)
 		e.names[i] = field(result, name_fields[i]);
 	if (e.message == NULL)
@@ -121,6 +126,13 @@ error_raise(RemoteConnection *c, PGresult *result)
 			 e.names[2] ? err_generic_string(PG_DIAG_COLUMN_NAME, e.names[2]) : 0,
 			 e.names[3] ? err_generic_string(PG_DIAG_DATATYPE_NAME, e.names[3]) : 0,
 			 e.names[4] ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, e.names[4]) : 0));
+}
+
+/* Raises the node's error; "result" is cleared. */
+void
+error_raise(RemoteConnection *c, PGresult *result)
+{
+	raise_node_error(c, result, false);
 }
 
 /*
@@ -162,11 +174,13 @@ void
 error_raise_pending(RemoteConnection *c)
 {
 	PGresult *result = c->pending_error;
+	bool copy = c->pending_copy;
 
 	if (result == NULL)
 		return;
 	c->pending_error = NULL;
-	error_raise(c, result);
+	c->pending_copy = false;
+	raise_node_error(c, result, copy);
 }
 
 /*

@@ -26,7 +26,6 @@
 #include "utils/palloc.h"
 
 typedef struct RemoteTask RemoteTask;
-typedef struct RemoteCopy RemoteCopy;
 
 typedef struct RemoteQuery
 {
@@ -112,20 +111,37 @@ extern int64 remote_execute(int group_id, const char *sql);
 /* The same on several groups (list of ints) side by side. */
 extern void remote_execute_all(List *group_ids, const char *sql);
 
-/*
- * Starts "COPY ... FROM STDIN" in the remote transaction.  Only one at a
- * time per group.
- */
-extern RemoteCopy *remote_copy_start(int group_id, const char *sql);
+/* All the data of one COPY. */
+typedef struct RemoteChunk
+{
+	const char *sql; /* COPY ... FROM STDIN */
+	const char *data;
+	int length;
+	const char *relation; /* how the node's errors name the table */
+	const uint64 *lines;  /* which line of the user's each of the data's lines is, ... */
+	uint64 nlines;		  /* ... if this is known */
+} RemoteChunk;
 
-/* Hands over data; waits only when the network does not take more. */
-extern void remote_copy_send(RemoteCopy *copy, const char *data, int length);
+/*
+ * Copies to a group in the remote transaction.  Waits for what the group is
+ * still at, and only then as long as the data is more than a buffer takes:
+ * the answer is collected, and an error raised, at the next use of the group
+ * or by the functions below.
+ */
+extern void remote_copy(int group_id, const RemoteChunk *chunk);
 
 /*
- * Ends the data.  Returns without waiting: the answer is collected, and an
- * error raised, at the next use of the group or by remote_wait_all.
+ * The line that the context of an error during COPY names, and where in the
+ * text; 0: none.
  */
-extern void remote_copy_finish(RemoteCopy *copy);
+extern uint64
+remote_copy_line(const char *context, const char *relation, const char **begin, const char **end);
+
+/* Drives the group's COPY on without waiting; false when there is none under way. */
+extern bool remote_copy_busy(int group_id);
+
+/* Waits until there is no COPY under way on one of the groups (list of ints). */
+extern void remote_copy_wait(List *group_ids);
 
 /*
  * SET CONSTRAINTS ALL, on the nodes that the transaction has used (where it

@@ -242,6 +242,8 @@ reset(RemoteConnection *c)
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
 	c->pending_error = NULL;
+	c->pending_copy = false;
+	copy_forget_lines(c);
 	c->is_active = false;
 	dlist_delete(&c->active);
 }
@@ -945,6 +947,7 @@ rollback_to_savepoint(RemoteConnection *c)
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
 	c->pending_error = NULL;
+	c->pending_copy = false;
 	c->snapshot = SNAPSHOT_UNKNOWN;
 	if (c->settings.in_transaction)
 		settings_forget(c);
