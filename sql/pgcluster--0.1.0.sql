@@ -236,6 +236,21 @@ COMMENT ON TABLE pgcluster.two_phase_record IS 'prepared transactions whose outc
 COMMENT ON COLUMN pgcluster.two_phase_record.gid IS 'name of the prepared transaction on the node';
 COMMENT ON COLUMN pgcluster.two_phase_record.group_id IS 'group whose node it was prepared on';
 
+CREATE TABLE pgcluster.two_phase_decision (
+    name text,
+    role text,
+    commits boolean NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    decided_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (name, role)
+);
+COMMENT ON TABLE pgcluster.two_phase_decision IS 'transactions prepared on other nodes that this node has decided; removed some time after all nodes have followed';
+COMMENT ON COLUMN pgcluster.two_phase_decision.name IS 'name of the prepared transactions, without the number of each';
+COMMENT ON COLUMN pgcluster.two_phase_decision.role IS 'who ran the transaction';
+COMMENT ON COLUMN pgcluster.two_phase_decision.commits IS 'true: it was committed here; false: it was asked for before it was, and can be no more';
+COMMENT ON COLUMN pgcluster.two_phase_decision.xid IS 'transaction that wrote this row';
+COMMENT ON COLUMN pgcluster.two_phase_decision.decided_at IS 'when';
+
 ------------------------------------------------------------------------
 -- shard/functions
 ------------------------------------------------------------------------
@@ -663,23 +678,37 @@ COMMENT ON FUNCTION pg_catalog.cluster_connections() IS 'connections of the sess
 REVOKE ALL ON FUNCTION pg_catalog.cluster_connections() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.cluster_connections() TO pg_monitor;
 
+CREATE FUNCTION pgcluster.resolve_decision(name text, role text) RETURNS boolean
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_resolve_decision';
+COMMENT ON FUNCTION pgcluster.resolve_decision(text, text) IS 'whether this node has committed the transaction of such a decision; if not, it never will';
+
 CREATE FUNCTION pgcluster.prepared_transactions(OUT group_id integer, OUT gid text, OUT prepared timestamptz, OUT owner name, OUT commits boolean)
     RETURNS SETOF record
     LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS $$
-SELECT a.group_id, r[1], to_timestamp(r[2]::float8), r[3]::name,
-    EXISTS (SELECT FROM pgcluster.two_phase_record t WHERE t.gid = r[1])
-FROM pgcluster.ask_groups($q$
-    SELECT gid, extract(epoch FROM prepared), owner FROM pg_prepared_xacts WHERE database = current_database()
-$q$) AS a (group_id, r)
+WITH prepared AS MATERIALIZED (
+    SELECT a.group_id, r[1] AS gid, r[2]::float8 AS at, r[3]::name AS owner, substring(r[1] FROM '^(.*_\d+\.\d+)_\d+$') AS name
+    FROM pgcluster.ask_groups($q$
+        SELECT gid, extract(epoch FROM prepared), owner FROM pg_prepared_xacts WHERE database = current_database()
+    $q$) AS a (group_id, r)),
+decision AS MATERIALIZED (
+    SELECT r[1] AS name, r[2] AS role, r[3]::boolean AS commits
+    FROM pgcluster.ask_groups((
+        SELECT 'SELECT name, role, commits FROM pgcluster.two_phase_decision WHERE name IN (' || string_agg(quote_literal(p.name), ', ') || ')'
+        FROM prepared p)) AS a (group_id, r))
+SELECT p.group_id, p.gid, to_timestamp(p.at), p.owner,
+    CASE WHEN p.name IS NULL THEN EXISTS (SELECT FROM pgcluster.two_phase_record t WHERE t.gid = p.gid)
+        ELSE (SELECT d.commits FROM decision d WHERE d.name = p.name AND d.role = p.owner) END
+FROM prepared p
 $$;
 REVOKE ALL ON FUNCTION pgcluster.prepared_transactions() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgcluster.prepared_transactions() TO pg_monitor;
-COMMENT ON FUNCTION pgcluster.prepared_transactions() IS 'transactions prepared on the worker groups, and whether a record says that they commit';
+COMMENT ON FUNCTION pgcluster.prepared_transactions() IS 'transactions prepared on the worker groups, and whether it is decided that they commit';
 
 CREATE VIEW pgcluster.cluster_prepared_transactions AS SELECT * FROM pgcluster.prepared_transactions();
-COMMENT ON VIEW pgcluster.cluster_prepared_transactions IS 'transactions prepared on the worker groups; commits: a record says that they commit';
+COMMENT ON VIEW pgcluster.cluster_prepared_transactions IS 'transactions prepared on the worker groups; commits: it is decided that they do, NULL: their deciding node has not said yet';
 GRANT SELECT ON pgcluster.cluster_prepared_transactions TO pg_monitor;
 ALTER VIEW pgcluster.cluster_prepared_transactions SET SCHEMA pg_catalog;
 

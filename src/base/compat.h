@@ -88,6 +88,15 @@
 #define compat_is_background_worker() IsBackgroundWorker
 #endif
 
+/* A message in the log that is written with its transaction.  The includer has replication/message.h. */
+#if PG_VERSION_NUM >= 170000
+#define compat_log_message(prefix, message, size) \
+	LogLogicalMessage((prefix), (message), (size), true, false)
+#else
+#define compat_log_message(prefix, message, size) \
+	LogLogicalMessage((prefix), (message), (size), true)
+#endif
+
 /* All settings, and how many there are. */
 #if PG_VERSION_NUM >= 160000
 #include "utils/guc_tables.h"

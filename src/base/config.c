@@ -18,6 +18,7 @@
 
 char *config_advertise_host;
 int config_advertise_port;
+char *config_decision;
 char *config_etcd_cacert;
 char *config_etcd_cert;
 char *config_etcd_endpoints;
@@ -123,6 +124,8 @@ static const struct config_enum_entry join_strategies[] = {{"auto", JOIN_AUTO, f
 static const StringSetting string_settings[] = {
 	{"pgcluster.advertise_host", &config_advertise_host, "", PGC_SIGHUP, 0,
 	 "Host name or address by which other servers reach this one; empty: the host's name."},
+	{"pgcluster.decision", &config_decision, "", PGC_USERSET, GUC_NOT_IN_SAMPLE,
+	 "Name of the two-phase commit that the present transaction decides; set by the coordinator, not for anybody else."},
 	{"pgcluster.etcd_cacert", &config_etcd_cacert, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 	 "File with the certificates of the authorities that etcd's certificate is checked against."},
 	{"pgcluster.etcd_cert", &config_etcd_cert, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,

@@ -40,22 +40,29 @@ sub settled
 	return;
 }
 
+# Group 2 decides about a transaction; of another one group 1 prepares its part.
 my $s = PgCluster::Session->new($c, $c->leader(0));
+my $other = PgCluster::Session->new($c, $c->leader(0));
 hold(2);
 $s->send('INSERT INTO t SELECT generate_series(1, 100)');
-ok(held(2), 'group 2 stands still while it prepares');
+ok(held(2), 'group 2 stands still while it decides');
 is($c->sql(1, 'SELECT count(*) FROM pg_prepared_xacts'), 1, 'group 1 has prepared');
+hold(1);
+$other->send('INSERT INTO t SELECT generate_series(201, 300)');
+ok(held(1), '... and stands still while it prepares something else');
 my $old = fail_over();
-let_go(2);
+let_go($_) foreach 1, 2;
 settled('killed before the commit');
-is($c->sql(0, 'SELECT count(*) FROM t'), 0, '... and nothing is committed');
+is($c->sql(0, 'SELECT count(*), max(k) FROM t'), '100|100', '... and what group 2 has committed is committed, the other is not');
 $s->close;
+$other->close;
+$c->sql(0, 'CREATE TABLE here (a int); TRUNCATE t');
 
 $c->start_node($old);
 $c->wait_ready(0);
 $s = PgCluster::Session->new($c, $c->leader(0));
 hold(0);
-$s->send('INSERT INTO t SELECT generate_series(1, 100)');
+$s->send('BEGIN; INSERT INTO here VALUES (1); INSERT INTO t SELECT generate_series(1, 100); COMMIT');
 ok(held(0), 'the coordinator stands still in its commit');
 my $lsn = $c->sql(0, 'SELECT pg_current_wal_flush_lsn()');
 ok($c->poll($old, "SELECT pg_last_wal_receive_lsn() >= '$lsn'"), '... and its standby has it');

@@ -82,10 +82,10 @@ sub held { return $c->poll($_[0], q{SELECT count(*) > 0 FROM pg_stat_activity WH
 my $waits = q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted};
 my $all = 'SELECT min(v), max(v) FROM account';
 
-$c->sql('c', 'UPDATE account SET v = 0');
+$c->sql('c', 'UPDATE account SET v = 0; CREATE TABLE here (v int)');
 hold('c');
 my $writer = PgCluster::Session->new($c, 'c');
-$writer->send('UPDATE account SET v = 1');
+$writer->send('BEGIN; INSERT INTO here VALUES (1); UPDATE account SET v = 1; COMMIT');
 ok(held('c'), 'a commit is decided and not told to anyone');
 is($c->sql('c', $all), '0|0', 'who reads each shard for itself sees nothing of it');
 $s->send($all);

@@ -2,7 +2,7 @@
  * recovery.c
  *	  Finishes two-phase commits whose session could not.
  *
- * For each group the order is what makes it safe:
+ * What this server decides: for each group the order is what makes it safe:
  *
  *	1. read the records of the group
  *	2. list the prepared transactions on the group's node
@@ -16,6 +16,18 @@
  * not in 2 has been carried out.  3 keeps a former leader, which knows
  * nothing of the transactions of the new one, from rolling them back: a
  * commit that passes the fence after 2 shows that nobody else led then.
+ *
+ * What a node decides (remote/decision.h) is asked of it, after 4: from then
+ * on its answer stays the same, whoever asks.  Its rows are deleted some time
+ * after everybody has followed, in this order:
+ *
+ *	1. open a transaction on the node that decides, and see what is committed
+ *	2. list the prepared transactions on all nodes
+ *	3. delete what was seen in 1 and has nothing left in 2
+ *
+ * All prepare before it is decided, so what was seen in 1 is not missed in 2.
+ * A row that says "rolled back" also has to outlive the transaction that it
+ * shuts out, which has had an id there since before the row was written.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -24,13 +36,16 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "replication/message.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/failpoint.h"
 #include "shard/maintenance/maintenance.h"
+#include "shard/remote/decision.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
 
@@ -41,6 +56,13 @@ static bool failed = false;
 
 /* Lives as long as a round. */
 static MemoryContext round_context = NULL;
+
+/* A prepared transaction on a node. */
+typedef struct Prepared
+{
+	char *gid;
+	char *owner;
+} Prepared;
 
 static List *
 remember(List *list, const char *string)
@@ -109,33 +131,65 @@ delete_records(List *gids)
 	round_end(round_context);
 }
 
+static RemoteTask *
+start_list(int group_id, const char *prefix)
+{
+	const char *values[1] = {prefix};
+	RemoteQuery query = {.group_id = group_id,
+						 .sql = "SELECT gid, owner FROM pg_prepared_xacts "
+								"WHERE database = current_database() AND starts_with(gid, $1)",
+						 .nparams = 1,
+						 .values = values,
+						 .impatient = true};
+
+	return remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+}
+
+static List *
+remember_prepared(List *list, RemoteTask *task)
+{
+	PGresult *row;
+
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		Prepared *prepared = MemoryContextAlloc(round_context, sizeof(Prepared));
+		MemoryContext old = MemoryContextSwitchTo(round_context);
+
+		prepared->gid = pstrdup(PQgetvalue(row, 0, 0));
+		prepared->owner = pstrdup(PQgetvalue(row, 0, 1));
+		list = lappend(list, prepared);
+		MemoryContextSwitchTo(old);
+		PQclear(row);
+	}
+	remote_task_end(task);
+	return list;
+}
+
 /* Prepared transactions of this group's making that are on the node now. */
 static List *
 list_prepared(int group_id)
 {
 	char prefix[100];
-	const char *values[1] = {prefix};
-	RemoteQuery query = {.group_id = group_id,
-						 .sql = "SELECT gid FROM pg_prepared_xacts "
-								"WHERE database = current_database() AND starts_with(gid, $1)",
-						 .nparams = 1,
-						 .values = values,
-						 .impatient = true};
-	RemoteTask *task;
-	PGresult *row;
-	List *gids = NIL;
+	List *prepared;
 
 	twophase_gid_prefix(prefix, sizeof(prefix));
 	round_begin();
-	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
-	while ((row = remote_task_next(task)) != NULL)
-	{
-		gids = remember(gids, PQgetvalue(row, 0, 0));
-		PQclear(row);
-	}
-	remote_task_end(task);
+	prepared = remember_prepared(NIL, start_list(group_id, prefix));
 	round_end(round_context);
-	return gids;
+	return prepared;
+}
+
+static bool
+is_prepared(List *prepared, const char *gid)
+{
+	ListCell *lc;
+
+	foreach (lc, prepared)
+	{
+		if (strcmp(((Prepared *) lfirst(lc))->gid, gid) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Transactions that are prepared here: their ids, as text. */
@@ -168,12 +222,19 @@ is_of_users(const char *gid, List *local)
 	return contains(local, id);
 }
 
-/* Commits a transaction with an id: with high availability the fence must let it through. */
+/*
+ * Commits something: with high availability the fence must let it through, and
+ * what was committed before, as records, is where synchronous standbys are.
+ */
 static void
 prove_leadership(void)
 {
+	static const char message[] = "two-phase recovery";
+
 	round_begin();
 	(void) GetTopTransactionId();
+	(void) compat_log_message("pgcluster", message, strlen(message));
+	twophase_force_sync();
 	round_end(round_context);
 }
 
@@ -208,22 +269,68 @@ finish_prepared(int group_id, const char *gid, bool commit)
 	PG_END_TRY();
 }
 
+/* What the node says that decides about it; from now on for ever. */
+static bool
+ask_decision(const Prepared *prepared)
+{
+	int decider = twophase_decider(prepared->gid);
+	RemoteQuery query = {.group_id = decider, .writes = true, .impatient = true};
+	RemoteTask *task;
+	PGresult *row;
+	bool commits = false;
+
+	round_begin();
+	query.sql = decision_question(twophase_decision(prepared->gid), prepared->owner);
+	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		commits = PQgetvalue(row, 0, 0)[0] == 't';
+		PQclear(row);
+	}
+	remote_task_end(task);
+	round_end(round_context);
+	failpoint(FAIL_RECOVERY_DECIDED);
+	return commits;
+}
+
+/* Ends those that this server decides; records that were carried out are added to a list. */
+static List *
+finish_own(int group_id, List *over, List *carried_out)
+{
+	List *records = NIL;
+	ListCell *lc;
+
+	if (over != NIL)
+		records = read_records(group_id);
+	foreach (lc, over)
+	{
+		char *gid = ((Prepared *) lfirst(lc))->gid;
+		bool commit = contains(records, gid);
+
+		finish_prepared(group_id, gid, commit);
+		failpoint(FAIL_RECOVERY_FINISHED);
+		if (commit)
+			carried_out = lappend(carried_out, makeString(gid));
+	}
+	return carried_out;
+}
+
 /* True when nothing of the group is left over. */
 static bool
 recover_group(int group_id)
 {
 	List *before = read_records(group_id);
 	List *prepared = list_prepared(group_id);
-	List *over = NIL;
+	List *own = NIL;
+	List *others = NIL;
 	List *carried_out = NIL;
-	List *records;
 	List *local;
 	bool complete = true;
 	ListCell *lc;
 
 	foreach (lc, before)
 	{
-		if (!contains(prepared, strVal(lfirst(lc))))
+		if (!is_prepared(prepared, strVal(lfirst(lc))))
 			carried_out = lappend(carried_out, lfirst(lc));
 	}
 
@@ -235,29 +342,96 @@ recover_group(int group_id)
 	local = prepared == NIL ? NIL : list_local_prepared();
 	foreach (lc, prepared)
 	{
-		if (is_of_users(strVal(lfirst(lc)), local))
-			continue;
-		if (twophase_in_progress(strVal(lfirst(lc))))
-			complete = false;
-		else
-			over = lappend(over, lfirst(lc));
-	}
-	if (over != NIL)
-	{
-		records = read_records(group_id);
-		foreach (lc, over)
-		{
-			char *gid = strVal(lfirst(lc));
-			bool commit = contains(records, gid);
+		const char *gid = ((Prepared *) lfirst(lc))->gid;
 
-			finish_prepared(group_id, gid, commit);
-			failpoint(FAIL_RECOVERY_FINISHED);
-			if (commit)
-				carried_out = lappend(carried_out, lfirst(lc));
-		}
+		if (is_of_users(gid, local))
+			continue;
+		if (twophase_in_progress(gid))
+			complete = false;
+		else if (twophase_decider(gid) == 0)
+			own = lappend(own, lfirst(lc));
+		else
+			others = lappend(others, lfirst(lc));
 	}
-	delete_records(carried_out);
+	delete_records(finish_own(group_id, own, carried_out));
+	foreach (lc, others)
+	{
+		const Prepared *one = lfirst(lc);
+
+		finish_prepared(group_id, one->gid, ask_decision(one));
+		failpoint(FAIL_RECOVERY_FINISHED);
+	}
 	return complete;
+}
+
+/*
+ * Decisions that have been carried out
+ */
+
+/* What the node has to say, one value; NULL if nothing. */
+static char *
+ask_in_transaction(int group_id, const char *sql)
+{
+	RemoteQuery query = {.group_id = group_id, .sql = sql, .writes = true, .impatient = true};
+	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	char *answer = NULL;
+	PGresult *row;
+
+	while ((row = remote_task_next(task)) != NULL)
+	{
+		answer = PQgetisnull(row, 0, 0) ? NULL : pstrdup(PQgetvalue(row, 0, 0));
+		PQclear(row);
+	}
+	remote_task_end(task);
+	return answer;
+}
+
+/* Decisions about what is prepared somewhere, as an array in SQL. */
+static char *
+undecided_names(List *groups, const char *prefix)
+{
+	List *tasks = NIL;
+	List *prepared = NIL;
+	StringInfoData names;
+	ListCell *lc;
+
+	foreach (lc, groups)
+		tasks = lappend(tasks, start_list(lfirst_int(lc), prefix));
+	foreach (lc, tasks)
+		prepared = remember_prepared(prepared, lfirst(lc));
+	initStringInfo(&names);
+	foreach (lc, prepared)
+		appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ",
+						 quote_literal_cstr(twophase_decision(((Prepared *) lfirst(lc))->gid)));
+	return names.data;
+}
+
+/*
+ * A session that lost its connection may still ask for some time, also one of
+ * a coordinator that does not know yet that it leads no more; so rows stay for
+ * longer than that.
+ */
+static void
+forget_decisions(int group_id, List *groups)
+{
+	char prefix[100];
+	char *seen;
+
+	twophase_gid_prefix(prefix, sizeof(prefix));
+	round_begin();
+	seen = ask_in_transaction(
+		group_id, psprintf("SELECT pg_catalog.pg_current_snapshot() WHERE EXISTS (SELECT "
+						   "FROM pgcluster.two_phase_decision WHERE starts_with(name, %s))",
+						   quote_literal_cstr(prefix)));
+	if (seen != NULL)
+		(void) ask_in_transaction(
+			group_id,
+			psprintf("DELETE FROM pgcluster.two_phase_decision WHERE starts_with(name, %s) "
+					 "AND decided_at < now() - interval '2 minutes' "
+					 "AND pg_visible_in_snapshot(xid, '%s') AND NOT name = ANY (ARRAY[%s]::text[]) "
+					 "AND (commits OR xid < pg_snapshot_xmin('%s'))",
+					 quote_literal_cstr(prefix), seen, undecided_names(groups, prefix), seen));
+	round_end(round_context);
 }
 
 /* Tells the log now and then. */
@@ -275,15 +449,21 @@ report_failure(int group_id, const ErrorData *error)
 			 error->detail ? errdetail_internal("%s", error->detail) : 0));
 }
 
-/* The same, with errors told in the log only. */
+/*
+ * Recovers the group, or with "groups" forgets its decisions; errors are told
+ * in the log only.
+ */
 static bool
-recover_group_safely(int group_id)
+recover_group_safely(int group_id, List *groups)
 {
 	volatile bool complete = false;
 
 	PG_TRY();
 	{
-		complete = recover_group(group_id);
+		if (groups == NIL)
+			complete = recover_group(group_id);
+		else
+			forget_decisions(group_id, groups);
 	}
 	PG_CATCH();
 	{
@@ -293,7 +473,7 @@ recover_group_safely(int group_id)
 		error = CopyErrorData();
 		FlushErrorState();
 		round_abort(round_context);
-		failed = true;
+		failed |= groups == NIL; /* what is only kept too long does no harm */
 		report_failure(group_id, error);
 	}
 	PG_END_TRY();
@@ -320,7 +500,12 @@ recovery_round(void)
 	groups = round_groups(round_context);
 	failed = false;
 	foreach (lc, groups)
-		complete &= recover_group_safely(lfirst_int(lc));
+		complete &= recover_group_safely(lfirst_int(lc), NIL);
+	foreach (lc, groups)
+	{
+		if (!failed)
+			(void) recover_group_safely(lfirst_int(lc), groups);
+	}
 	/* Until the next round nobody needs them, and they keep databases from being dropped. */
 	remote_close_idle();
 	MemoryContextSwitchTo(caller);

@@ -1166,3 +1166,13 @@ connection_wait_quietly(RemoteConnection *c, int64 until)
 	(void) wait_open(c, (until - now) / 1000 + 1);
 	return true;
 }
+
+void
+connection_nap(int64 time)
+{
+	connection_check_interrupts();
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, time / 1000,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	connection_check_interrupts();
+}

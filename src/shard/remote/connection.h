@@ -14,6 +14,7 @@
  * copy.c        COPY ... FROM STDIN
  * transaction.c the remote transaction, one and two phases
  * snapshot.c    snapshots of several nodes that belong together
+ * decision.c    what a node keeps of the commits that it decides
  * gate.c        keeps commits and the taking of snapshots apart
  * error.c       errors and notices of nodes
  *-------------------------------------------------------------------------
@@ -74,7 +75,8 @@ typedef enum TwoPhaseState
 {
 	TWO_PHASE_NONE,
 	TWO_PHASE_PREPARING, /* PREPARE TRANSACTION was sent */
-	TWO_PHASE_PREPARED
+	TWO_PHASE_PREPARED,
+	TWO_PHASE_IN_DOUBT /* prepared, and recovery is to find out what was decided */
 } TwoPhaseState;
 
 #define SNAPSHOT_UNKNOWN PG_INT32_MIN
@@ -145,7 +147,7 @@ struct RemoteConnection
 	int committing; /* statements under way that commit by themselves */
 	bool lost;		/* it went with its connection after it had done something */
 	TwoPhaseState two_phase;
-	char gid[200];
+	char gid[200];		/* of what it prepared, or of what it decides */
 	RemoteTask *ending; /* the command that ends the transaction, while its outcome is open */
 	dlist_node active;	/* in the list of those used in this local transaction */
 	bool is_active;
@@ -174,6 +176,7 @@ struct RemoteTask
 	bool failed;			 /* the connection was lost, see its "failure" */
 	int level;				 /* local nesting level at which it was started */
 	int prefix;				 /* results to come before the statement's own */
+	const char *first;		 /* of an internal one: what goes ahead of it, until it is sent */
 	PreparedEntry *prepared; /* the statement it runs */
 	bool preparing;			 /* ... which the prefix prepares */
 	bool failed_early;		 /* the prefix failed, not the statement */
@@ -209,6 +212,8 @@ extern void connection_check_interrupts(void);
 extern void connection_wait(RemoteConnection *c);
 extern void connection_wait_any(RemoteConnection **connections, int n, long timeout);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
+/* Interruptible; microseconds. */
+extern void connection_nap(int64 time);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);
 extern bool connection_leader_moved(RemoteConnection *c);
@@ -235,6 +240,7 @@ extern void prepared_reset(RemoteConnection *c);
 
 /* task.c */
 extern RemoteTask *task_internal(RemoteConnection *c, const char *sql);
+extern RemoteTask *task_internal_after(RemoteConnection *c, const char *first, const char *sql);
 extern void task_internal_forget(RemoteConnection *c, const char *sql, bool quiet);
 extern void task_send_queued(RemoteConnection *c);
 extern bool task_receive(RemoteConnection *c);

@@ -184,18 +184,29 @@ task_release(RemoteTask *task)
  * Sending
  */
 
-/* Queues one of our own commands behind what is there and sends it if possible. */
+/*
+ * Queues one of our own commands behind what is there and sends it if possible,
+ * with "first" ahead of it unless that is NULL.
+ */
 RemoteTask *
-task_internal(RemoteConnection *c, const char *sql)
+task_internal_after(RemoteConnection *c, const char *first, const char *sql)
 {
 	RemoteQuery query = {.sql = sql};
 	RemoteTask *task = task_create(c, &query);
 
 	task->internal = true;
+	task->first = first;
 	task->level = GetCurrentTransactionNestLevel();
 	dlist_push_tail(&c->tasks, &task->node);
 	task_send_queued(c);
+	task->first = NULL;
 	return task;
+}
+
+RemoteTask *
+task_internal(RemoteConnection *c, const char *sql)
+{
+	return task_internal_after(c, NULL, sql);
 }
 
 /*
@@ -353,6 +364,12 @@ send_task(RemoteConnection *c, RemoteTask *task)
 		return false;
 	if (task->transaction && !send_transaction(c, task))
 		return false;
+	if (unlikely(task->first != NULL))
+	{
+		task->prefix++;
+		if (!send_plain(c, task->first))
+			return false;
+	}
 	if (query->prepare
 			? !send_prepared(c, task)
 			: PQsendQueryParams(c->conn, query->sql, query->nparams, query->types, query->values,

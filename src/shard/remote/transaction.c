@@ -8,13 +8,18 @@
  *
  *	nobody wrote			COMMIT everywhere
  *	one node, nothing here	COMMIT there, the last thing that can fail
+ *	nodes, nothing here		PREPARE TRANSACTION on all but one; that one
+ *							commits, and keeps that it did (decision.c); then
+ *							COMMIT PREPARED on the others
  *	anything else			PREPARE TRANSACTION on each node that wrote; a
  *							record of each in the local transaction; after the
  *							local commit COMMIT PREPARED everywhere
  *
- * The record is the decision: a prepared transaction with a record commits,
- * one without a record whose local transaction is over is rolled back.
- * What could not be finished here the maintenance worker finishes.
+ * So always one decides in one phase, the others in two: the "last agent"
+ * of J. Gray, Notes on Data Base Operating Systems (1978).  What it writes is
+ * the decision: with it, or its record here, a prepared transaction commits;
+ * without it, and when it can no longer come, it is rolled back.  What could
+ * not be finished here the maintenance worker finishes.
  *
  * What must stay true: after the local commit nothing here throws; the end
  * of a transaction waits for a node only so long; a connection whose state
@@ -45,10 +50,16 @@
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/decision.h"
 #include "shard/remote/gate.h"
 #include "shard/remote/snapshot.h"
 #include "shard/remote/twophase.h"
 
+/* So long a session waits to learn what a node has decided. */
+#define RESOLVE_US (10 * INT64CONST(1000000))
+/* ... and a new leader to be found. */
+#define RESOLVE_AGENT_US (30 * INT64CONST(1000000))
+#define RESOLVE_NAP_US INT64CONST(100000)
 /* So long the end of a transaction waits for nodes that ought to answer at once. */
 #define END_WAIT_US (10 * INT64CONST(1000000))
 /* ... and for a COPY to end before it is cancelled. */
@@ -326,13 +337,19 @@ end_constraint_level(int level, bool commit)
  * On a closed connection there is no outcome: "ending" stays NULL.
  */
 static void
-send_ending(RemoteConnection *c, const char *command)
+send_ending_after(RemoteConnection *c, const char *first, const char *command)
 {
 	if (c->ending != NULL)
 		task_release(c->ending);
 	c->ending = NULL;
 	if (c->state == CONNECTION_OPEN)
-		c->ending = task_internal(c, command);
+		c->ending = task_internal_after(c, first, command);
+}
+
+static void
+send_ending(RemoteConnection *c, const char *command)
+{
+	send_ending_after(c, NULL, command);
 }
 
 /* True when the command that was sent last did what its name says. */
@@ -458,11 +475,43 @@ wait_sole_commit(RemoteConnection *c)
 			connection_wait(c);
 	}
 	RESUME_INTERRUPTS();
+	ending = false;
 	if (victim && c->ending != NULL && c->ending->error != NULL)
-	{
-		ending = false;
 		deadlock_raise(&deadlock);
+}
+
+/*
+ * Sends the COMMIT that decides, behind "first" if that is not NULL.  A
+ * connection that is seen to have ended before leaves no doubt.
+ */
+static void
+send_deciding(RemoteConnection *c, const char *first)
+{
+	/* What the node said last, and then its end. */
+	for (int i = 0; i < 2 && !connection_is_quiet(c) && c->state == CONNECTION_OPEN; i++)
+	{
+		if (!PQconsumeInput(c->conn))
+			connection_lost(c, NULL);
 	}
+	ending = true; /* a COMMIT that was sent is never sent again */
+	send_ending_after(c, first, "COMMIT");
+}
+
+/* The node said that it committed, even if its session ended right after. */
+static bool
+is_committed(RemoteConnection *c)
+{
+	return c->ending != NULL && strcmp(c->ending->tag, "COMMIT") == 0;
+}
+
+/*
+ * The connection was lost before the answer.  A session that is told to end
+ * says so only when it is not at a COMMIT.
+ */
+static bool
+is_unknown(RemoteConnection *c)
+{
+	return c->ending != NULL && c->ending->failed && c->failure_code != ERRCODE_ADMIN_SHUTDOWN;
 }
 
 static void
@@ -470,11 +519,14 @@ commit_sole_writer(RemoteConnection *c)
 {
 	if (c->level == 0)
 		return;
-	ending = true; /* a COMMIT that was sent is never sent again */
-	send_ending(c, "COMMIT");
+	send_deciding(c, NULL);
 	wait_sole_commit(c);
-	ending = false;
-	if (c->ending == NULL || c->ending->failed)
+	if (is_committed(c))
+	{
+		c->level = 0;
+		return;
+	}
+	if (is_unknown(c))
 	{
 		c->level = 0;
 		error_raise_unknown(c);
@@ -506,6 +558,12 @@ insert_record(RemoteConnection *c)
 
 static int gid_number;
 
+/* The writer whose node decides; NULL: this server does. */
+static RemoteConnection *decider = NULL;
+
+/* ... and it has: should something fail here, the others commit all the same. */
+static bool decided = false;
+
 /* Nodes that were asked to prepare, or to commit what they prepared. */
 static int nasked;
 
@@ -524,7 +582,7 @@ prepare_writer(RemoteConnection *c)
 {
 	char command[sizeof(c->gid) + 32];
 
-	if (c->level == 0 || c->write_level == 0)
+	if (c->level == 0 || c->write_level == 0 || c == decider)
 		return;
 	if (nasked++ > 0)
 		failpoint(FAIL_PREPARING);
@@ -552,6 +610,17 @@ finish_prepare(RemoteConnection *c)
 
 /* The nodes that wrote prepare, those that read commit. */
 static void
+prepare_nodes(void)
+{
+	nasked = 0;
+	transaction_foreach(commit_reader);
+	transaction_foreach(prepare_writer);
+	transaction_foreach(finish_reader);
+	transaction_foreach(finish_prepare);
+}
+
+/* With records here, so that the local transaction decides. */
+static void
 prepare_writers(void)
 {
 	gid_number = 0;
@@ -561,24 +630,166 @@ prepare_writers(void)
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	/* The decision must be on disk before any node is told of it. */
-	ForceSyncCommit();
+	twophase_force_sync();
 	failpoint(FAIL_RECORDED);
-	nasked = 0;
-	transaction_foreach(commit_reader);
-	transaction_foreach(prepare_writer);
-	transaction_foreach(finish_reader);
-	transaction_foreach(finish_prepare);
+	prepare_nodes();
+}
+
+/*
+ * A node decides
+ */
+
+/* Of these only may one decide for all: their transactions belong to one role. */
+static bool
+is_of_one_role(void)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &active)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, active, iter.cur);
+
+		if (c->level == 0 || c->write_level == 0)
+			continue;
+		if (decider != NULL && decider->key.user != c->key.user)
+			return false;
+		decider = c; /* the last one: its locks are let go of first */
+	}
+	return true;
+}
+
+/* The others' names, and that of the decision, kept where the decider's own would be. */
+static void
+name_writer(RemoteConnection *c)
+{
+	if (c->level > 0 && c->write_level > 0 && c != decider)
+		snprintf(c->gid, sizeof(c->gid), "%s_%d", decider->gid, ++gid_number);
+}
+
+static void
+leave_in_doubt(RemoteConnection *c)
+{
+	if (c->two_phase == TWO_PHASE_PREPARED)
+		c->two_phase = TWO_PHASE_IN_DOUBT;
+}
+
+static void
+settle_doubt(RemoteConnection *c)
+{
+	if (c->two_phase == TWO_PHASE_IN_DOUBT)
+		c->two_phase = TWO_PHASE_PREPARED;
+}
+
+/*
+ * One attempt to learn what the node, or who leads now, has decided; false: in
+ * vain.  Not interruptible; "stop" is set when there is a reason to.
+ */
+static bool
+ask_decider(RemoteConnection *c, const char *question, bool *commits, bool *stop)
+{
+	RemoteTask *task;
+
+	if (c->ending != NULL)
+		task_release(c->ending);
+	task = c->ending = task_internal(c, question);
+	connection_progress(c);
+	while (task->state != TASK_DONE && !*stop)
+	{
+		if (!task_receive(c))
+			connection_wait(c);
+		*stop = QueryCancelPending || ProcDiePending;
+	}
+	if (task->state == TASK_DONE && !task->failed && task->error == NULL && task->nrows == 1)
+	{
+		*commits = PQgetvalue(task->rows[0], 0, 0)[0] == 't';
+		return true;
+	}
+	connection_close(c); /* it may not lead */
+	return false;
+}
+
+/*
+ * The connection was lost with the answer.  The decision is there for whoever
+ * leads the node's group to tell.  Until it is known, by now or by recovery,
+ * the others stay prepared.
+ */
+static bool
+learn_decision(RemoteConnection *c)
+{
+	int64 until = clock_now_us() + (c->from_agent ? RESOLVE_AGENT_US : RESOLVE_US);
+	char *question = decision_question(c->gid, GetUserNameFromId(c->key.user, false));
+	char why[sizeof(c->failure)];
+	bool commits = false;
+	bool known = false;
+	bool stop = false;
+
+	transaction_foreach(leave_in_doubt);
+	strlcpy(why, c->failure, sizeof(why));
+	c->level = 0;
+	c->done_level = 0;
+	c->lost = false;
+	HOLD_INTERRUPTS();
+	while (!stop && clock_now_us() < until && !(known = ask_decider(c, question, &commits, &stop)))
+		connection_nap(RESOLVE_NAP_US);
+	RESUME_INTERRUPTS();
+	if (!known)
+	{
+		strlcpy(c->failure, why, sizeof(c->failure));
+		error_raise_unknown(c);
+	}
+	transaction_foreach(settle_doubt);
+	return commits;
+}
+
+static void
+decide(RemoteConnection *c)
+{
+	char first[sizeof(c->gid) + 40];
+
+	snprintf(first, sizeof(first), "SET LOCAL pgcluster.decision = '%s'", c->gid);
+	send_deciding(c, first);
+	failpoint(FAIL_DECIDING);
+	wait_sole_commit(c);
+	if (!is_committed(c))
+	{
+		if (!is_unknown(c))
+			check_ending(c);
+		else if (!learn_decision(c))
+		{
+			c->lost = true;
+			error_raise_lost(c);
+		}
+	}
+	c->level = 0;
+	decided = true;
+	twophase_end_decision();
+}
+
+/* All but one prepare; that one commits. */
+static void
+commit_by_decider(void)
+{
+	gid_number = 0;
+	twophase_begin_decision(decider->gid, sizeof(decider->gid), decider->key.group_id);
+	transaction_foreach(name_writer);
+	prepare_nodes();
+	failpoint(FAIL_PREPARED);
+	gate_enter();
+	decide(decider);
 }
 
 static void
 pre_commit(void)
 {
+	bool local; /* decides here */
+
 	nwriters = nreaders = 0;
+	decider = NULL;
 	transaction_foreach(settle_and_count);
 
 	/* A serializable transaction may still fail here, after a node's COMMIT. */
-	if (nwriters == 0 || (nwriters == 1 && !IsolationIsSerializable() &&
-						  !TransactionIdIsValid(GetTopTransactionIdIfAny())))
+	local = IsolationIsSerializable() || TransactionIdIsValid(GetTopTransactionIdIfAny());
+	if (nwriters == 0 || (nwriters == 1 && !local))
 	{
 		if (nreaders > 0)
 		{
@@ -593,6 +804,12 @@ pre_commit(void)
 		return;
 	}
 
+	if (!local && is_of_one_role())
+	{
+		commit_by_decider();
+		return;
+	}
+	decider = NULL;
 	prepare_writers();
 	failpoint(FAIL_PREPARED);
 	gate_enter();
@@ -607,6 +824,7 @@ static void
 pre_prepare(void)
 {
 	nwriters = nreaders = 0;
+	decider = NULL;
 	transaction_foreach(settle_and_count);
 	if (nwriters > 0)
 	{
@@ -635,6 +853,12 @@ commit_prepared(RemoteConnection *c)
 	send_ending(c, command);
 }
 
+static bool
+is_recorded(void)
+{
+	return decider != NULL || OidIsValid(record_relation);
+}
+
 static void
 finish_commit_prepared(RemoteConnection *c)
 {
@@ -651,14 +875,13 @@ finish_commit_prepared(RemoteConnection *c)
 		WARNING,
 		(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 		 errmsg("the transaction is committed, but node %s has not carried it out yet", c->node),
-		 OidIsValid(record_relation)
-			 ? errdetail("Prepared transaction \"%s\" will be committed as soon as the "
-						 "node answers.",
-						 c->gid)
-			 : errdetail("Prepared transaction \"%s\" is there, and the extension that "
-						 "would commit it is dropped.",
-						 c->gid),
-		 OidIsValid(record_relation) ? 0 : errhint("Use COMMIT PREPARED on the node.")));
+		 is_recorded() ? errdetail("Prepared transaction \"%s\" will be committed as soon as the "
+								   "node answers.",
+								   c->gid)
+					   : errdetail("Prepared transaction \"%s\" is there, and the extension that "
+								   "would commit it is dropped.",
+								   c->gid),
+		 is_recorded() ? 0 : errhint("Use COMMIT PREPARED on the node.")));
 	gate_note_doubt();
 	maintenance_kick();
 }
@@ -861,6 +1084,11 @@ finish_rollback(RemoteConnection *c)
 	drain(c, end_wait_until);
 	if (c->two_phase == TWO_PHASE_PREPARED)
 		in_doubt = !ending_succeeded(c);
+	if (c->two_phase == TWO_PHASE_IN_DOUBT)
+	{
+		in_doubt = true;
+		gate_note_doubt();
+	}
 	if (in_doubt)
 		maintenance_kick();
 	if (c->state == CONNECTION_OPEN && PQtransactionStatus(c->conn) != PQTRANS_IDLE)
@@ -874,6 +1102,7 @@ static void
 after_abort(void)
 {
 	end_wait_until = clock_now_us() + END_WAIT_US;
+	twophase_end_decision();
 	stop_tasks(0);
 	transaction_foreach(start_rollback);
 	transaction_foreach(rollback_prepared);
@@ -961,6 +1190,10 @@ static void
 xact_callback(XactEvent event, void *arg)
 {
 	end_committed_alone(event);
+	if (event == XACT_EVENT_PRE_COMMIT)
+		decision_before_commit();
+	else if (event == XACT_EVENT_COMMIT)
+		decision_after_commit();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		constraint_levels = constraint_modes = NIL;
 	if (event == XACT_EVENT_PRE_PREPARE)
@@ -989,6 +1222,7 @@ xact_callback(XactEvent event, void *arg)
 			ending = true;
 			suspects = false;
 			after_commit();
+			decided = false;
 			ending = false;
 			pool_after_transaction();
 			gate_leave();
@@ -1001,7 +1235,11 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			ending = true;
 			suspects = false;
-			after_abort();
+			if (decided)
+				after_commit();
+			else
+				after_abort();
+			decided = false;
 			ending = false;
 			pool_after_transaction();
 			gate_leave();

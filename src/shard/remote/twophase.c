@@ -18,10 +18,13 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
@@ -35,26 +38,41 @@
 #include "shard/remote/gate.h"
 #include "shard/remote/twophase.h"
 
+/* Of each backend; apart, lest they share a line of the cache. */
+typedef union DecisionSlot
+{
+	pg_atomic_uint64 number; /* of the decision that it waits for, 0: none */
+	char pad[PG_CACHE_LINE_SIZE];
+} DecisionSlot;
+
 typedef struct TwoPhaseShared
 {
-	uint64 start; /* random: this life of the server */
+	uint64 start;							   /* random: this life of the server */
+	pg_atomic_uint64 last_number;			   /* given out to a decision */
+	DecisionSlot slots[FLEXIBLE_ARRAY_MEMBER]; /* MaxBackends */
 } TwoPhaseShared;
 
 static TwoPhaseShared *shared = NULL;
+static bool deciding = false;
 static ProcessUtility_hook_type prev_utility = NULL;
 
 static Size
 shared_size(void)
 {
-	return sizeof(TwoPhaseShared);
+	return offsetof(TwoPhaseShared, slots) + MaxBackends * sizeof(DecisionSlot);
 }
 
 static void
 shared_attach(void *area, LWLockPadded *locks, bool found)
 {
 	shared = area;
-	if (!found && !pg_strong_random(&shared->start, sizeof(shared->start)))
+	if (found)
+		return;
+	if (!pg_strong_random(&shared->start, sizeof(shared->start)))
 		elog(ERROR, "could not draw a random number");
+	pg_atomic_init_u64(&shared->last_number, 0);
+	for (int i = 0; i < MaxBackends; i++)
+		pg_atomic_init_u64(&shared->slots[i].number, 0);
 }
 
 static const ShmemArea area = {"pgcluster two-phase", shared_size, 0, shared_attach};
@@ -125,6 +143,12 @@ await_nodes(const char *gid)
 	}
 }
 
+static bool
+is_ours(const char *gid)
+{
+	return strncmp(gid, "pgcluster_", 10) == 0;
+}
+
 /* The second phase: on a node, where tests may want it to fail, or asked for by a user. */
 static void
 pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
@@ -138,11 +162,13 @@ pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_ROLLBACK_PREPARED;
 	bool of_user = false;
 
+	if (IsA(statement, TransactionStmt) && statement->gid != NULL && is_ours(statement->gid))
+		twophase_force_sync();
 	if (commits || rolls_back)
 	{
 		failpoint(commits ? FAIL_NODE_COMMITTING : FAIL_NODE_ROLLING_BACK);
-		of_user = strncmp(statement->gid, "pgcluster_", 10) != 0 && !IsTransactionBlock() &&
-				  metadata_present() && has_records(statement->gid);
+		of_user = !is_ours(statement->gid) && !IsTransactionBlock() && metadata_present() &&
+				  has_records(statement->gid);
 	}
 	if (of_user)
 		gate_enter();
@@ -183,39 +209,112 @@ twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n)
 			 (uint64_t) shared->start, U64FromFullTransactionId(xid), n);
 }
 
-/* Takes a name with our prefix apart. */
-static void
-parse_gid(const char *gid, uint64 *start, uint64 *xid)
+static DecisionSlot *
+my_slot(void)
 {
+	ptrdiff_t i = MyProc - ProcGlobal->allProcs;
+
+	if (i < 0 || i >= MaxBackends)
+		elog(ERROR, "this process is no backend");
+	return &shared->slots[i];
+}
+
+void
+twophase_begin_decision(char *to, size_t size, int group_id)
+{
+	DecisionSlot *slot = my_slot();
+	uint64 number = pg_atomic_add_fetch_u64(&shared->last_number, 1);
+
+	deciding = true;
+	(void) pg_atomic_exchange_u64(&slot->number, number);
+	twophase_gid_prefix(to, size);
+	snprintf(to + strlen(to), size - strlen(to), "%016" PRIx64 "_%d." UINT64_FORMAT,
+			 (uint64_t) shared->start, group_id, number);
+}
+
+void
+twophase_end_decision(void)
+{
+	if (!deciding)
+		return;
+	deciding = false;
+	pg_atomic_write_u64(&my_slot()->number, 0);
+}
+
+/* What a name with our prefix tells. */
+typedef struct GidParts
+{
+	uint64 start;
+	uint64 number; /* full transaction id here, or number of the decision */
+	int decider;
+} GidParts;
+
+static GidParts
+parse_gid(const char *gid)
+{
+	GidParts parts = {0};
 	char prefix[100];
 	char *end;
 
 	twophase_gid_prefix(prefix, sizeof(prefix));
-	*xid = 0;
-	*start = strtou64(gid + strlen(prefix), &end, 16);
+	parts.start = strtou64(gid + strlen(prefix), &end, 16);
 	if (*end == '_')
-		*xid = strtou64(end + 1, &end, 10);
+		parts.number = strtou64(end + 1, &end, 10);
+	if (*end == '.')
+	{
+		parts.decider = (int) parts.number;
+		parts.number = strtou64(end + 1, &end, 10);
+	}
+	return parts;
 }
 
 TransactionId
 twophase_transaction_id(const char *gid)
 {
-	uint64 start;
-	uint64 xid;
+	GidParts parts = parse_gid(gid);
 
-	parse_gid(gid, &start, &xid);
-	return (TransactionId) xid;
+	return parts.decider != 0 ? InvalidTransactionId : (TransactionId) parts.number;
+}
+
+int
+twophase_decider(const char *gid)
+{
+	return parse_gid(gid).decider;
+}
+
+char *
+twophase_decision(const char *gid)
+{
+	const char *end = strrchr(gid, '_');
+
+	return end == NULL ? pstrdup(gid) : pnstrdup(gid, end - gid);
 }
 
 bool
 twophase_in_progress(const char *gid)
 {
-	uint64 start;
-	uint64 xid;
+	GidParts parts = parse_gid(gid);
 
-	parse_gid(gid, &start, &xid);
 	/* Of an earlier life: whatever it was, it is over. */
-	return start == shared->start && xid != 0 && TransactionIdIsInProgress((TransactionId) xid);
+	if (parts.start != shared->start || parts.number == 0)
+		return false;
+	if (parts.decider == 0)
+		return TransactionIdIsInProgress((TransactionId) parts.number);
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		if (pg_atomic_read_u64(&shared->slots[i].number) == parts.number)
+			return true;
+	}
+	return false;
+}
+
+void
+twophase_force_sync(void)
+{
+	ForceSyncCommit();
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_ON)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
 }
 
 void

@@ -3,11 +3,15 @@
  *	  Names of prepared transactions, and what they say of their outcome.
  *
  * A name is pgcluster_<group>_<incarnation>_<transaction>_<n>: the group
- * that coordinates, which life of which server there, its full transaction
- * id, and a number for each connection that took part.  The incarnation
- * holds the system identifier, so that two clusters may share a node, and a
- * random number drawn at each start, so that a transaction id given out
- * again after a crash is not taken for the one before.
+ * that coordinates, which life of which server there, the transaction, and a
+ * number for each connection that took part.  The incarnation holds the
+ * system identifier, so that two clusters may share a node, and a random
+ * number drawn at each start, so that a number given out again after a crash
+ * is not taken for the one before.
+ *
+ * Where the coordinator decides, the transaction is its full id there.  Where
+ * a node does, it is <group of that node>.<number>, and the name without its
+ * last part is that of the decision (decision.h).
  *-------------------------------------------------------------------------
  */
 #ifndef PGCLUSTER_SHARD_REMOTE_TWOPHASE_H
@@ -28,13 +32,34 @@ extern void twophase_gid_prefix(char *to, size_t size);
 extern void twophase_make_gid(char *to, size_t size, FullTransactionId xid, int n);
 
 /*
- * True when the local transaction that the name speaks of may still be in
- * progress.  "gid" must begin with our prefix.
+ * A name for a decision that the group's node is to make about the present
+ * transaction, which is known to be in progress until twophase_end_decision.
  */
+extern void twophase_begin_decision(char *to, size_t size, int group_id);
+
+/* The outcome is known, or recovery is to find it out.  Never throws. */
+extern void twophase_end_decision(void);
+
+/* For names that begin with our prefix: */
+
+/* True when the transaction here that the name speaks of may still be in progress. */
 extern bool twophase_in_progress(const char *gid);
 
-/* The id, here, of the transaction that the name speaks of. */
+/* Its id here; InvalidTransactionId when a node decides. */
 extern TransactionId twophase_transaction_id(const char *gid);
+
+/* The group whose node decides, 0: this one's. */
+extern int twophase_decider(const char *gid);
+
+/* The name of the decision about a prepared transaction, palloc'd. */
+extern char *twophase_decision(const char *gid);
+
+/*
+ * The present transaction is part of a two-phase commit: it is on disk, and
+ * with synchronous standbys there too, before anybody hears of it, whatever
+ * the session has asked for.
+ */
+extern void twophase_force_sync(void);
 
 /*
  * The name under which this process works on other nodes, so that what it
