@@ -225,8 +225,16 @@ CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON p
 -- table as if it were a local one, and must not come back as a second
 -- coordinator of the same shards.
 
+CREATE TABLE pgcluster.node_object (
+    class_id oid,
+    object_id oid,
+    PRIMARY KEY (class_id, object_id)
+);
+COMMENT ON TABLE pgcluster.node_object IS 'functions, types and other objects that all worker groups have, because shards need them';
+COMMENT ON COLUMN pgcluster.node_object.class_id IS 'the system catalog that the object is in';
+
 GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.shard,
-    pgcluster.distributed_table, pgcluster.shell TO pg_monitor;
+    pgcluster.distributed_table, pgcluster.shell, pgcluster.node_object TO pg_monitor;
 
 CREATE TABLE pgcluster.two_phase_record (
     gid text PRIMARY KEY,
@@ -325,20 +333,19 @@ COMMENT ON FUNCTION pgcluster.keep_key(anyelement, integer, integer) IS
     'on a worker group: refuses a row that belongs to another shard than the statement';
 
 -- Asked of nodes by sessions of every user; tells no more than the catalogs do.
-CREATE FUNCTION pgcluster.has_object(type text, names text[], arguments text[]) RETURNS boolean
+CREATE FUNCTION pgcluster.object_id(type text, names text[], arguments text[]) RETURNS oid
     LANGUAGE plpgsql STRICT STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    PERFORM pg_get_object_address(type, names, arguments);
-    RETURN true;
+    RETURN objid FROM pg_get_object_address(type, names, arguments);
 EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR undefined_column
     OR undefined_parameter OR invalid_schema_name THEN
-    RETURN false;
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION pgcluster.has_object(text, text[], text[]) IS
-    'is there such an object, named as by pg_identify_object_as_address?';
+COMMENT ON FUNCTION pgcluster.object_id(text, text[], text[]) IS
+    'the object that is named as by pg_identify_object_as_address, NULL: there is none';
 
 -- Views start in pgcluster, as the server lets nobody create a relation in pg_catalog.
 CREATE VIEW pgcluster.cluster_nodes AS

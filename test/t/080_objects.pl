@@ -6,7 +6,7 @@ use warnings;
 use PgCluster;
 use Test::More;
 
-my $c = PgCluster->new(workers => 3, setup => 0, config => "password_encryption = 'scram-sha-256'\nlog_statement = 'all'\n");
+my $c = PgCluster->new(workers => 4, setup => 0, config => "password_encryption = 'scram-sha-256'\nlog_statement = 'all'\n");
 $c->start;
 my @all = $c->node_names;
 $c->sql($_, 'CREATE EXTENSION pgcluster') foreach @all;
@@ -116,11 +116,160 @@ is(everywhere(q{SELECT has_schema_privilege('staff', 'app', 'usage')}), 't', '..
 $c->sql('c', 'BEGIN; ALTER FUNCTION app.good(int) COST 9; ALTER TYPE app.mood RENAME TO mood2; ROLLBACK');
 is(everywhere(q{SELECT procost::text || to_regtype('app.mood') FROM pg_proc WHERE oid = 'app.good(int)'::regprocedure}), '7app.mood', 'a rollback undoes it everywhere');
 like(($c->try_sql('c', 'DROP FUNCTION app.good(int)'))[2], qr/cannot drop function app.good\(integer\) because other objects depend on it/, 'what a table needs stays');
-$c->sql('c', 'DROP TABLE app.t; DROP FUNCTION app.good(int), app.double(int), app.not_used(int); DROP TYPE app.pair; DROP DOMAIN app.positive');
+$c->sql('c', 'DROP TABLE app.t; DROP FUNCTION app.good(int), app.double(int); ALTER FUNCTION app.not_used(int) RENAME TO not_used_either; DROP TYPE app.pair; DROP DOMAIN app.positive');
 is(everywhere(q{SELECT to_regproc('app.good') IS NULL AND to_regproc('app.double') IS NULL AND to_regtype('app.pair') IS NULL AND to_regtype('app.positive') IS NULL}), 't',
 	'what is dropped is dropped everywhere') or diag('left');
 
-my @lines = map { split /\n/, PgCluster::read_file($c->{nodes}{$_}{log}) } qw(w1 w2 w3);
+# Every other kind of object; a list of their definitions tells where they differ.
+my $definitions = q{SELECT string_agg(d, E'\n' ORDER BY d COLLATE "C") FROM (
+	SELECT format('%s %s %s %s %s', type, identity, obj_description(objid, classid::regclass::name), owner, acl) AS d
+	FROM (SELECT i.*, o.classid, o.objid, o.owner::regrole, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(o.acl) a) AS acl FROM (
+		SELECT 'pg_operator'::regclass AS classid, oid AS objid, oprowner AS owner, NULL::aclitem[] AS acl, oprnamespace AS n FROM pg_operator WHERE oprcode::oid <> 0
+		UNION ALL SELECT 'pg_opclass'::regclass, oid, opcowner, NULL, opcnamespace FROM pg_opclass
+		UNION ALL SELECT 'pg_opfamily'::regclass, oid, opfowner, NULL, opfnamespace FROM pg_opfamily
+		UNION ALL SELECT 'pg_amop'::regclass, m.oid, opfowner, NULL, opfnamespace FROM pg_amop m JOIN pg_opfamily f ON f.oid = amopfamily
+		UNION ALL SELECT 'pg_amproc'::regclass, m.oid, opfowner, NULL, opfnamespace FROM pg_amproc m JOIN pg_opfamily f ON f.oid = amprocfamily
+		UNION ALL SELECT 'pg_cast'::regclass, c.oid, NULL, NULL, typnamespace FROM pg_cast c JOIN pg_type t ON t.oid IN (castsource, casttarget) WHERE c.oid >= 16384
+		UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl, typnamespace FROM pg_type WHERE typtype = 'b' AND typelem = 0
+		UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl, pronamespace FROM pg_proc WHERE proname !~ '^not_used'
+		UNION ALL SELECT 'pg_ts_template'::regclass, oid, NULL, NULL, tmplnamespace FROM pg_ts_template
+		UNION ALL SELECT 'pg_ts_parser'::regclass, oid, NULL, NULL, prsnamespace FROM pg_ts_parser
+		UNION ALL SELECT 'pg_ts_dict'::regclass, oid, dictowner, NULL, dictnamespace FROM pg_ts_dict
+		UNION ALL SELECT 'pg_ts_config'::regclass, oid, cfgowner, NULL, cfgnamespace FROM pg_ts_config
+		UNION ALL SELECT 'pg_class'::regclass, oid, relowner, relacl, relnamespace FROM pg_class WHERE relkind = 'v'
+		UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, fdwowner, fdwacl, 'app'::regnamespace FROM pg_foreign_data_wrapper
+		UNION ALL SELECT 'pg_foreign_server'::regclass, oid, srvowner, srvacl, 'app'::regnamespace FROM pg_foreign_server) o,
+		pg_identify_object(o.classid, o.objid, 0) i
+	WHERE o.n = 'app'::regnamespace) k
+	UNION ALL SELECT format('mapping %s %s %s', usename, srvname, umoptions) FROM pg_user_mappings
+	UNION ALL SELECT format('options %s', srvoptions) FROM pg_foreign_server
+	UNION ALL SELECT format('tokens %s %s %s', maptokentype, mapseqno, mapdict::regdictionary) FROM pg_ts_config_map WHERE mapcfg = (SELECT oid FROM pg_ts_config WHERE cfgname ~ 'conf')
+	UNION ALL SELECT format('aggregate %s %s', aggfnoid, to_jsonb(a) - 'aggfnoid' - 'aggtransfn' - 'aggcombinefn') FROM pg_aggregate a WHERE aggfnoid::text ~ '^app'
+	UNION ALL SELECT format('operator %s %s %s %s', oid::regoperator, oprcom::regoperator, oprnegate::regoperator, oprrest) FROM pg_operator WHERE oid >= 16384
+	UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'app'::regnamespace) x};
+sub same_definitions
+{
+	my ($name, @nodes) = @_;
+	my %lines;
+
+	foreach my $node (@nodes)
+	{
+		$lines{$_}{$node} = 1 foreach split /\n/, $c->sql($node, $definitions);
+	}
+	my @differ = grep { keys %{ $lines{$_} } < @nodes } sort keys %lines;
+	is(scalar(@differ), 0, $name) or diag(map { join(' ', sort keys %{ $lines{$_} }) . ": $_\n" } @differ);
+	return join "\n", sort keys %lines;
+}
+
+my @comparisons = map { [ split / / ] } ('lt < 1', 'le <= 2', 'eq = 3', 'ge >= 4', 'gt > 5');
+$c->sql('c', join "\n", <<'END',
+SET client_min_messages = warning;
+CREATE TYPE app.num;
+CREATE FUNCTION app.num_in(cstring) RETURNS app.num LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION app.num_out(app.num) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE app.num (INPUT = app.num_in, OUTPUT = app.num_out, LIKE = int4, CATEGORY = 'N');
+CREATE FUNCTION app.num_cmp(app.num, app.num) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+CREATE FUNCTION app.num_int(app.num) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'int4up';
+END
+	(map { "CREATE FUNCTION app.num_$_->[0](app.num, app.num) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'int4$_->[0]';" } @comparisons), <<'END',
+CREATE OPERATOR app.< (FUNCTION = app.num_lt, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.>), NEGATOR = OPERATOR(app.>=), RESTRICT = scalarltsel);
+CREATE OPERATOR app.<= (FUNCTION = app.num_le, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.>=), NEGATOR = OPERATOR(app.>));
+CREATE OPERATOR app.= (FUNCTION = app.num_eq, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.=), MERGES);
+CREATE OPERATOR app.>= (FUNCTION = app.num_ge, LEFTARG = app.num, RIGHTARG = app.num);
+CREATE OPERATOR app.> (FUNCTION = app.num_gt, LEFTARG = app.num, RIGHTARG = app.num);
+CREATE OPERATOR FAMILY app.nums USING btree;
+END
+	'CREATE OPERATOR CLASS app.num_ops DEFAULT FOR TYPE app.num USING btree FAMILY app.nums AS FUNCTION 1 app.num_cmp(app.num, app.num),',
+	(join ', ', map { "OPERATOR $_->[2] app.$_->[1]" } @comparisons), ';', <<'END');
+CREATE CAST (app.num AS int) WITH FUNCTION app.num_int(app.num) AS ASSIGNMENT;
+CREATE CAST (int AS app.num) WITHOUT FUNCTION AS IMPLICIT;
+CREATE TEXT SEARCH TEMPLATE app.tmpl (INIT = dsimple_init, LEXIZE = dsimple_lexize);
+CREATE TEXT SEARCH DICTIONARY app.dict (TEMPLATE = app.tmpl, STOPWORDS = english);
+CREATE TEXT SEARCH PARSER app.prs (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
+CREATE TEXT SEARCH CONFIGURATION app.conf (PARSER = app.prs);
+ALTER TEXT SEARCH CONFIGURATION app.conf ADD MAPPING FOR asciiword, word WITH app.dict, simple;
+COMMENT ON TEXT SEARCH CONFIGURATION app.conf IS 'words';
+CREATE FUNCTION app.plus(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+CREATE AGGREGATE app.total(int) (SFUNC = app.plus, STYPE = int, INITCOND = '0', COMBINEFUNC = app.plus, PARALLEL = safe, MSFUNC = int4pl, MINVFUNC = int4mi, MSTYPE = int);
+CREATE AGGREGATE app.middle(float8 ORDER BY anyelement) (SFUNC = ordered_set_transition, STYPE = internal, FINALFUNC = percentile_disc_final, FINALFUNC_EXTRA);
+CREATE FOREIGN DATA WRAPPER nothing OPTIONS (debug 'true');
+CREATE SERVER far TYPE 'x' VERSION '1' FOREIGN DATA WRAPPER nothing OPTIONS (host 'a''b');
+CREATE USER MAPPING FOR staff SERVER far OPTIONS (user 'me', password 'very secret 4');
+GRANT USAGE ON FOREIGN SERVER far TO staff;
+CREATE VIEW app.parameters (n, s) WITH (security_barrier) AS SELECT name, setting FROM pg_settings;
+ALTER VIEW app.parameters OWNER TO staff;
+CREATE TABLE app.here (a int);
+CREATE FUNCTION app.touch() RETURNS trigger LANGUAGE plpgsql AS $$DECLARE x text; BEGIN
+	PERFORM app.total(i), app.middle(0.5) WITHIN GROUP (ORDER BY i) FROM generate_series(1, 3) i; -- for server far
+	SELECT s INTO x FROM app.parameters LIMIT 1;
+	IF x = 'never' THEN INSERT INTO app.here VALUES (1); END IF;
+	RETURN NEW; END$$;
+CREATE TABLE app.u (k int PRIMARY KEY, n app.num, v text, s tsvector GENERATED ALWAYS AS (to_tsvector('app.conf', v)) STORED, UNIQUE (k, n), CHECK (n::int > 0));
+CREATE INDEX ON app.u (n);
+CREATE TRIGGER touch BEFORE INSERT ON app.u FOR EACH ROW EXECUTE FUNCTION app.touch();
+SELECT create_distributed_table('app.u', 'k', shard_count => 3);
+INSERT INTO app.u SELECT g, g, 'word ' || g FROM generate_series(1, 20) g;
+END
+my $before = same_definitions('operators, casts, text search, aggregates, servers, views and what they need are made', qw(c w1 w2 w3));
+like($before, qr/^view app.parameters/m, '... the list has them');
+is($c->sql('c', q{SELECT count(*), min(n::int) FROM app.u WHERE s @@ to_tsquery('app.conf', 'word')}), '20|1', '... and work');
+$c->sql('c', <<'END');
+CREATE TEXT SEARCH DICTIONARY app.other (TEMPLATE = simple);
+ALTER TEXT SEARCH CONFIGURATION app.conf ALTER MAPPING FOR word WITH app.other;
+ALTER TEXT SEARCH DICTIONARY app.dict (STOPWORDS);
+ALTER TEXT SEARCH CONFIGURATION app.conf RENAME TO config;
+CREATE FUNCTION app.num_cmp(app.num, int) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+ALTER OPERATOR FAMILY app.nums USING btree ADD FUNCTION 1 (app.num, int) app.num_cmp(app.num, int);
+ALTER OPERATOR app.< (app.num, app.num) SET (RESTRICT = NONE);
+COMMENT ON OPERATOR CLASS app.num_ops USING btree IS 'usual';
+COMMENT ON CAST (app.num AS int) IS 'free';
+CREATE CAST (app.num AS text) WITH INOUT;
+ALTER SERVER far OPTIONS (SET host 'nowhere');
+ALTER USER MAPPING FOR staff SERVER far OPTIONS (SET password 'very secret 5');
+CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (password 'very secret 6');
+ALTER AGGREGATE app.total(int) OWNER TO staff;
+CREATE OR REPLACE VIEW app.parameters (n, s, u) AS SELECT name, setting, unit FROM pg_settings;
+ALTER VIEW app.parameters RENAME COLUMN u TO "in";
+GRANT SELECT ON app.parameters TO PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO staff;
+CREATE OR REPLACE AGGREGATE app.total(int) (SFUNC = app.plus, STYPE = int, INITCOND = '7', COMBINEFUNC = app.plus);
+END
+isnt(same_definitions('changes of them go to all nodes', qw(c w1 w2 w3)), $before, '... and are some');
+$c->sql('c', "SELECT cluster_add_node('$c->{socket_dir}', $c->{nodes}{w4}{port})");
+same_definitions('a group that joins gets all of them', qw(c w4));
+$c->sql('c', <<'END');
+DROP CAST (app.num AS text);
+DROP USER MAPPING FOR PUBLIC SERVER far;
+CREATE ROLE owner;
+CREATE FUNCTION app.owned() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+ALTER TABLE app.u ADD CHECK (k >= app.owned());
+ALTER FUNCTION app.owned() OWNER TO owner;
+SET client_min_messages = warning;
+DROP OWNED BY owner CASCADE;
+DROP ROLE owner;
+DROP VIEW app.parameters;
+DROP SERVER far CASCADE;
+DROP FOREIGN DATA WRAPPER nothing;
+END
+same_definitions('what is dropped by any statement is dropped everywhere', qw(c w1 w2 w3 w4));
+
+# An extension, with the version that it has here.
+SKIP:
+{
+	skip 'no contrib', 1 if $c->sql('c', q{SELECT count(*) FROM pg_available_extension_versions WHERE name = 'pg_trgm' AND version IN ('1.5', '1.6')}) < 2;
+	$c->sql('w1', q{CREATE EXTENSION pg_trgm VERSION '1.5'});
+	$c->sql('c', q{CREATE EXTENSION pg_trgm VERSION '1.6'; CREATE INDEX ON app.u USING gin (v gin_trgm_ops)});
+	is(everywhere(q{SELECT extversion FROM pg_extension WHERE extname = 'pg_trgm'}), '1.6', 'extensions have one version');
+	$c->sql('c', 'DROP EXTENSION pg_trgm CASCADE');
+}
+
+# A group that is not there.
+$c->stop_node('w2');
+$c->sql('c', 'ALTER FUNCTION app.not_used_either(int) COST 5; DROP FUNCTION app.not_used_either(int)');
+like(($c->try_sql('c', 'ALTER FUNCTION app.plus(int, int) COST 5'))[2], qr/could not reach node .* of group 2/, 'what nodes have needs all of them, and says so');
+is($c->sql('c', q{SELECT procost FROM pg_proc WHERE proname = 'plus'}), 100, '... before anything is changed');
+
+my @lines = map { split /\n/, PgCluster::read_file($c->{nodes}{$_}{log}) } qw(w1 w2 w3 w4);
 is(scalar(grep { /very secret/ } @lines), 0, 'no password is in a log of the workers');
 is(scalar(grep { /SCRAM-SHA-256\$/ && !/made_by_chief/ } @lines), 0, '... nor what a superuser\'s change of one leaves of it');
 done_testing();

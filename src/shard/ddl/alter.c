@@ -263,7 +263,7 @@ make_using(UtilityCall *call, Relation rel, TableKind kind, AlterTableCmd *cmd)
 							   cmd->name, RelationGetRelationName(rel)),
 						errdetail("USING may give something else on each copy.")));
 	(void) add_functions(node, &functions);
-	objects_ensure(functions, metadata_groups());
+	objects_ensure(functions);
 	using->column = get_attnum(RelationGetRelid(rel), cmd->name);
 	level = shard_ddl_begin();
 	using->expression = deparse_expression(

@@ -18,6 +18,7 @@
 #include "ha/state.h"
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/objects.h"
 #include "shard/ddl/roles.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/lock.h"
@@ -50,24 +51,52 @@ static const char node_query[] =
 	" pg_catalog.pg_is_in_recovery(),"
 	" pg_catalog.current_setting('server_encoding')," IDENTITY;
 
-static char **
-ask_node(int group_id)
+static RemoteTask *
+start_asking(int group_id, const char *sql)
 {
-	RemoteQuery query = {0};
-	RemoteTask *task;
-	PGresult *row;
-	char **fields = palloc0(NODE_NFIELDS * sizeof(char *));
+	/* In the transaction: it sees what was made there before. */
+	RemoteQuery query = {.group_id = group_id, .sql = sql, .writes = true, .impatient = true};
 
-	query.group_id = group_id;
-	query.sql = node_query;
-	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	return remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+}
+
+static char **
+answer(RemoteTask *task, int nfields)
+{
+	char **fields = palloc0(nfields * sizeof(char *));
+	PGresult *row;
+
 	while ((row = remote_task_next(task)) != NULL)
 	{
-		for (int i = 0; i < NODE_NFIELDS; i++)
-			fields[i] = pstrdup(PQgetvalue(row, 0, i));
+		for (int i = 0; i < nfields && i < PQnfields(row); i++)
+			fields[i] = PQgetisnull(row, 0, i) ? NULL : pstrdup(PQgetvalue(row, 0, i));
 		PQclear(row);
 	}
 	remote_task_end(task);
+	return fields;
+}
+
+char ***
+groups_ask(List *group_ids, const char *sql, int nfields)
+{
+	char ***answers = palloc0(Max(list_length(group_ids), 1) * sizeof(char **));
+	List *tasks = NIL;
+	ListCell *lc;
+
+	foreach (lc, group_ids)
+		tasks = lappend(tasks, start_asking(lfirst_int(lc), sql));
+	foreach (lc, tasks)
+		answers[foreach_current_index(lc)] = answer(lfirst(lc), nfields);
+	return answers;
+}
+
+static char **
+ask_node(int group_id)
+{
+	RemoteQuery query = {.group_id = group_id, .sql = node_query};
+	char **fields =
+		answer(remote_task_start(&query, CurrentMemoryContext, NULL, NULL), NODE_NFIELDS);
+
 	if (fields[0] == NULL)
 		elog(ERROR, "node of group %d told nothing of itself", group_id);
 	return fields;
@@ -184,38 +213,79 @@ groups_add(const char *host, int port, int group_id)
 	if (strcmp(node[NODE_IDENTITY], own_identity()) != 0)
 		roles_join(group_id);
 	distribute_join(group_id);
+	if (list_member_int(groups_elsewhere(), group_id))
+		objects_join(group_id);
 	return group_id;
 }
 
-/* Asked of the groups once, and again when the catalogs have changed. */
+/*
+ * Which addresses are of this server, as far as this session has asked; a
+ * group that moves to another node has another address.
+ */
+typedef struct KnownAddress
+{
+	char *address;
+	bool own;
+} KnownAddress;
+
+static List *known_addresses = NIL;
+
+static KnownAddress *
+find_address(const char *address)
+{
+	ListCell *lc;
+
+	foreach (lc, known_addresses)
+	{
+		KnownAddress *known = lfirst(lc);
+
+		if (strcmp(known->address, address) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+static void
+learn_addresses(List *group_ids)
+{
+	char ***answers = groups_ask(group_ids, "SELECT " IDENTITY, 1);
+	char *own = own_identity();
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ListCell *lc;
+
+	foreach (lc, group_ids)
+	{
+		KnownAddress *known = palloc(sizeof(*known));
+		char *identity = answers[foreach_current_index(lc)][0];
+
+		known->address = pstrdup(remote_group_address(lfirst_int(lc)));
+		known->own = identity != NULL && strcmp(identity, own) == 0;
+		known_addresses = lappend(known_addresses, known);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 List *
 groups_elsewhere(void)
 {
-	static List *known = NIL;
-	static uint64 known_at = 0;
-	List *groups = metadata_groups();
-	uint64 now = metadata_changes() + 1;
+	List *unknown = NIL;
 	List *elsewhere = NIL;
-	char *own;
-	MemoryContext old;
 	ListCell *lc;
 
-	if (groups == NIL || known_at == now)
-		return groups == NIL ? NIL : list_copy(known);
-	own = own_identity();
-	foreach (lc, groups)
+	foreach (lc, metadata_groups())
 	{
-		if (strcmp(ask_node(lfirst_int(lc))[NODE_IDENTITY], own) != 0)
-			elsewhere = lappend_int(elsewhere, lfirst_int(lc));
+		if (find_address(remote_group_address(lfirst_int(lc))) == NULL)
+			unknown = lappend_int(unknown, lfirst_int(lc));
 	}
-	if (now == metadata_changes() + 1)
+	if (unknown != NIL)
+		learn_addresses(unknown);
+	foreach (lc, metadata_groups())
 	{
-		list_free(known);
-		known_at = 0;
-		old = MemoryContextSwitchTo(TopMemoryContext);
-		known = list_copy(elsewhere);
-		MemoryContextSwitchTo(old);
-		known_at = now;
+		KnownAddress *known = find_address(remote_group_address(lfirst_int(lc)));
+
+		/* One that has moved meanwhile is no group that was this server. */
+		if (known == NULL || !known->own)
+			elsewhere = lappend_int(elsewhere, lfirst_int(lc));
 	}
 	return elsewhere;
 }
@@ -283,5 +353,6 @@ groups_sync(void)
 		catalog_insert_group(&row);
 		roles_join(ids[i]);
 		distribute_join(ids[i]);
+		objects_join(ids[i]);
 	}
 }

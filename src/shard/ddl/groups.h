@@ -20,7 +20,17 @@ extern void groups_remove(int group_id);
  */
 extern void groups_sync(void);
 
-/* The groups that are not this server itself. */
+/*
+ * The groups that are not this server itself.  Nodes are asked, once in a session;
+ * one that cannot be reached is an error.
+ */
 extern List *groups_elsewhere(void);
+
+/*
+ * The only row that the query gives on each group, "nfields" texts or NULL;
+ * all are asked at the same time, in the remote transaction.  A group that
+ * cannot be reached is an error at once.
+ */
+extern char ***groups_ask(List *group_ids, const char *sql, int nfields);
 
 #endif

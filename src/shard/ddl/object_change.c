@@ -2,12 +2,12 @@
  * object_change.c
  *	  Changes of objects that nodes have, carried out there too.
  *
- * Nodes have those objects that their shards need (objects.c).  So when a
- * function, a type, a schema and the like is changed or dropped here, the
- * nodes are asked whether they have it, and those that do carry out the same
- * statement, under the same search_path, in the same transaction.  Drops are
- * written anew, one for each object, as what goes with CASCADE here need not
- * be there.
+ * Nodes have those objects that their shards need (objects.c), and the
+ * catalog tells which (object_catalog.c).  When one of them is changed here the
+ * nodes carry out the same statement, under the same search_path, in the same
+ * transaction; what it refers to now goes there before.  What is dropped here,
+ * by whatever statement, is dropped there by its name.  Statements about other
+ * objects concern no node.
  *
  * Tables, their parts, and sequences are the business of others; roles are of
  * roles.c.
@@ -15,11 +15,14 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_extension.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -27,25 +30,46 @@
 
 #include "base/compat.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/object_catalog.h"
 #include "shard/ddl/object_change.h"
+#include "shard/ddl/object_kinds.h"
 #include "shard/ddl/objects.h"
+#include "shard/ddl/roles.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/metadata/metadata.h"
-#include "shard/remote/remote.h"
+
+/* What nodes do when a statement changes an object that they have. */
+typedef enum Following
+{
+	FOLLOW_REPEATS, /* the same */
+	FOLLOW_NEEDS,	/* the same, when they have what the object needs from now on */
+	FOLLOW_MAKES	/* they get what has come to the object */
+} Following;
 
 struct ObjectChange
 {
-	List *groups;	/* that have the objects */
-	List *commands; /* for them */
+	ObjectChange *outer;
+	MemoryContext context; /* of what drops gives */
+	List *addresses;	   /* of what is changed and known to the nodes */
+	Following following;
+	List *commands;
+	bool cascade; /* the statement drops what depends on something, too */
+	List *drops;  /* commands for what was dropped */
 };
+
+/* That of the statement that runs just now. */
+static ObjectChange *current = NULL;
 
 /* Kinds of objects that shards may need. */
 static const ObjectType followed[] = {
-	OBJECT_AGGREGATE,	 OBJECT_COLLATION, OBJECT_DOMAIN,		  OBJECT_DOMCONSTRAINT,
-	OBJECT_EXTENSION,	 OBJECT_FDW,	   OBJECT_FOREIGN_SERVER, OBJECT_FUNCTION,
-	OBJECT_LANGUAGE,	 OBJECT_OPCLASS,   OBJECT_OPERATOR,		  OBJECT_OPFAMILY,
-	OBJECT_PROCEDURE,	 OBJECT_ROUTINE,   OBJECT_SCHEMA,		  OBJECT_TSCONFIGURATION,
-	OBJECT_TSDICTIONARY, OBJECT_TSPARSER,  OBJECT_TSTEMPLATE,	  OBJECT_TYPE,
+	OBJECT_ACCESS_METHOD, OBJECT_AGGREGATE,		  OBJECT_CAST,
+	OBJECT_COLLATION,	  OBJECT_DOMAIN,		  OBJECT_EXTENSION,
+	OBJECT_FDW,			  OBJECT_FOREIGN_SERVER,  OBJECT_FUNCTION,
+	OBJECT_LANGUAGE,	  OBJECT_OPCLASS,		  OBJECT_OPERATOR,
+	OBJECT_OPFAMILY,	  OBJECT_PROCEDURE,		  OBJECT_ROUTINE,
+	OBJECT_SCHEMA,		  OBJECT_TRANSFORM,		  OBJECT_TSPARSER,
+	OBJECT_TSDICTIONARY,  OBJECT_TSTEMPLATE,	  OBJECT_TYPE,
+	OBJECT_VIEW,		  OBJECT_TSCONFIGURATION, OBJECT_USER_MAPPING,
 };
 
 typedef struct NamedObject
@@ -76,6 +100,13 @@ many(ObjectType type, List *objects)
 	foreach (lc, objects)
 		all = list_concat(all, one(type, lfirst(lc)));
 	return all;
+}
+
+/* Views are named in two ways. */
+static List *
+view(RangeVar *relation)
+{
+	return relation != NULL ? one(OBJECT_VIEW, relation) : NIL;
 }
 
 static List *
@@ -113,6 +144,23 @@ of_create_function(Node *node)
 	return one(stmt->is_procedure ? OBJECT_PROCEDURE : OBJECT_FUNCTION, function);
 }
 
+/* Of what CREATE OR REPLACE defines, only aggregates. */
+static List *
+of_define(Node *node)
+{
+	DefineStmt *stmt = castNode(DefineStmt, node);
+	ObjectWithArgs *aggregate = makeNode(ObjectWithArgs);
+	ListCell *lc;
+
+	if (stmt->kind != OBJECT_AGGREGATE || !stmt->replace || stmt->oldstyle)
+		return NIL;
+	aggregate->objname = stmt->defnames;
+	foreach (lc, castNode(List, linitial(stmt->args)))
+		aggregate->objargs =
+			lappend(aggregate->objargs, castNode(FunctionParameter, lfirst(lc))->argType);
+	return one(OBJECT_AGGREGATE, aggregate);
+}
+
 static List *
 of_alter_function(Node *node)
 {
@@ -144,6 +192,8 @@ of_alter_table(Node *node)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, node);
 
+	if (stmt->objtype == OBJECT_VIEW)
+		return view(stmt->relation);
 	return stmt->objtype == OBJECT_TYPE ? type_of_relation(stmt->relation) : NIL;
 }
 
@@ -178,10 +228,75 @@ of_alter_extension(Node *node)
 }
 
 static List *
+of_alter_family(Node *node)
+{
+	AlterOpFamilyStmt *stmt = castNode(AlterOpFamilyStmt, node);
+
+	return one(OBJECT_OPFAMILY, lcons(makeString(stmt->amname), list_copy(stmt->opfamilyname)));
+}
+
+static List *
+of_alter_wrapper(Node *node)
+{
+	return one(OBJECT_FDW, makeString(castNode(AlterFdwStmt, node)->fdwname));
+}
+
+static List *
+of_alter_server(Node *node)
+{
+	return one(OBJECT_FOREIGN_SERVER,
+			   makeString(castNode(AlterForeignServerStmt, node)->servername));
+}
+
+static List *
+of_alter_mapping(Node *node)
+{
+	return one(OBJECT_FOREIGN_SERVER, makeString(castNode(AlterUserMappingStmt, node)->servername));
+}
+
+static List *
+of_create_mapping(Node *node)
+{
+	return one(OBJECT_FOREIGN_SERVER,
+			   makeString(castNode(CreateUserMappingStmt, node)->servername));
+}
+
+static List *
+of_create_cast(Node *node)
+{
+	CreateCastStmt *stmt = castNode(CreateCastStmt, node);
+
+	return list_concat(one(OBJECT_TYPE, stmt->sourcetype), one(OBJECT_TYPE, stmt->targettype));
+}
+
+static List *
+of_create_class(Node *node)
+{
+	return one(OBJECT_TYPE, castNode(CreateOpClassStmt, node)->datatype);
+}
+
+static List *
+of_create_transform(Node *node)
+{
+	return one(OBJECT_TYPE, castNode(CreateTransformStmt, node)->type_name);
+}
+
+static List *
+of_create_view(Node *node)
+{
+	ViewStmt *stmt = castNode(ViewStmt, node);
+
+	return stmt->replace ? view(stmt->view) : NIL;
+}
+
+static List *
 of_rename(Node *node)
 {
 	RenameStmt *stmt = castNode(RenameStmt, node);
 
+	if (stmt->renameType == OBJECT_VIEW ||
+		(stmt->renameType == OBJECT_COLUMN && stmt->relationType == OBJECT_VIEW))
+		return view(stmt->relation);
 	if (stmt->renameType == OBJECT_ATTRIBUTE)
 		return type_of_relation(stmt->relation);
 	if (stmt->renameType == OBJECT_DOMCONSTRAINT)
@@ -196,6 +311,8 @@ of_set_schema(Node *node)
 {
 	AlterObjectSchemaStmt *stmt = castNode(AlterObjectSchemaStmt, node);
 
+	if (stmt->objectType == OBJECT_VIEW)
+		return view(stmt->relation);
 	return one(stmt->objectType, stmt->object);
 }
 
@@ -212,6 +329,10 @@ of_comment(Node *node)
 {
 	CommentStmt *stmt = castNode(CommentStmt, node);
 
+	if (stmt->objtype == OBJECT_VIEW)
+		return view(makeRangeVarFromNameList(castNode(List, stmt->object)));
+	if (stmt->objtype == OBJECT_DOMCONSTRAINT)
+		return one(OBJECT_TYPE, linitial(castNode(List, stmt->object)));
 	return one(stmt->objtype, stmt->object);
 }
 
@@ -220,39 +341,47 @@ of_grant(Node *node)
 {
 	GrantStmt *stmt = castNode(GrantStmt, node);
 
+	if (stmt->objtype == OBJECT_TABLE || stmt->objtype == OBJECT_SEQUENCE)
+		return stmt->targtype == ACL_TARGET_OBJECT && list_length(stmt->objects) == 1
+				   ? view(linitial(stmt->objects))
+				   : NIL;
+	if (stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+		return many(OBJECT_SCHEMA, stmt->objects);
 	return stmt->targtype == ACL_TARGET_OBJECT ? many(stmt->objtype, stmt->objects) : NIL;
-}
-
-static List *
-of_drop(Node *node)
-{
-	DropStmt *stmt = castNode(DropStmt, node);
-
-	return many(stmt->removeType, stmt->objects);
 }
 
 static const struct
 {
 	NodeTag tag;
 	List *(*objects)(Node *stmt);
+	Following following;
 } statements[] = {
-	{T_AlterCollationStmt, of_alter_collation},
-	{T_AlterDomainStmt, of_alter_domain},
-	{T_AlterEnumStmt, of_alter_enum},
-	{T_AlterExtensionStmt, of_alter_extension},
-	{T_AlterFunctionStmt, of_alter_function},
-	{T_AlterObjectSchemaStmt, of_set_schema},
-	{T_AlterOperatorStmt, of_alter_operator},
-	{T_AlterOwnerStmt, of_owner},
-	{T_AlterTableStmt, of_alter_table},
-	{T_AlterTSConfigurationStmt, of_alter_configuration},
-	{T_AlterTSDictionaryStmt, of_alter_dictionary},
-	{T_AlterTypeStmt, of_alter_type},
-	{T_CommentStmt, of_comment},
-	{T_CreateFunctionStmt, of_create_function},
-	{T_DropStmt, of_drop},
-	{T_GrantStmt, of_grant},
-	{T_RenameStmt, of_rename},
+	{T_AlterCollationStmt, of_alter_collation, FOLLOW_REPEATS},
+	{T_AlterDomainStmt, of_alter_domain, FOLLOW_NEEDS},
+	{T_AlterEnumStmt, of_alter_enum, FOLLOW_REPEATS},
+	{T_AlterExtensionStmt, of_alter_extension, FOLLOW_REPEATS},
+	{T_AlterFdwStmt, of_alter_wrapper, FOLLOW_NEEDS},
+	{T_AlterForeignServerStmt, of_alter_server, FOLLOW_REPEATS},
+	{T_AlterFunctionStmt, of_alter_function, FOLLOW_NEEDS},
+	{T_AlterObjectSchemaStmt, of_set_schema, FOLLOW_REPEATS},
+	{T_AlterOpFamilyStmt, of_alter_family, FOLLOW_NEEDS},
+	{T_AlterOperatorStmt, of_alter_operator, FOLLOW_NEEDS},
+	{T_AlterOwnerStmt, of_owner, FOLLOW_REPEATS},
+	{T_AlterTableStmt, of_alter_table, FOLLOW_NEEDS},
+	{T_AlterTSConfigurationStmt, of_alter_configuration, FOLLOW_NEEDS},
+	{T_AlterTSDictionaryStmt, of_alter_dictionary, FOLLOW_REPEATS},
+	{T_AlterTypeStmt, of_alter_type, FOLLOW_NEEDS},
+	{T_AlterUserMappingStmt, of_alter_mapping, FOLLOW_REPEATS},
+	{T_CommentStmt, of_comment, FOLLOW_REPEATS},
+	{T_CreateCastStmt, of_create_cast, FOLLOW_MAKES},
+	{T_CreateFunctionStmt, of_create_function, FOLLOW_NEEDS},
+	{T_CreateOpClassStmt, of_create_class, FOLLOW_MAKES},
+	{T_CreateTransformStmt, of_create_transform, FOLLOW_MAKES},
+	{T_CreateUserMappingStmt, of_create_mapping, FOLLOW_MAKES},
+	{T_DefineStmt, of_define, FOLLOW_NEEDS},
+	{T_GrantStmt, of_grant, FOLLOW_REPEATS},
+	{T_RenameStmt, of_rename, FOLLOW_REPEATS},
+	{T_ViewStmt, of_create_view, FOLLOW_NEEDS},
 };
 
 static bool
@@ -266,147 +395,55 @@ is_followed(ObjectType type)
 	return false;
 }
 
-/* Where the objects are that shards may need; NIL: none, or none known by these names. */
-static List *
-addresses_of(Node *stmt)
+/* InvalidOid as objectId: not known by this name, or of no kind that nodes have. */
+static ObjectAddress
+find_object(const NamedObject *named)
 {
-	List *addresses = NIL;
-	List *named = NIL;
+	ObjectAddress address = InvalidObjectAddress;
+	Relation rel = NULL;
+	Oid relid;
+
+	if (!is_followed(named->type))
+		return address;
+	if (named->type == OBJECT_VIEW)
+	{
+		relid = RangeVarGetRelid(castNode(RangeVar, named->object), NoLock, true);
+		if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_VIEW)
+			ObjectAddressSet(address, RelationRelationId, relid);
+		return address;
+	}
+	address = get_object_address(named->type, named->object, &rel, AccessShareLock, true);
+	if (rel != NULL)
+		relation_close(rel, AccessShareLock);
+	return address;
+}
+
+/* What of the objects is known to nodes; if any is, "others" are those that are not. */
+static List *
+known_addresses(List *named, List **others)
+{
+	List *known = NIL;
 	ListCell *lc;
 
-	for (size_t i = 0; i < lengthof(statements); i++)
-	{
-		if (statements[i].tag == nodeTag(stmt))
-			named = statements[i].objects(stmt);
-	}
+	*others = NIL;
 	foreach (lc, named)
 	{
-		NamedObject *object = lfirst(lc);
 		ObjectAddress *address = palloc(sizeof(*address));
-		Relation rel = NULL;
 
-		if (!is_followed(object->type))
-			continue;
-		*address = get_object_address(object->type, object->object, &rel, AccessShareLock, true);
-		if (rel != NULL)
-			relation_close(rel, AccessShareLock);
+		*address = find_object(lfirst(lc));
 		if (!OidIsValid(address->objectId))
 			continue;
-		if (address->classId == ExtensionRelationId &&
-			address->objectId == get_extension_oid("pgcluster", true))
-			continue;
-		addresses = lappend(addresses, address);
+		if (object_catalog_has(address->classId, address->objectId))
+			known = lappend(known, address);
+		else
+			*others = lappend(*others, address);
 	}
-	return addresses;
+	return known;
 }
 
 /*
- * Who has them
+ * What nodes are told
  */
-
-static char *
-text_array(List *texts)
-{
-	StringInfoData array;
-	ListCell *lc;
-
-	initStringInfo(&array);
-	foreach (lc, texts)
-		appendStringInfo(&array, "%s%s", array.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
-	return psprintf("ARRAY[%s]::text[]", array.data);
-}
-
-/* A query that a node answers with t for each of the objects that it has, else f. */
-static char *
-probe_query(List *addresses)
-{
-	StringInfoData sql;
-	ListCell *lc;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	foreach (lc, addresses)
-	{
-		List *names;
-		List *arguments;
-
-		getObjectIdentityParts(lfirst(lc), &names, &arguments, false);
-		appendStringInfo(&sql, "%spgcluster.has_object(%s, %s, %s)",
-						 foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_literal_cstr(getObjectTypeDescription(lfirst(lc), false)),
-						 text_array(names), text_array(arguments));
-	}
-	return sql.data;
-}
-
-/* Does the group have any of the objects, and does it have all? */
-static void
-ask_group(int group_id, const char *sql, bool *any, bool *all)
-{
-	RemoteQuery query = {.group_id = group_id, .sql = sql};
-	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
-	PGresult *row;
-
-	*any = false;
-	*all = true;
-	while ((row = remote_task_next(task)) != NULL)
-	{
-		for (int i = 0; i < PQnfields(row); i++)
-		{
-			bool has = PQgetvalue(row, 0, i)[0] == 't';
-
-			*any |= has;
-			*all &= has;
-		}
-		PQclear(row);
-	}
-	remote_task_end(task);
-}
-
-/* Groups that have the objects; who has some only gets the others. */
-static List *
-groups_having(List *addresses, bool drop)
-{
-	char *sql = probe_query(addresses);
-	List *having = NIL;
-	ListCell *lc;
-
-	foreach (lc, groups_elsewhere())
-	{
-		bool any;
-		bool all;
-
-		ask_group(lfirst_int(lc), sql, &any, &all);
-		if (any && !all && !drop)
-			objects_ensure(addresses, list_make1_int(lfirst_int(lc)));
-		if (any)
-			having = lappend_int(having, lfirst_int(lc));
-	}
-	return having;
-}
-
-/*
- * What they are told
- */
-
-static List *
-drop_commands(DropStmt *stmt, List *addresses)
-{
-	List *commands = NIL;
-	ListCell *lc;
-
-	foreach (lc, addresses)
-	{
-		char *kind = pstrdup(getObjectTypeDescription(lfirst(lc), false));
-
-		for (char *c = kind; *c != '\0'; c++)
-			*c = pg_ascii_toupper((unsigned char) *c);
-		commands = lappend(commands, psprintf("DROP %s IF EXISTS %s%s", kind,
-											  getObjectIdentity(lfirst(lc), false),
-											  stmt->behavior == DROP_CASCADE ? " CASCADE" : ""));
-	}
-	return commands;
-}
 
 static List *
 same_command(UtilityCall *call)
@@ -419,36 +456,118 @@ same_command(UtilityCall *call)
 	return list_make3(set, utility_statement_text(call), reset);
 }
 
+/* Options of foreign servers and user mappings are for superusers to send, who can keep them out of logs. */
+static List *
+without_trace(List *commands, List *addresses)
+{
+	ListCell *lc;
+
+	foreach (lc, addresses)
+	{
+		const ObjectAddress *a = lfirst(lc);
+
+		if (!object_kind_is_secret(a->classId))
+			continue;
+		if (superuser())
+			return roles_hushed(commands);
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("must be superuser to change %s on the worker groups",
+							   getObjectDescription(a, false)),
+						errdetail("Its options would be in the logs there.")));
+	}
+	return commands;
+}
+
+static void
+begin_following(ObjectChange *change, UtilityCall *call)
+{
+	Node *stmt = call->pstmt->utilityStmt;
+	List *others = NIL;
+
+	for (size_t i = 0; i < lengthof(statements); i++)
+	{
+		if (statements[i].tag != nodeTag(stmt))
+			continue;
+		change->addresses = known_addresses(statements[i].objects(stmt), &others);
+		change->following = statements[i].following;
+	}
+	if (change->addresses == NIL)
+		return;
+
+	/* A statement about several objects needs all of them there. */
+	if (others != NIL && change->following != FOLLOW_MAKES)
+		objects_ensure(others);
+	change->commands = without_trace(same_command(call), change->addresses);
+
+	/* Who cannot be reached is told of before anything is done. */
+	(void) groups_ask(groups_elsewhere(), "SELECT", 0);
+}
+
+static bool
+is_cascading(Node *stmt)
+{
+	return (IsA(stmt, DropStmt) && ((DropStmt *) stmt)->behavior == DROP_CASCADE) ||
+		   (IsA(stmt, DropOwnedStmt) && ((DropOwnedStmt *) stmt)->behavior == DROP_CASCADE);
+}
+
 ObjectChange *
 object_change_begin(UtilityCall *call)
 {
-	Node *stmt = call->pstmt->utilityStmt;
 	ObjectChange *change;
-	List *addresses;
-	List *groups;
 
 	if (call->context == PROCESS_UTILITY_SUBCOMMAND || creating_extension ||
 		metadata_groups() == NIL)
 		return NULL;
-	addresses = addresses_of(stmt);
-	groups = addresses == NIL ? NIL : groups_having(addresses, IsA(stmt, DropStmt));
-	if (groups == NIL)
-		return NULL;
-	change = palloc(sizeof(*change));
-	change->groups = groups;
-	change->commands = IsA(stmt, DropStmt) ? drop_commands(castNode(DropStmt, stmt), addresses)
-										   : same_command(call);
+	change = palloc0(sizeof(*change));
+	change->outer = current;
+	change->context = CurrentMemoryContext;
+	change->cascade = is_cascading(call->pstmt->utilityStmt);
+	begin_following(change, call);
+	current = change;
 	return change;
+}
+
+void
+object_change_leave(ObjectChange *change)
+{
+	if (change != NULL)
+		current = change->outer;
+}
+
+void
+object_change_dropped(Oid class_id, Oid object_id)
+{
+	ObjectAddress address;
+	MemoryContext old;
+
+	if (!object_kind_is_known(class_id) || !object_catalog_delete(class_id, object_id) ||
+		current == NULL)
+		return;
+	ObjectAddressSet(address, class_id, object_id);
+	old = MemoryContextSwitchTo(current->context);
+	current->drops = lappend(current->drops, object_drop_command(&address, current->cascade));
+	MemoryContextSwitchTo(old);
 }
 
 void
 object_change_finish(ObjectChange *change)
 {
+	List *commands;
 	ShardRun *run;
 
 	if (change == NULL)
 		return;
+	CommandCounterIncrement();
+	commands = change->drops;
+	if (change->addresses != NIL && change->following == FOLLOW_MAKES)
+		objects_ensure(change->addresses);
+	else if (change->addresses != NIL && change->following == FOLLOW_NEEDS)
+		objects_ensure_needs(change->addresses);
+	if (change->following != FOLLOW_MAKES)
+		commands = list_concat(commands, change->commands);
+	if (commands == NIL)
+		return;
 	run = shard_run_create();
-	shard_run_add_all(run, change->groups, change->commands);
+	shard_run_add_all(run, groups_elsewhere(), commands);
 	shard_run_finish(run);
 }

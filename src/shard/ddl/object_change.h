@@ -11,12 +11,18 @@
 typedef struct ObjectChange ObjectChange;
 
 /*
- * Looks, before the statement is carried out here, which nodes have the
- * objects that it changes or drops; NULL when none has.
+ * Looks, before the statement is carried out here, whether nodes have the
+ * objects that it changes.  NULL where no statement can concern them.
  */
 extern ObjectChange *object_change_begin(UtilityCall *call);
 
+/* The statement is done or has failed: what is dropped from now on is not of it. */
+extern void object_change_leave(ObjectChange *change);
+
 /* Carries it out there. */
 extern void object_change_finish(ObjectChange *change);
+
+/* The object will be dropped by the statement that runs just now. */
+extern void object_change_dropped(Oid class_id, Oid object_id);
 
 #endif

@@ -2,10 +2,10 @@
  * object_mentions.c
  *	  What the body of a function may need.
  *
- * The server does not know what a body that is a string refers to.  So
- * functions and types count whose names stand in it as words: one too many
- * does no harm on a node.  Those that need a table, and so cannot be made
- * there, are left out; a function that does call them fails when it does.
+ * The server does not know what a body that is a string refers to.  So those
+ * objects count whose names stand in it: words as words, operators anywhere.
+ * One too many does no harm on a node.  Which of them can be made there is
+ * for the caller to see; a function that calls others fails when it does.
  */
 #include "postgres.h"
 
@@ -16,31 +16,31 @@
 #include "shard/ddl/object_mentions.h"
 
 /* Does the name stand in the body of function f? */
-#define MENTIONED(name)                                                                     \
+#define IS_WORD(name)                                                                       \
 	"f.prosrc ~* ('\\m' || regexp_replace(" name ", '([^[:alnum:]_])', '\\\\\\1', 'g') || " \
 	"'\\M')"
+#define IS_PART(name) "pg_catalog.strpos(f.prosrc, " name ") > 0"
 
-/* The type is that of the rows of a table. */
-#define IS_OF_TABLE(type)                                                                       \
-	"EXISTS (SELECT FROM pg_catalog.pg_type y JOIN pg_catalog.pg_class c ON c.oid = y.typrelid" \
-	" WHERE y.oid = " type " AND c.relkind <> 'c')"
+/* Objects o of one catalog; "which": an additional condition. */
+#define MENTIONED(catalog, mentioned, which)                                               \
+	"SELECT 'pg_catalog." catalog "'::pg_catalog.regclass, o.oid FROM pg_catalog." catalog \
+	" o, pg_catalog.pg_proc f WHERE f.oid = $1 AND o.oid >= 16384 AND " which " AND " mentioned
 
+/* clang-format off */
 static const char query[] =
-	"SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid"
-	" FROM pg_catalog.pg_proc p, pg_catalog.pg_proc f"
-	" WHERE f.oid = $1 AND p.oid >= 16384 AND p.oid <> f.oid AND p.prokind IN ('f', 'p')"
-	" AND " MENTIONED(
-		"p.proname") " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
-					 "  WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid"
-					 "  AND (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-					 "   OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND " IS_OF_TABLE(
-						 "d.refobjid") "))"
-									   " UNION ALL"
-									   " SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid"
-									   " FROM pg_catalog.pg_type t, pg_catalog.pg_proc f"
-									   " WHERE f.oid = $1 AND t.oid >= 16384 AND t.typtype IN ('c', 'd', 'e', 'r')"
-									   " AND NOT " IS_OF_TABLE("t.oid") " AND " MENTIONED(
-										   "t.typname") " ORDER BY 1, 2";
+	MENTIONED("pg_proc", IS_WORD("o.proname"), "o.oid <> f.oid")
+	" UNION ALL " MENTIONED("pg_type", IS_WORD("o.typname"),
+		"o.typtype IN ('b', 'c', 'd', 'e', 'r') AND o.typelem = 0")
+	" UNION ALL " MENTIONED("pg_class", IS_WORD("o.relname"), "o.relkind = 'v'")
+	" UNION ALL " MENTIONED("pg_ts_config", IS_WORD("o.cfgname"), "true")
+	" UNION ALL " MENTIONED("pg_ts_dict", IS_WORD("o.dictname"), "true")
+	" UNION ALL " MENTIONED("pg_foreign_server", IS_WORD("o.srvname"), "true")
+	" UNION ALL " MENTIONED("pg_operator", IS_PART("o.oprname"),
+		"NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+		" WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.objid = o.oid"
+		" AND d.deptype = 'e')")
+	" ORDER BY 1, 2";
+/* clang-format on */
 
 List *
 object_mentions(Oid function)

@@ -8,7 +8,7 @@
 
 #include "nodes/pg_list.h"
 
-/* Functions and types whose names stand in the function's body, ObjectAddress *. */
+/* Functions, types, views and others whose names stand in the function's body, ObjectAddress *. */
 extern List *object_mentions(Oid function);
 
 #endif

@@ -2,8 +2,8 @@
  * objects.h
  *	  The objects that shards depend on, on every node.
  *
- * Functions, types, domains, collations and extensions that a table's
- * definition uses must exist where its shards are.  What is missing there is
+ * Functions, types, operators and whatever else a table's definition uses
+ * must exist where its shards are.  What is missing there is
  * made, with what it depends on itself, as part of the present transaction.
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,13 @@
 /* Everything the table's definition uses, on all groups. */
 extern void objects_ensure_table(Relation rel);
 
-/* These objects (ObjectAddress *) and what they depend on, on these groups. */
-extern void objects_ensure(List *addresses, List *group_ids);
+/* These objects (ObjectAddress *) and what they depend on, on all groups. */
+extern void objects_ensure(List *addresses);
+
+/* The same without these objects themselves. */
+extern void objects_ensure_needs(List *addresses);
+
+/* For a group that joins: all that the others have. */
+extern void objects_join(int group_id);
 
 #endif

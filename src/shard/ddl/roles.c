@@ -235,16 +235,19 @@ role_commands(HeapTuple tuple)
  * Statements
  */
 
+List *
+roles_hushed(List *commands)
+{
+	return lappend(lcons(pstrdup(hush), commands), pstrdup(unhush));
+}
+
 static void
 tell(List *group_ids, List *commands)
 {
 	ShardRun *run = shard_run_create();
 
 	if (superuser())
-	{
-		commands = lcons(pstrdup(hush), commands);
-		commands = lappend(commands, pstrdup(unhush));
-	}
+		commands = roles_hushed(commands);
 	shard_run_add_all(run, group_ids, commands);
 	shard_run_finish(run);
 }

@@ -11,6 +11,9 @@
 /* CREATE, ALTER, DROP ROLE, GRANT and REVOKE of memberships, and what is said of roles by name. */
 extern bool roles_handle(UtilityCall *call);
 
+/* The same commands, for superusers alone, without a trace in the logs of the nodes. */
+extern List *roles_hushed(List *commands);
+
 /* Makes the roles that the group lacks, with their memberships and settings. */
 extern void roles_join(int group_id);
 

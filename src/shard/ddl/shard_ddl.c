@@ -107,6 +107,7 @@ static const struct
 	{ACL_INSERT, "INSERT"},	  {ACL_SELECT, "SELECT"},	  {ACL_UPDATE, "UPDATE"},
 	{ACL_DELETE, "DELETE"},	  {ACL_TRUNCATE, "TRUNCATE"}, {ACL_REFERENCES, "REFERENCES"},
 	{ACL_TRIGGER, "TRIGGER"}, {ACL_USAGE, "USAGE"},		  {ACL_CREATE, "CREATE"},
+	{ACL_EXECUTE, "EXECUTE"},
 };
 
 static const char *
@@ -142,6 +143,12 @@ grants(Datum acl_datum, Oid owner, const char *columns, const char *object)
 		}
 	}
 	return commands;
+}
+
+List *
+shard_ddl_acl_grants(Datum acl, Oid owner, const char *object)
+{
+	return grants(acl, owner, "", object);
 }
 
 List *

@@ -17,6 +17,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
@@ -222,6 +223,7 @@ run_call(UtilityCall *call)
 	{
 		touched = outer;
 		(void) planner_read_local(local);
+		object_change_leave(change);
 	}
 	PG_END_TRY();
 	if (mine.shapes != NIL)
@@ -396,6 +398,8 @@ pgcluster_object_access(ObjectAccessType access, Oid class_id, Oid object_id, in
 		prev_object_access(access, class_id, object_id, sub_id, arg);
 	if (class_id == RelationRelationId && metadata_any_shell())
 		shell_accessed(access, object_id, sub_id);
+	if (access == OAT_DROP && sub_id == 0 && object_id >= FirstNormalObjectId && metadata_present())
+		object_change_dropped(class_id, object_id);
 	if (access == OAT_DROP && metadata_any_table())
 		before_drop(class_id, object_id, sub_id, arg);
 	if (access == OAT_POST_ALTER && class_id == RelationRelationId && touched != NULL &&
