@@ -677,6 +677,11 @@ CREATE FUNCTION pgcluster.explained(number integer) RETURNS text
     AS 'MODULE_PATHNAME', 'pgcluster_explained';
 COMMENT ON FUNCTION pgcluster.explained(integer) IS 'how a statement went that another node had asked this session to explain';
 
+CREATE FUNCTION pgcluster.collation_identity(collation regcollation) RETURNS text
+    LANGUAGE c STRICT STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'pgcluster_collation_identity';
+COMMENT ON FUNCTION pgcluster.collation_identity(regcollation) IS 'what a collation sorts by here: where it is the same on two nodes, they sort alike';
+
 CREATE FUNCTION pg_catalog.cluster_connections(OUT node text, OUT connections integer, OUT waiting integer, OUT most integer)
     RETURNS SETOF record
     LANGUAGE c STRICT VOLATILE PARALLEL SAFE ROWS 10

@@ -363,6 +363,24 @@ compat_nulled_outside(Var *column, Var *var, Bitmapset *relations)
 #define compat_merge_condition(query) ((query)->jointree->quals)
 #endif
 
+/* The direction of a path key; of btrees both kinds of numbers are the same. */
+#if PG_VERSION_NUM >= 180000
+#define compat_pathkey_strategy(key) ((int16) (key)->pk_cmptype)
+#define COMPAT_SORT_LESS COMPARE_LT
+#else
+#define compat_pathkey_strategy(key) ((int16) (key)->pk_strategy)
+#define COMPAT_SORT_LESS BTLessStrategyNumber
+#endif
+
+/* The locale of ICU and the like in a row of pg_collation, of pg_database. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_COLLATION_LOCALE Anum_pg_collation_colllocale
+#define COMPAT_DATABASE_LOCALE Anum_pg_database_datlocale
+#else
+#define COMPAT_COLLATION_LOCALE Anum_pg_collation_colliculocale
+#define COMPAT_DATABASE_LOCALE Anum_pg_database_daticulocale
+#endif
+
 /* Is it the row as it is after the change?  RETURNING knows others since 18. */
 static inline bool
 compat_var_is_current(const Var *var)

@@ -96,6 +96,10 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->needed_parts = list_copy(from->needed_parts);
 	to->key = copyObject(from->key);
 	to->columns = list_copy(from->columns);
+	to->sort_columns = list_copy(from->sort_columns);
+	to->sort_operators = list_copy(from->sort_operators);
+	to->sort_collations = list_copy(from->sort_collations);
+	to->sort_nulls_first = list_copy(from->sort_nulls_first);
 	to->rows = copyObject(from->rows);
 	to->local = copyObject(from->local);
 	to->insert = copyObject(from->insert);

@@ -86,6 +86,16 @@ typedef struct ShardPlan
 	bool some_columns;
 
 	/*
+	 * Rows come sorted by these columns (attribute numbers of the scan), with
+	 * these operators and collations (Oids), null first or not (ints).  A node
+	 * is sent one statement for all its shards then.
+	 */
+	List *sort_columns;
+	List *sort_operators;
+	List *sort_collations;
+	List *sort_nulls_first;
+
+	/*
 	 * TIER_ROWS: lists of expressions, one for each column.  The SQL takes
 	 * those of a shard as its last parameter, a bundle.
 	 */

@@ -28,9 +28,10 @@ my %tables = (
 	gaps => [qw(id:int a:int b:text c:bool d:num)],
 	nothing => [qw(id:int v:text)],
 	order_totals => [qw(user_id:int orders:int spent:num)],
+	words => [qw(id:int w:text y:text z:text)],
 	adults => [qw(user_id:int name:text country:text)],);
 my @small = (qw(r1 r2 r3 r4 r5 r6) x 3, 'r7');
-my @names = (@small, @small, sort keys %tables);
+my @names = (@small, @small, 'words', sort keys %tables);
 
 # Constants by type, some of which occur.
 my %constants = (
@@ -170,9 +171,28 @@ sub body
 	return distinct_on(@types) if chance(0.04);
 	my $select = select_of([], 2, @types);
 	my $tail = tail([], @types);
+	return in_order($select, $tail, @types) if chance(0.06);
 	return "SELECT count(*), " . pick('count(DISTINCT x.*)', 'count(x)', '1') . " FROM ($select$tail) x" if chance(0.05);
 	return $select . $tail . part(pick(' FOR UPDATE', ' FOR SHARE', ' FOR UPDATE OF t1', ' FOR KEY SHARE')) if chance(0.04) && $select !~ /^SELECT \x01?DISTINCT/;
 	return $select . $tail;
+}
+
+# The order of the rows is part of the result: sorted by all columns, or by one, which is shown.
+sub in_order
+{
+	my ($select, $tail, @types) = @_;
+	my @columns = chance(0.6) ? (1 .. @types) : (1 + int(rand(@types)));
+	my $shown = @columns > 1 || @types == 1 ? 'x' : "x.z$columns[0]";
+	my $names = join ', ', map { "z$_" } 1 .. @types;
+	my $order = join ', ', map {
+		my $by = $types[ $_ - 1 ] eq 'text' && chance(0.5) ? 'x.z' . $_ . ' COLLATE ' . pick('"C"', '"en-x-icu"', '"POSIX"', '"de-x-icu"', '"default"') : "x.z$_";
+		$by . pick('', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST', ' USING >', ' USING < NULLS FIRST')
+	} @columns;
+
+	# What one collation takes for equal is told apart by another.
+	$order .= ', ' . join ', ', map { qq(x.z$_ COLLATE "C") } grep { $types[ $_ - 1 ] eq 'text' } @columns if grep { $types[ $_ - 1 ] eq 'text' } @columns;
+	my $limit = @columns == @types ? part(pick('', '', ' OFFSET 2', ' LIMIT 7')) : '';
+	return "SELECT string_agg($shown\::text, ' ') FROM (SELECT * FROM ($select) x ($names) ORDER BY $order$limit) x";
 }
 
 sub set_operation

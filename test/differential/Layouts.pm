@@ -37,7 +37,8 @@ our @tables = (
 	{ name => 'r4', key => 's', other => 'k' },
 	{ name => 'r5', key => 'k', other => 'd' },
 	{ name => 'r6', key => 'k', other => 's', dist => 'reference' },
-	{ name => 'r7', key => 'k', other => 'v' },);
+	{ name => 'r7', key => 'k', other => 'v' },
+	{ name => 'words', key => 'id', load => 'copy' },);
 
 our @names = qw(dist colocated spread reference mixed1 mixed2 mixed3 mixed4 mixed5 mixed6 mixed7 mixed8);
 our $shard_count = 4;

@@ -80,3 +80,8 @@ INSERT INTO r5 SELECT k, nullif(k % 4, 3), s, n, coalesce(d, '2024-02-25'), NOT 
 INSERT INTO r5 SELECT k, v, NULL, n, coalesce(d, '2024-03-01'), b, a FROM r2 WHERE v > 8;
 INSERT INTO r6 VALUES (1, 1, 's1', 1.5, '2024-02-29', true, '{1}'), (2, 2, 's2', 2.25, '2024-03-01', false, '{2,3}'), (3, NULL, 's3', 10, NULL, true, NULL),
     (8, 4, 's8', NULL, '2024-02-28', NULL, '{}'), (5, 1, 's1', 1.5, '2024-02-29', false, '{1,NULL}'), (17, 6, 's9', 0, '2024-03-04', true, '{7}');
+
+INSERT INTO words
+SELECT i, w, left(reverse(w), 12), CASE WHEN i % 5 > 0 THEN w || i % 3 END, CASE i % 3 WHEN 0 THEN upper(w) WHEN 1 THEN lower(w) ELSE w END
+FROM unnest(ARRAY['apple', 'Apple', 'äpfel', 'Äpfel', 'zebra', 'Zebra', 'co-op', 'coop', 'co op', '_x', 'x', '10', '9', 'straße', 'strasse', NULL, '', 'ab', 'aB', 'Ab', 's1', 'S1', 's5'])
+WITH ORDINALITY AS x (w, i);

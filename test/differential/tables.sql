@@ -126,6 +126,10 @@ CREATE TABLE regions (
     region text
 );
 
+-- by collations of the database, and by one of the user's
+CREATE COLLATION caseless (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
+CREATE TABLE words (id integer PRIMARY KEY, w text COLLATE "en-x-icu", y varchar(12) COLLATE "C", z text COLLATE "de-x-icu", x text COLLATE caseless);
+
 -- Small ones with the same columns, for generated queries: nulls everywhere but
 -- where rows are split by the column, rows that are there twice, keys that some have and others have not.
 CREATE TABLE r1 (k integer PRIMARY KEY, v integer, s text, n numeric(8,2), d date, b boolean, a integer[]);

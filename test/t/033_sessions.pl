@@ -184,6 +184,25 @@ is($one->run('SELECT k > 0 FROM t LIMIT 1'), 't', 'a first row') foreach 1 .. 3;
 is($one->run('BEGIN; SELECT k > 0 FROM t LIMIT 1; UPDATE t SET v = 9 WHERE k = 9; SELECT v FROM t WHERE k = 9; COMMIT'),
 	"t\n9", '... in a transaction too');
 
+# Sorted streams: merged as they come, kept when a connection is needed, and sorted here where a node sorts otherwise.
+$one->run('SET work_mem = 64; SET enable_hashjoin = off; SET enable_nestloop = off');
+$c->sql('c', 'CREATE TABLE numbers (k int, v int); SELECT create_distributed_table(\'numbers\', \'k\'); INSERT INTO numbers SELECT g, 5001 - g FROM generate_series(1, 5000) g');
+is($one->run('SELECT count(*), sum(a.k * b.k) FROM t a JOIN numbers b ON a.k = b.v'), '5000|20845835000', 'a merge join of two streams from the same nodes');
+is($one->run('SELECT bool_and(k = n) FROM (SELECT k, row_number() OVER (ORDER BY k) AS n FROM numbers) x'), 't', 'a window over a sorted stream');
+$one->run('RESET work_mem; RESET enable_hashjoin; RESET enable_nestloop');
+$c->sql('c', <<'END');
+CREATE COLLATION upper_first (PROVIDER = icu, LOCALE = 'en-u-kf-upper');
+CREATE TABLE words (k int, w text COLLATE upper_first);
+SELECT create_distributed_table('words', 'k');
+INSERT INTO words SELECT g, CASE g % 2 WHEN 0 THEN 'a' ELSE 'A' END || g / 2 FROM generate_series(2, 41) g;
+END
+my $sorted = q{SELECT string_agg(w, ' ') FROM (SELECT w FROM words ORDER BY w) x};
+my $in_order = $one->run($sorted);
+like($in_order, qr/^A1 a1 A10 a10 A11/, 'rows in the order of a collation');
+my $locale = $c->sql('w1', q{SELECT attname FROM pg_attribute WHERE attrelid = 'pg_collation'::regclass AND attname IN ('colliculocale', 'colllocale')});
+$c->sql('w1', "UPDATE pg_collation SET $locale = 'en-u-kf-lower' WHERE collname = 'upper_first'");
+is(PgCluster::Session->new($c, 'c')->run($sorted), $in_order, '... that is not the same on a node');
+
 # Roles: another user, one that cannot log in, a function of another owner.
 $c->sql($_, q{CREATE ROLE "an owner" NOLOGIN; CREATE ROLE alice LOGIN IN ROLE "an owner"; CREATE ROLE bob LOGIN}) foreach qw(w1 w2 c);
 $c->sql('c', <<'END');

@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 
 #include "base/compat.h"
 #include "shard/executor/exchange.h"
@@ -29,6 +30,9 @@ static int explain_options = -1;
 static ProcessUtility_hook_type prev_utility = NULL;
 
 static void explain_contents(ShardScan *scan, ExplainState *es);
+static int count_tasks(ShardScan *scan, const DistributedTable *table, List *positions);
+static char *task_sql(ShardScan *scan, const DistributedTable *table, int position, bool whole);
+static void explain_order(ShardScan *scan, ExplainState *es);
 static void explain_measures(ShardScan *scan, ExplainState *es);
 static void explain_outcome(ShardScan *scan, ExplainState *es);
 static void explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es);
@@ -91,11 +95,64 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	positions = shards_choose(scan, table);
 	if (scan->started && plan->needed_parts != NIL)
 		positions = exchange_choose(scan, positions);
-	ExplainPropertyInteger("Tasks", NULL, list_length(positions), es);
+	ExplainPropertyInteger("Tasks", NULL, count_tasks(scan, table, positions), es);
 	ExplainPropertyInteger("Shards Pruned", NULL,
 						   table->colocation->nshards - list_length(positions), es);
+	if (plan->sort_columns != NIL)
+		explain_order(scan, es);
 	if (positions != NIL)
 		explain_task(scan, table, linitial_int(positions), es);
+}
+
+/* One for each shard, or for each group that sorts the rows of its shards. */
+static int
+count_tasks(ShardScan *scan, const DistributedTable *table, List *positions)
+{
+	List *groups = NIL;
+	ListCell *cell;
+
+	if (scan->plan->sort_columns == NIL)
+		return list_length(positions);
+	foreach (cell, positions)
+		groups =
+			list_append_unique_int(groups, table->colocation->shards[lfirst_int(cell)].group_id);
+	return list_length(groups);
+}
+
+/* The SQL of the task for the shard at "position", and of its node for all, if "whole". */
+static char *
+task_sql(ShardScan *scan, const DistributedTable *table, int position, bool whole)
+{
+	const Shard *shards = table->colocation->shards;
+	List *positions = NIL;
+	ListCell *cell;
+
+	if (scan->plan->sort_columns == NIL)
+		return template_fill(scan->plan->pieces, scan->plan->schemas, shards[position].id);
+	foreach (cell, whole ? shards_choose(scan, table) : list_make1_int(position))
+	{
+		if (shards[lfirst_int(cell)].group_id == shards[position].group_id)
+			positions = lappend_int(positions, lfirst_int(cell));
+	}
+	return sorted_sql(scan, table, positions, false);
+}
+
+/* By what the nodes sort, each the rows of all its shards. */
+static void
+explain_order(ShardScan *scan, ExplainState *es)
+{
+	TupleDesc desc = scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+	List *keys = NIL;
+	ListCell *cell;
+
+	foreach (cell, scan->plan->sort_columns)
+	{
+		const char *name = NameStr(TupleDescAttr(desc, lfirst_int(cell) - 1)->attname);
+
+		keys = lappend(keys, psprintf("%s%s", quote_identifier(name),
+									  sorted_clause(scan, foreach_current_index(cell))));
+	}
+	ExplainPropertyList("Merge Key", keys, es);
 }
 
 /* Can the shard be told without side effects and without parameters that are not there? */
@@ -179,15 +236,13 @@ explain_task(ShardScan *scan, const DistributedTable *table, int position, Expla
 	ExplainOpenGroup("Task", "Task", true, es);
 	ExplainPropertyInteger("Shard", NULL, shard->id, es);
 	ExplainPropertyText("Node", remote_query_address(&query), es);
-	ExplainPropertyText("SQL", template_fill(scan->plan->pieces, scan->plan->schemas, shard->id),
-						es);
+	ExplainPropertyText("SQL", task_sql(scan, table, position, false), es);
 	if (es->verbose && !scan->started &&
 		!unknown_walker((Node *) scan->params, scan->css.ss.ps.state->es_param_list_info))
 	{
 		if (scan->cache->nparams > 0 && scan->wire_values == NULL)
 			params_evaluate(scan);
-		explain_remote(scan, shard->group_id,
-					   template_fill(scan->plan->pieces, scan->plan->schemas, shard->id), es);
+		explain_remote(scan, shard->group_id, task_sql(scan, table, position, true), es);
 	}
 	ExplainCloseGroup("Task", "Task", true, es);
 }

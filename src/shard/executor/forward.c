@@ -93,7 +93,8 @@ find_scan(QueryDesc *query, int *format)
 
 	if (!scan_is_ours(state) || state->ps_ProjInfo != NULL || state->qual != NULL ||
 		scan->started || scan->plan->command != CMD_SELECT || scan->plan->some_columns ||
-		query->estate->es_junkFilter != NULL || query->instrument_options != 0 ||
+		scan->plan->sort_columns != NIL || query->estate->es_junkFilter != NULL ||
+		query->instrument_options != 0 ||
 		(query->dest->mydest != DestRemote && query->dest->mydest != DestRemoteExecute) ||
 		!PortalIsValid(ActivePortal) || ActivePortal->queryDesc != query ||
 		ActivePortal->strategy != PORTAL_ONE_SELECT || !one_format(ActivePortal, format))

@@ -211,6 +211,8 @@ scan_next(ScanState *node)
 		node->ss_ScanTupleSlot->tts_tableOid = scan->plan->relid;
 		return node->ss_ScanTupleSlot;
 	}
+	if (scan->merge != NULL)
+		return sorted_next(scan);
 	if (scan->store != NULL)
 		return next_stored(scan);
 	return ExecClearTuple(node->ss_ScanTupleSlot);
@@ -283,6 +285,11 @@ start_gather(ShardScan *scan)
 
 	if (scan->plan->needed_parts != NIL)
 		positions = exchange_choose(scan, positions);
+	if (scan->plan->sort_columns != NIL)
+	{
+		sorted_start(scan, table, positions);
+		return;
+	}
 	if (scan->plan->streams && scan->may_stream && forward_runs_through())
 	{
 		stream_start(scan, table, positions);
@@ -373,6 +380,7 @@ scan_stop(ShardScan *scan)
 			remote_task_end(scan->tasks[i].remote);
 		scan->tasks[i].remote = NULL;
 	}
+	sorted_stop(scan);
 	clear_results(scan);
 	if (scan->store_slot != NULL)
 		ExecClearTuple(scan->store_slot);
@@ -390,16 +398,18 @@ scan_rescan(CustomScanState *node)
 {
 	ShardScan *scan = (ShardScan *) node;
 
+	bool passes_on = scan->streaming || scan->merge != NULL;
+
 	ExecScanReScan(&node->ss);
 	if (!scan->started)
 		return;
-	if (scan->plan->command == CMD_SELECT && !scan->streaming &&
+	if (scan->plan->command == CMD_SELECT && !passes_on &&
 		!bms_overlap(node->ss.ps.chgParam, scan->exec_params))
 	{
 		tuplestore_rescan(scan->store);
 		return;
 	}
-	if (scan->plan->command != CMD_SELECT || scan->streaming)
+	if (scan->plan->command != CMD_SELECT || passes_on)
 		elog(ERROR, "a statement on one shard cannot be run again from its start");
 	scan_stop(scan);
 	ExecClearTuple(node->ss.ss_ScanTupleSlot);

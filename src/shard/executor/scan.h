@@ -31,6 +31,7 @@ struct ShardPlanCache
 };
 
 typedef struct ShardScan ShardScan;
+typedef struct SortedMerge SortedMerge;
 
 /* One statement on one node. */
 typedef struct ShardTask
@@ -109,6 +110,11 @@ struct ShardScan
 	int nhelpers; /* ... and are */
 	int64 streaming_since;
 	int64 help_looked;
+
+	/* They come sorted, and are merged, while "merge" is there. */
+	SortedMerge *merge;
+	List *merge_slots; /* TupleTableSlot, two for each stream; kept for another execution */
+
 	bool forward; /* rows go to the client as they came ... */
 	int format;	  /* ... which is 1 for binary */
 	RemoteRow at_hand;
@@ -136,6 +142,17 @@ extern void scan_read_waiting(void);
 extern void stream_start(ShardScan *scan, const DistributedTable *table, List *positions);
 /* The next row, valid until the next call; false when there is none. */
 extern bool stream_next(ShardScan *scan, RemoteRow *row);
+
+/* --- sorted.c: rows that the nodes sort --- */
+extern void sorted_start(ShardScan *scan, const DistributedTable *table, List *positions);
+/* The next row, in the slot of the scan, valid until the next call; none: it is empty. */
+extern TupleTableSlot *sorted_next(ShardScan *scan);
+extern void sorted_stop(ShardScan *scan);
+/* The SQL for several shards (positions) of one group. */
+extern char *
+sorted_sql(ShardScan *scan, const DistributedTable *table, List *positions, bool packed);
+/* " COLLATE collation DESC NULLS LAST": what follows a column that is sorted by. */
+extern char *sorted_clause(ShardScan *scan, int key);
 
 /* --- forward.c --- */
 /* True while a statement runs from its start to its end, at once. */

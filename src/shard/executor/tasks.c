@@ -140,7 +140,7 @@ tasks_spool(void *arg)
 
 	if (scan->forward)
 		elog(ERROR, "rows on their way to the client are in the way of something else");
-	if (task->store == NULL && scan->streaming)
+	if (task->store == NULL && scan->streaming && scan->merge == NULL)
 	{
 		if (scan->store == NULL)
 			scan->store = tasks_new_store(scan);

@@ -34,6 +34,7 @@
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/by_table.h"
+#include "shard/planner/order.h"
 #include "shard/planner/prune.h"
 #include "shard/planner/ship.h"
 #include "shard/planner/statement.h"
@@ -454,6 +455,7 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 	if (is_hash_table(rte) && !IS_DUMMY_REL(rel))
 	{
 		const DistributedTable *table = metadata_table(rte->relid);
+		CustomPath *path;
 
 		if (is_inheritance_child(root, rel))
 			ereport(ERROR,
@@ -461,8 +463,12 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 					 errmsg("distributed table \"%s\" cannot be read through the table it is a "
 							"partition or child of",
 							get_rel_name(rte->relid))));
-		ship_path(root, rel, &path_methods, TASK_COST,
-				  TASK_COST * table->colocation->nshards + rel->rows * cpu_tuple_cost);
+		path = ship_path(root, rel, &path_methods, TASK_COST,
+						 TASK_COST * table->colocation->nshards + rel->rows * cpu_tuple_cost);
+
+		/* Not where rows are locked, see wrap_table. */
+		if (rte->values_lists == NIL)
+			order_add_paths(root, rel, path);
 	}
 	if (prev_pathlist)
 		prev_pathlist(root, rel, rti, rte);
@@ -494,6 +500,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 								  relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE),
 					 RelationGetDescr(relation));
 	RelationClose(relation);
+	plan->columns = order_note(root, path, plan, plan->columns);
 	plan->returning = true;
 	plan->writes = rte->values_lists != NIL;
 	plan->refusals = copyObject(planning_refusals);

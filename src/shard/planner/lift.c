@@ -17,10 +17,15 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -597,6 +602,9 @@ travels(Node *node, LiftState *state)
 	}
 	if (names_type(node) && !type_travels(exprType(node), state))
 		return false;
+	if (IsA(node, CollateExpr) && !lift_collation_travels(((CollateExpr *) node)->collOid))
+		return refuse(state, psprintf("Collation \"%s\" may not exist on other nodes.",
+									  get_collation_name(((CollateExpr *) node)->collOid)));
 	if (IsA(node, NextValueExpr))
 		return refuse(state, "A sequence would have to be asked for each row.");
 	if (IsA(node, CurrentOfExpr))
@@ -651,6 +659,34 @@ type_travels(Oid type, LiftState *state)
 	if (is_temporary_type(type))
 		return refuse(state, "It names a temporary type, which other nodes do not have.");
 	return true;
+}
+
+bool
+lift_collation_travels(Oid collation)
+{
+	Relation depend;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool used = false;
+
+	if (collation < FirstNormalObjectId)
+		return true;
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(CollationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(collation));
+	depend = table_open(DependRelationId, AccessShareLock);
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys), keys);
+	while (!used && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		used = form->classid == RelationRelationId && metadata_table(form->objid) != NULL;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return used;
 }
 
 static bool

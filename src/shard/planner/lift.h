@@ -71,6 +71,12 @@ extern bool lift_has_params(Query *query);
  */
 extern bool lift_identity(bool on);
 
+/*
+ * May other nodes know the collation?  Those that came with the database, and
+ * those of columns of distributed tables.
+ */
+extern bool lift_collation_travels(Oid collation);
+
 /* True for what every server has under the same name and oid. */
 extern bool lift_builtin(Oid oid);
 

@@ -30,6 +30,7 @@
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/by_table.h"
+#include "shard/planner/order.h"
 #include "shard/planner/prune.h"
 #include "shard/planner/ship.h"
 #include "shard/planner/ship_relation.h"
@@ -49,6 +50,7 @@ static PieceSet *current = NULL;
 static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static Piece *piece_of(RangeTblEntry *rte);
 static Oid shards_function(void);
+static bool is_sortable(Piece *piece, RangeTblEntry *rte);
 static Plan *plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 						 List *clauses, List *custom_plans);
 static List *all_columns(RelOptInfo *rel, RangeTblEntry *rte);
@@ -172,12 +174,46 @@ pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry 
 
 	if (piece != NULL && !IS_DUMMY_REL(rel))
 	{
+		CustomPath *path;
+
 		rel->tuples = piece->rows;
 		set_baserel_size_estimates(root, rel);
-		ship_path(root, rel, &path_methods, TASK_COST, TASK_COST + 2 * cpu_tuple_cost * rel->rows);
+		path = ship_path(root, rel, &path_methods, TASK_COST,
+						 TASK_COST + 2 * cpu_tuple_cost * rel->rows);
+		if (is_sortable(piece, rte))
+			order_add_paths(root, rel, path);
 	}
 	if (prev_pathlist)
 		prev_pathlist(root, rel, rti, rte);
+}
+
+/*
+ * Can the SQL for several shards be that of one statement?  Not where it
+ * locks rows, has parameters for each shard, or rows of tables as values,
+ * which are of another type on each.
+ */
+static bool
+is_sortable(Piece *piece, RangeTblEntry *rte)
+{
+	RangeTblFunction *function = linitial_node(RangeTblFunction, rte->functions);
+	ShardPlan *plan = shard_plan_create(TIER_PUSHDOWN, CMD_SELECT, piece->table->relid);
+	ListCell *cell;
+
+	ship_relations_note(plan,
+						list_copy_tail(((FuncExpr *) function->funcexpr)->args, PIECE_FIRST_PARAM));
+	if (plan->ships || piece->plan->writes)
+		return false;
+	foreach (cell, function->funccoltypes)
+	{
+		Oid type = getBaseType(lfirst_oid(cell));
+		Oid element = get_element_type(type);
+
+		if (OidIsValid(element))
+			type = getBaseType(element);
+		if (type_is_rowtype(type) || get_typtype(type) == TYPTYPE_PSEUDO)
+			return false;
+	}
+	return true;
 }
 
 static Plan *
@@ -198,6 +234,7 @@ plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, L
 	foreach (cell, ship.shipped)
 		prune_by_output(plan, piece, rel->relid, lfirst(cell));
 	columns = ship_columns(path, tlist, ship.local, list_length(rte->eref->colnames), false);
+	columns = order_note(root, path, plan, columns);
 	if (needs_wrapping(piece, columns, ship.remote))
 	{
 		plan->some_columns = true;

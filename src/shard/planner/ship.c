@@ -27,8 +27,9 @@ static Node *ship_clause(Ship *ship, RestrictInfo *info);
 static bool foreign_walker(Node *node, void *context);
 static bool is_computed_ahead(PlannerInfo *root, int paramid);
 static bool point_at_relation(Node *node, void *context);
+static Node *spell_collations(Node *node, void *context);
 
-void
+CustomPath *
 ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods, Cost startup,
 		  Cost total)
 {
@@ -47,6 +48,7 @@ ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods, 
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->methods = methods;
 	add_path(rel, &path->path);
+	return path;
 }
 
 void
@@ -69,7 +71,7 @@ ship_clauses(Ship *ship, List *clauses)
 		{
 			ship->shipped = lappend(ship->shipped, info->clause);
 			(void) point_at_relation(clause, NULL);
-			ship->remote = lappend(ship->remote, clause);
+			ship->remote = lappend(ship->remote, spell_collations(clause, NULL));
 		}
 	}
 }
@@ -190,4 +192,32 @@ point_at_relation(Node *node, void *context)
 		return false;
 	}
 	return expression_tree_walker(node, point_at_relation, context);
+}
+
+/* The planner hides COLLATE in casts that the deparser does not show. */
+static Node *
+spell_collations(Node *node, void *context)
+{
+	RelabelType *relabel;
+	Oid collation;
+
+	if (node == NULL)
+		return NULL;
+	node = expression_tree_mutator(node, spell_collations, context);
+	if (!IsA(node, RelabelType))
+		return node;
+	relabel = (RelabelType *) node;
+	collation = relabel->resultcollid;
+	if (OidIsValid(collation) && collation != exprCollation((Node *) relabel->arg) &&
+		OidIsValid(exprCollation((Node *) relabel->arg)))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		relabel->resultcollid = exprCollation((Node *) relabel->arg);
+		collate->arg = (Expr *) relabel;
+		collate->collOid = collation;
+		collate->location = -1;
+		return (Node *) collate;
+	}
+	return node;
 }

@@ -25,8 +25,8 @@ typedef struct Ship
  * relation shows values of another one (in what LATERAL computes beside it),
  * the path says so, as the server's own paths do.
  */
-extern void ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods,
-					  Cost startup, Cost total);
+extern CustomPath *ship_path(PlannerInfo *root, RelOptInfo *rel, const CustomPathMethods *methods,
+							 Cost startup, Cost total);
 
 extern void ship_clauses(Ship *ship, List *clauses);
 
