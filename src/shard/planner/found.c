@@ -127,18 +127,8 @@ found_begin(Found *found, const PlanRequest *request)
 static bool
 check_statement(Query *query, char **why)
 {
-	ListCell *cell;
-
 	*why = NULL;
-	foreach (cell, query->rtable)
-	{
-		if (((RangeTblEntry *) lfirst(cell))->securityQuals != NIL)
-			*why = "Row security or a view that is a security barrier applies to one of its "
-				   "tables.";
-	}
-	if (query->hasRowSecurity)
-		*why = "Row security applies to one of its tables.";
-	else if (query->withCheckOptions != NIL)
+	if (query->withCheckOptions != NIL)
 		*why = "It is checked against a view or a row security policy.";
 	else if (query->hasModifyingCTE)
 		*why = "It changes rows in WITH.";
@@ -235,6 +225,15 @@ wrap_target(Found *found)
 	table->canSetTag = true;
 	table->rtable = list_make1(inner);
 	table->jointree = makeFromExpr(list_make1(ref), NULL);
+	if (inner->securityQuals != NIL)
+	{
+		/* What a view that is a security barrier hides, conditions from outside may not see. */
+		ChangeVarNodes((Node *) inner->securityQuals, found->target, 1, 0);
+		table->jointree->quals = (Node *) make_ands_explicit(inner->securityQuals);
+		table->hasSubLinks = checkExprHasSubLink(table->jointree->quals);
+		inner->securityQuals = NIL;
+		rte->security_barrier = true;
+	}
 	compat_move_permissions(found->read, rte, table, inner);
 	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
 	names = lappend(names, makeString("ctid"));
@@ -250,6 +249,7 @@ wrap_target(Found *found)
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = table;
 	rte->eref = makeAlias(rte->eref->aliasname, names);
+	rte->securityQuals = NIL;
 	rte->relid = InvalidOid;
 	rte->relkind = 0;
 	rte->rellockmode = 0;

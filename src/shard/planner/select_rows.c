@@ -35,9 +35,9 @@ plan_select_rows(const PlanRequest *request, char **why)
 
 	if (query->commandType != CMD_INSERT)
 		return NULL;
-	if (query->hasRowSecurity || query->withCheckOptions != NIL || target->securityQuals != NIL)
+	if (query->withCheckOptions != NIL || target->securityQuals != NIL)
 	{
-		*why = "Row security applies to one of its tables.";
+		*why = "It is checked against a view or a row security policy.";
 		return NULL;
 	}
 	if (query->hasModifyingCTE)
