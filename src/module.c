@@ -13,6 +13,7 @@
 #include "base/shmem.h"
 #include "ha/ha.h"
 #include "http/http.h"
+#include "shard/plan.h"
 #include "shard/shard.h"
 
 PG_MODULE_MAGIC;
@@ -29,6 +30,7 @@ _PG_init(void)
 
 	config_init();
 	failpoint_init();
+	direct_init();
 	ha_init();
 	http_init();
 	shard_init();

@@ -301,6 +301,14 @@ compat_check_as_user(Query *query, RangeTblEntry *rte)
 }
 #endif
 
+/* Checks those of a statement to be run.  The includer has executor/executor.h. */
+#if PG_VERSION_NUM >= 160000
+#define compat_check_permissions(statement) \
+	((void) ExecCheckPermissions((statement)->rtable, (statement)->permInfos, true))
+#else
+#define compat_check_permissions(statement) ((void) ExecCheckRTPerms((statement)->rtable, true))
+#endif
+
 /*
  * Replaces columns of joins by those of the relations joined, at this level
  * of the query.  The includer has optimizer/optimizer.h.

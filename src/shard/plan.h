@@ -178,6 +178,9 @@ extern const char *shard_tier_name(ShardTier tier);
 /* The executor's end of a CustomScan. */
 extern const CustomScanMethods shard_scan_methods;
 
+/* Installs the hook of executor/direct.c; called from _PG_init, before all others. */
+extern void direct_init(void);
+
 /* Installs the hook of executor/forward.c; called from shard_init. */
 extern void forward_init(void);
 

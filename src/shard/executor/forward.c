@@ -16,7 +16,6 @@
 
 #include "executor/executor.h"
 #include "libpq/pqformat.h"
-#include "port/pg_bswap.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 
@@ -26,6 +25,7 @@
 
 #include "base/compat.h"
 #include "shard/executor/scan.h"
+#include "shard/remote/remote.h"
 
 static ExecutorRun_hook_type prev_run = NULL;
 
@@ -36,7 +36,6 @@ static ShardScan *forwarding = NULL;
 static void
 pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN_ONCE_PARAMETER);
 static ShardScan *find_scan(QueryDesc *query, int *format);
-static bool one_format(Portal portal, int *format);
 static bool send_row(TupleTableSlot *slot, DestReceiver *self);
 
 void
@@ -61,6 +60,8 @@ pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN
 	bool (*volatile receive)(TupleTableSlot *, DestReceiver *) = NULL;
 	int format = 0;
 
+	if (direct_run(query, direction, count))
+		return;
 	runs_through = count == 0 && ScanDirectionIsForward(direction);
 	forwarding = runs_through ? find_scan(query, &format) : NULL;
 	if (forwarding != NULL)
@@ -82,6 +83,7 @@ pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN
 		runs_through = outer_runs_through;
 	}
 	PG_END_TRY();
+	direct_learn(query);
 }
 
 /* The scan whose rows may be sent on, NULL if there is none. */
@@ -97,7 +99,7 @@ find_scan(QueryDesc *query, int *format)
 		query->instrument_options != 0 ||
 		(query->dest->mydest != DestRemote && query->dest->mydest != DestRemoteExecute) ||
 		!PortalIsValid(ActivePortal) || ActivePortal->queryDesc != query ||
-		ActivePortal->strategy != PORTAL_ONE_SELECT || !one_format(ActivePortal, format))
+		ActivePortal->strategy != PORTAL_ONE_SELECT || !forward_one_format(ActivePortal, format))
 		return NULL;
 
 	/* Rows of several shards may have to be kept, those of one never are. */
@@ -108,8 +110,8 @@ find_scan(QueryDesc *query, int *format)
 }
 
 /* Do all columns go to the client in the same format? */
-static bool
-one_format(Portal portal, int *format)
+bool
+forward_one_format(Portal portal, int *format)
 {
 	int columns = portal->tupDesc->natts;
 
@@ -142,28 +144,14 @@ send_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	const RemoteRow *row = &forwarding->at_hand;
 	StringInfoData message;
-	int columns;
 
 	if (row->result == NULL)
 	{
 		(void) pq_putmessage('D', row->body, row->length);
 		return true;
 	}
-	columns = PQnfields(row->result);
 	pq_beginmessage(&message, 'D');
-	pq_sendint16(&message, columns);
-	for (int i = 0; i < columns; i++)
-	{
-		int length = PQgetlength(row->result, row->row, i);
-
-		if (PQgetisnull(row->result, row->row, i))
-		{
-			pq_sendint32(&message, -1);
-			continue;
-		}
-		pq_sendint32(&message, length);
-		pq_sendbytes(&message, PQgetvalue(row->result, row->row, i), length);
-	}
+	remote_row_body(row->result, row->row, &message);
 	pq_endmessage(&message);
 	return true;
 }

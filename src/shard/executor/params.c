@@ -18,7 +18,7 @@
 #include "shard/executor/scan.h"
 
 static void build_cache(ShardScan *scan);
-static uint64 tables_version(ShardScan *scan);
+static void find_tables(ShardScan *scan);
 
 /* Makes scan->cache fit this session; its parts live as long as the plan. */
 void
@@ -29,15 +29,26 @@ params_prepare(ShardScan *scan)
 	if (plan->cache == NULL || plan->cache->binary_is_safe != codec_binary_is_safe())
 		build_cache(scan);
 	scan->cache = plan->cache;
-	scan->version = tables_version(scan);
+	find_tables(scan);
+	scan->version = scan->cache->version;
 }
 
-/* Changes with any of the distributed tables that the statement names. */
-static uint64
-tables_version(ShardScan *scan)
+/*
+ * The version changes with any of the distributed tables that the statement
+ * names.  Nothing is looked up again until something has changed.
+ */
+static void
+find_tables(ShardScan *scan)
 {
+	ShardPlanCache *kept = scan->cache;
 	uint64 version = 0;
+	uint64 generation;
 	ListCell *cell;
+
+	if (likely(kept->generation == metadata_generation()))
+		return;
+	kept->generation = 0;
+	generation = metadata_generation();
 
 	foreach (cell, scan->css.ss.ps.state->es_range_table)
 	{
@@ -49,7 +60,10 @@ tables_version(ShardScan *scan)
 		if (table != NULL && table->version > version)
 			version = table->version;
 	}
-	return version;
+	kept->version = version;
+	kept->table = metadata_table(scan->plan->relid);
+	if (generation == metadata_generation())
+		kept->generation = generation;
 }
 
 static void
@@ -120,7 +134,6 @@ Datum
 params_value(ShardScan *scan, Expr *expr, bool *isnull)
 {
 	ParamListInfo params = scan->css.ss.ps.state->es_param_list_info;
-	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 	MemoryContext old;
 	ExprState *state;
 	Datum value;
@@ -144,8 +157,10 @@ params_value(ShardScan *scan, Expr *expr, bool *isnull)
 		}
 	}
 	old = MemoryContextSwitchTo(scan->context);
+	if (scan->css.ss.ps.ps_ExprContext == NULL)
+		ExecAssignExprContext(scan->css.ss.ps.state, &scan->css.ss.ps);
 	state = ExecInitExpr(expr, &scan->css.ss.ps);
-	value = ExecEvalExprSwitchContext(state, econtext, isnull);
+	value = ExecEvalExprSwitchContext(state, scan->css.ss.ps.ps_ExprContext, isnull);
 	if (!*isnull)
 	{
 		int16 length;

@@ -129,6 +129,7 @@ scan_read_waiting(void)
 	dlist_iter iter;
 	ShardScan *scan;
 
+	direct_read_waiting();
 	do
 	{
 		scan = NULL;
@@ -240,8 +241,7 @@ scan_start(ShardScan *scan)
 	MemoryContextRegisterResetCallback(scan->context, callback);
 	scan->started = true;
 	forget_scan(scan);
-	if (scan->plan->writes && !reads_first(scan) && scan->plan->tier != TIER_STEPS &&
-		!dlist_is_empty(&waiting_scans))
+	if (scan->plan->writes && !reads_first(scan) && scan->plan->tier != TIER_STEPS)
 		scan_read_waiting();
 	copies_before(scan->css.ss.ps.state->es_plannedstmt->relationOids);
 	if (scan->css.ss.ps.state->es_instrument != 0)
@@ -319,7 +319,12 @@ start_gather(ShardScan *scan)
 const DistributedTable *
 scan_table(ShardScan *scan)
 {
-	const DistributedTable *table = metadata_table(scan->plan->relid);
+	const ShardPlanCache *cache = scan->cache;
+	const DistributedTable *table;
+
+	if (cache != NULL && cache->generation == metadata_generation() && cache->table != NULL)
+		return cache->table;
+	table = metadata_table(scan->plan->relid);
 
 	if (table == NULL)
 		elog(ERROR, "table %u is not distributed any more", scan->plan->relid);

@@ -9,12 +9,14 @@
 #include "executor/execdesc.h"
 #include "lib/ilist.h"
 #include "nodes/execnodes.h"
+#include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "shard/executor/codec.h"
 #include "shard/metadata/metadata.h"
 #include "shard/plan.h"
+#include "shard/remote/remote.h"
 
 /* Kept with the plan: all that does not change from one execution to the next. */
 struct ShardPlanCache
@@ -28,6 +30,16 @@ struct ShardPlanCache
 	int nshards;
 	int64 *shard_ids; /* of the SQL kept below; 0: none yet */
 	char **sql;		  /* by position of the shard */
+	PreparedSlot *slots;
+
+	/* The tables as they were found last, see params.c. */
+	uint64 generation; /* 0: never */
+	uint64 version;
+	const DistributedTable *table; /* whose shards are meant */
+
+	/* For direct.c. */
+	bool learned;
+	TupleDesc result; /* NULL: cannot be run directly */
 };
 
 typedef struct ShardScan ShardScan;
@@ -157,8 +169,17 @@ extern char *sorted_clause(ShardScan *scan, int key);
 /* --- forward.c --- */
 /* True while a statement runs from its start to its end, at once. */
 extern bool forward_runs_through(void);
+/* Do all columns go to the client in the same format? */
+extern bool forward_one_format(Portal portal, int *format);
 /* A row that goes to the client as it came. */
 extern TupleTableSlot *forward_slot(ShardScan *scan);
+
+/* --- direct.c: statements that need no plan state --- */
+/* Runs the query if it was started there; false when it is to be run as usual. */
+extern bool direct_run(QueryDesc *query, ScanDirection direction, uint64 count);
+extern void direct_learn(QueryDesc *query);
+/* One that was started, but not run, is started as usual. */
+extern void direct_read_waiting(void);
 
 /* --- steps.c --- */
 extern void steps_begin(ShardScan *scan);
@@ -211,6 +232,8 @@ extern Datum params_value(ShardScan *scan, Expr *expr, bool *isnull);
 /* --- shards.c: which shards an execution is about --- */
 /* Positions of the shards in the colocation group, ascending ints. */
 extern List *shards_choose(ShardScan *scan, const DistributedTable *table);
+/* The one that a single value of the key means. */
+extern int shards_choose_one(ShardScan *scan, const DistributedTable *table);
 extern int shards_of_value(ShardScan *scan, const DistributedTable *table, Datum value);
 extern void shards_refuse_null(const DistributedTable *table) __attribute__((noreturn));
 /* Are many rows to be expected, so that they come packed? */

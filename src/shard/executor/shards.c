@@ -17,6 +17,32 @@
 
 static Bitmapset *positions_of_array(ShardScan *scan, const DistributedTable *table, Datum array);
 
+static Datum
+key_value(ShardScan *scan, bool *isnull)
+{
+	const ShardPlan *plan = scan->plan;
+
+	if (plan->key_param < 0)
+		return params_value(scan, plan->key, isnull);
+	*isnull = scan->param_nulls[plan->key_param];
+	return scan->param_values[plan->key_param];
+}
+
+int
+shards_choose_one(ShardScan *scan, const DistributedTable *table)
+{
+	bool isnull;
+	Datum value = key_value(scan, &isnull);
+
+	if (!isnull)
+		return shards_of_value(scan, table, value);
+	if (scan->plan->inserts)
+		shards_refuse_null(table);
+
+	/* No row fits, but a statement that is sent whole may still have a result. */
+	return 0;
+}
+
 List *
 shards_choose(ShardScan *scan, const DistributedTable *table)
 {
@@ -34,20 +60,13 @@ shards_choose(ShardScan *scan, const DistributedTable *table)
 			positions = lappend_int(positions, i);
 		return positions;
 	}
-	if (plan->key_param >= 0)
-	{
-		value = scan->param_values[plan->key_param];
-		isnull = scan->param_nulls[plan->key_param];
-	}
-	else
-		value = params_value(scan, plan->key, &isnull);
-
+	if (!plan->key_is_array && plan->tier == TIER_SINGLE_SHARD)
+		return list_make1_int(shards_choose_one(scan, table));
+	value = key_value(scan, &isnull);
 	if (isnull)
 	{
 		if (plan->inserts)
 			shards_refuse_null(table);
-
-		/* No row fits, but a statement that is sent whole may still have a result. */
 		return plan->tier == TIER_SINGLE_SHARD ? list_make1_int(0) : NIL;
 	}
 	if (!plan->key_is_array)
@@ -134,6 +153,7 @@ shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 		int nshards = table->colocation->nshards;
 		int64 *ids = palloc0(nshards * sizeof(int64));
 		char **sql = palloc0(nshards * sizeof(char *));
+		PreparedSlot *slots = palloc0(nshards * sizeof(PreparedSlot));
 
 		if (cache->nshards > 0)
 		{
@@ -142,6 +162,7 @@ shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 		}
 		cache->shard_ids = ids;
 		cache->sql = sql;
+		cache->slots = slots;
 		cache->nshards = nshards;
 		MemoryContextSwitchTo(old);
 	}
@@ -150,6 +171,7 @@ shards_sql(ShardScan *scan, const DistributedTable *table, int position)
 		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(plan));
 
 		cache->shard_ids[position] = 0;
+		memset(&cache->slots[position], 0, sizeof(PreparedSlot));
 		cache->sql[position] = template_fill(plan->pieces, plan->schemas, id);
 		if (shards_packed(plan))
 			cache->sql[position] = psprintf("%s%s", PACK_MARK, cache->sql[position]);

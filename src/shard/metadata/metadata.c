@@ -86,7 +86,7 @@ static MetadataCache *cache = NULL;
 static Retired *retired = NULL;
 
 /* Grows with every invalidation that concerns us. */
-static uint64 generation = 0;
+static uint64 generation = 1;
 
 /* Of tables, as they were read. */
 static uint64 versions = 0;
@@ -113,6 +113,12 @@ uint64
 metadata_changes(void)
 {
 	return changes;
+}
+
+uint64
+metadata_generation(void)
+{
+	return generation;
 }
 
 static bool

@@ -93,6 +93,9 @@ extern bool metadata_present(void);
  */
 extern uint64 metadata_changes(void);
 
+/* While it stays what it is, never 0, so does all that metadata_table has returned. */
+extern uint64 metadata_generation(void);
+
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
 

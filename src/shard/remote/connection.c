@@ -327,6 +327,7 @@ connection_close(RemoteConnection *c)
 	c->conn = NULL;
 	pool_leave(c);
 	c->copy.state = COPY_NONE;
+	c->on_wire = false;
 	if (c->pending_error != NULL)
 		PQclear(c->pending_error);
 	c->pending_error = NULL;
@@ -688,6 +689,7 @@ connection_opened(RemoteConnection *c)
 	AddWaitEventToSet(c->waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(c->waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	c->wait_events = WL_SOCKET_READABLE;
+	c->by_wire = !PQsslInUse(c->conn) && !PQgssEncInUse(c->conn);
 	set_state(c, CONNECTION_OPEN);
 	task_send_queued(c);
 }
@@ -1030,6 +1032,49 @@ connection_wait(RemoteConnection *c)
 	}
 	connection_check_interrupts();
 	notice_emit();
+}
+
+bool
+connection_none_underway(void)
+{
+	return nunderway == 0;
+}
+
+bool
+connection_wait_readable(RemoteConnection *c)
+{
+	WaitEvent occurred[3];
+	bool readable = false;
+
+	if (c->wait_events != WL_SOCKET_READABLE)
+	{
+		ModifyWaitEvent(c->waits, 0, WL_SOCKET_READABLE, NULL);
+		c->wait_events = WL_SOCKET_READABLE;
+	}
+	while (!readable)
+	{
+		int n;
+
+		if (InterruptPending || transaction_suspects())
+			return false;
+		n = WaitEventSetWait(c->waits, longest_wait(c), occurred, lengthof(occurred),
+							 PG_WAIT_EXTENSION);
+		if (n == 0)
+		{
+			suspect_deadlock(c);
+			return false;
+		}
+		for (int i = 0; i < n; i++)
+		{
+			if (occurred[i].events & WL_LATCH_SET)
+			{
+				ResetLatch(MyLatch);
+				pool_asked();
+			}
+			readable |= (occurred[i].events & WL_SOCKET_READABLE) != 0;
+		}
+	}
+	return true;
 }
 
 /* Can one wait tell of them all? */

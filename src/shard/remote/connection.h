@@ -129,6 +129,10 @@ struct RemoteConnection
 	PreparedCache *prepared;
 	RemoteSettings settings;
 
+	/* For wire.c. */
+	bool by_wire; /* the socket carries the protocol as it is */
+	bool on_wire; /* a trip is under way that libpq does not know of */
+
 	dlist_head tasks;		 /* in order: sent ones, then those to be sent */
 	PGresult *pending_error; /* of a command whose caller did not wait */
 	bool pending_copy;		 /* ... which was a COPY */
@@ -221,6 +225,16 @@ extern bool connection_extras_open(void);
 extern void connection_begin_helper(RemoteConnection *c);
 extern void connection_foreach(void (*action)(RemoteConnection *c));
 
+/*
+ * Waits until an open connection has something to read.  False when something
+ * else has to be done first: an interrupt, a look at why the node is silent.
+ */
+extern bool connection_wait_readable(RemoteConnection *c);
+extern bool connection_none_underway(void);
+
+/* wire.c */
+extern void wire_abandon(RemoteConnection *c);
+
 /* cancel.c */
 #define CANCEL_MAX 32
 extern bool connection_cancel(RemoteConnection *c);
@@ -228,12 +242,15 @@ extern void connection_cancel_all(RemoteConnection **connections, int n, bool *a
 
 /* settings.c */
 extern char *settings_changes(RemoteConnection *c);
+extern bool settings_told(RemoteConnection *c);
 extern void settings_forget(RemoteConnection *c);
 
 /* prepared.c */
 extern uint32 prepared_hash(const RemoteQuery *query);
 extern PreparedEntry *
 prepared_find(RemoteConnection *c, const RemoteQuery *query, bool *is_new, char **drop);
+/* The same if it is prepared, else NULL. */
+extern PreparedEntry *prepared_known(RemoteConnection *c, const RemoteQuery *query);
 extern const char *prepared_name(const PreparedEntry *entry);
 extern void prepared_forget(RemoteConnection *c, PreparedEntry *entry);
 extern void prepared_reset(RemoteConnection *c);
@@ -245,6 +262,8 @@ extern void task_internal_forget(RemoteConnection *c, const char *sql, bool quie
 extern void task_send_queued(RemoteConnection *c);
 extern bool task_receive(RemoteConnection *c);
 extern void task_settle(RemoteConnection *c);
+/* A task for what was sent already, and whose answer is still to come. */
+extern RemoteTask *task_adopt(RemoteConnection *c, const RemoteQuery *query, MemoryContext context);
 extern void task_release(RemoteTask *task);
 extern void task_fail(RemoteTask *task);
 extern void task_requeue(RemoteTask *task);

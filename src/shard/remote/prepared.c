@@ -39,6 +39,9 @@ struct PreparedCache
 	uint64 last_number;
 };
 
+/* Grows when an entry goes. */
+static uint64 forgotten = 0;
+
 uint32
 prepared_hash(const RemoteQuery *query)
 {
@@ -100,6 +103,49 @@ entry_create(PreparedCache *cache, uint32 hash, const RemoteQuery *query)
 	return entry;
 }
 
+static PreparedEntry *
+search(PreparedCache *cache, uint32 hash, const RemoteQuery *query)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &cache->buckets[hash % BUCKETS])
+	{
+		PreparedEntry *entry = dlist_container(PreparedEntry, bucket, iter.cur);
+
+		if (entry_matches(entry, hash, query))
+		{
+			dlist_move_head(&cache->used, &entry->used);
+			return entry;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * A slot remembers it until any entry goes.  What is found that way is not
+ * moved among those used: whenever room was made, all are looked up again.
+ */
+PreparedEntry *
+prepared_known(RemoteConnection *c, const RemoteQuery *query)
+{
+	PreparedSlot *slot = query->slot;
+	PreparedEntry *entry;
+
+	if (c->prepared == NULL)
+		return NULL;
+	if (slot != NULL && slot->cache == c->prepared && slot->forgotten == forgotten &&
+		slot->entry->version == query->version)
+		return slot->entry;
+	entry = search(c->prepared, prepared_hash(query), query);
+	if (entry != NULL && slot != NULL)
+	{
+		slot->cache = c->prepared;
+		slot->forgotten = forgotten;
+		slot->entry = entry;
+	}
+	return entry;
+}
+
 /*
  * The statement's entry.  When *is_new, the caller must prepare it under the
  * entry's name before it is used; *drop, palloc'd, is then the name of a
@@ -111,22 +157,15 @@ prepared_find(RemoteConnection *c, const RemoteQuery *query, bool *is_new, char 
 	uint32 hash = prepared_hash(query);
 	PreparedCache *cache = c->prepared;
 	PreparedEntry *entry;
-	dlist_iter iter;
 
 	*is_new = false;
 	*drop = NULL;
 	if (cache == NULL)
 		cache = c->prepared = cache_create();
 
-	dlist_foreach (iter, &cache->buckets[hash % BUCKETS])
-	{
-		entry = dlist_container(PreparedEntry, bucket, iter.cur);
-		if (entry_matches(entry, hash, query))
-		{
-			dlist_move_head(&cache->used, &entry->used);
-			return entry;
-		}
-	}
+	entry = search(cache, hash, query);
+	if (entry != NULL)
+		return entry;
 
 	if (cache->n == MAX_PREPARED)
 	{
@@ -167,6 +206,7 @@ prepared_forget(RemoteConnection *c, PreparedEntry *entry)
 	dlist_delete(&entry->bucket);
 	dlist_delete(&entry->used);
 	c->prepared->n--;
+	forgotten++;
 	pfree(entry);
 }
 
@@ -177,4 +217,5 @@ prepared_reset(RemoteConnection *c)
 	if (c->prepared != NULL)
 		MemoryContextDelete(c->prepared->context);
 	c->prepared = NULL;
+	forgotten++;
 }

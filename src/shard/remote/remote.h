@@ -21,11 +21,23 @@
 #ifndef PGCLUSTER_SHARD_REMOTE_REMOTE_H
 #define PGCLUSTER_SHARD_REMOTE_REMOTE_H
 
+#include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "nodes/pg_list.h"
 #include "utils/palloc.h"
 
 typedef struct RemoteTask RemoteTask;
+
+/*
+ * Where a statement that is sent again and again finds itself prepared; all
+ * zero before the first time.  One text, one list of types.
+ */
+typedef struct PreparedSlot
+{
+	const void *cache; /* of the connection */
+	uint64 forgotten;
+	struct PreparedEntry *entry;
+} PreparedSlot;
 
 typedef struct RemoteQuery
 {
@@ -39,17 +51,19 @@ typedef struct RemoteQuery
 	const int *lengths;
 	const int *formats;
 
-	bool binary;	/* results in binary format */
-	bool prepare;	/* keep the statement prepared on the connection, known by its text ... */
-	uint64 version; /* ... and by this: another one's result may have other types */
-	bool writes;	/* changes data or takes row locks: needs the remote transaction ... */
-	bool alone;		/* ... unless it is all that the local one does */
-	bool reads;		/* a SELECT of rows: a standby may answer it */
-	int helper;		/* which of the connections to the node: 0, or what remote_helper gave */
-	bool whole;		/* few rows are expected: all come in one PGresult, which is cheaper */
-	bool measured;	/* count bytes and time, see remote_task_measures */
-	bool impatient; /* fail at once rather than wait for the node to come back */
-	int snapshot;	/* which of those the node keeps it reads with, see snapshot.c; 0: none */
+	bool binary;		/* results in binary format */
+	bool prepare;		/* keep the statement prepared on the connection, known by its text ... */
+	uint64 version;		/* ... and by this: another one's result may have other types */
+	bool writes;		/* changes data or takes row locks: needs the remote transaction ... */
+	bool alone;			/* ... unless it is all that the local one does */
+	bool reads;			/* a SELECT of rows: a standby may answer it */
+	int helper;			/* which of the connections to the node: 0, or what remote_helper gave */
+	bool whole;			/* few rows are expected: all come in one PGresult, which is cheaper */
+	bool measured;		/* count bytes and time, see remote_task_measures */
+	bool impatient;		/* fail at once rather than wait for the node to come back */
+	int snapshot;		/* which of those the node keeps it reads with, see snapshot.c; 0: none */
+	int columns;		/* of its rows, where remote_run runs it; 0: it has none */
+	PreparedSlot *slot; /* NULL: none */
 } RemoteQuery;
 
 /*
@@ -92,6 +106,18 @@ extern void remote_wait_any(RemoteTask **tasks, int n, long timeout);
  * be on its way.
  */
 extern int remote_helper(const RemoteQuery *query);
+
+/*
+ * Runs a "whole" query to its end and hands each row to "receive" as the body
+ * of its message: no result is made of it where nothing unusual happens.
+ * Returns the rows affected.
+ */
+typedef void (*RemoteReceive)(void *arg, char *body, int length);
+extern int64
+remote_run(const RemoteQuery *query, MemoryContext context, RemoteReceive receive, void *arg);
+
+/* Appends the body of the message that this row of a result came in. */
+extern void remote_row_body(const PGresult *result, int row, StringInfo body);
 
 /* After the end: rows the statement affected. */
 extern int64 remote_task_affected(RemoteTask *task);

@@ -173,6 +173,22 @@ remember_own(RemoteSettings *told, const char *own)
 		told->own = MemoryContextStrdup(remote_context(), own);
 }
 
+/* Has the node been told of all that is so now? */
+bool
+settings_told(RemoteConnection *c)
+{
+	const RemoteSettings *told = &c->settings;
+
+	if (!told->known || own_names() != NIL)
+		return false;
+	for (size_t i = 0; i < lengthof(settings); i++)
+	{
+		if (!setting_unchanged(told, i))
+			return false;
+	}
+	return true;
+}
+
 /*
  * The command, palloc'd, that tells the node what has changed; NULL when
  * nothing has.  The caller sends it.

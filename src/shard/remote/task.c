@@ -647,11 +647,10 @@ task_settle(RemoteConnection *c)
  * For the rest of the server
  */
 
-RemoteTask *
-remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool spool,
-				  void *spool_arg)
+/* A task that is tied to "context", and in no list yet. */
+static RemoteTask *
+create_tied(RemoteConnection *c, const RemoteQuery *query, MemoryContext context)
 {
-	RemoteConnection *c = transaction_use(query->group_id, replica_wanted(query), query->helper);
 	TaskTie *tie = MemoryContextAllocZero(context, sizeof(TaskTie));
 	RemoteTask *task = task_create(c, query);
 
@@ -660,9 +659,29 @@ remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool s
 	tie->callback.arg = tie;
 	MemoryContextRegisterResetCallback(context, &tie->callback);
 	task->tie = tie;
+	task->level = GetCurrentTransactionNestLevel();
+	return task;
+}
+
+RemoteTask *
+task_adopt(RemoteConnection *c, const RemoteQuery *query, MemoryContext context)
+{
+	RemoteTask *task = create_tied(c, query, context);
+
+	task->state = TASK_SENT;
+	dlist_push_tail(&c->tasks, &task->node);
+	return task;
+}
+
+RemoteTask *
+remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool spool,
+				  void *spool_arg)
+{
+	RemoteConnection *c = transaction_use(query->group_id, replica_wanted(query), query->helper);
+	RemoteTask *task = create_tied(c, query, context);
+
 	task->spool = spool;
 	task->spool_arg = spool_arg;
-	task->level = GetCurrentTransactionNestLevel();
 	task->commits =
 		query->alone && c->level == 0 && query->snapshot == 0 && transaction_may_commit_alone(c);
 	task->transaction =

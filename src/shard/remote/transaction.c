@@ -965,6 +965,7 @@ stop_gently(RemoteConnection *c)
 	int64 until = clock_now_us() + (c->copy.state != COPY_NONE ? COPY_WAIT_US : 0);
 	int level = stop_level;
 
+	wire_abandon(c);
 	discard_tasks(c, level);
 	/* A COPY that reads ends by itself when told, one that waits for a lock does not. */
 	if (c->copy.state != COPY_NONE)
