@@ -42,7 +42,23 @@ SELECT count(*), sum(twice) FROM item;
 ALTER TABLE item ADD COLUMN since timestamptz DEFAULT now(), ADD COLUMN id uuid DEFAULT gen_random_uuid();
 SELECT * FROM differences('item');
 SELECT count(DISTINCT since), count(DISTINCT id) FROM item;
-ALTER TABLE item ADD COLUMN number serial;
+-- ... or numbers, each once.
+ALTER TABLE item ADD COLUMN number serial, ADD COLUMN down bigint GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT -5 MAXVALUE 100);
+SELECT * FROM differences('item');
+SELECT count(DISTINCT number), max(number), count(DISTINCT down), min(down) FROM item;
+CREATE SEQUENCE item_seq;
+ALTER TABLE item ADD COLUMN label text DEFAULT nextval('item_seq') || '-' || nextval('item_seq') NOT NULL;
+SELECT count(DISTINCT label), max(split_part(label, '-', 2)::integer), nextval('item_seq') FROM item;
+ALTER SEQUENCE item_seq MAXVALUE 50;
+ALTER TABLE item ADD COLUMN few integer DEFAULT nextval('item_seq');
+CREATE FUNCTION item_number() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER TABLE item ADD COLUMN other integer DEFAULT item_number();
+INSERT INTO item (k, n) VALUES (21, 0) RETURNING number, down, label;
+DELETE FROM item WHERE k = 21;
+ALTER TABLE item DROP COLUMN number, DROP COLUMN down, DROP COLUMN label;
+DROP SEQUENCE item_seq;
+DROP FUNCTION item_number;
+SELECT * FROM differences('item');
 ALTER TABLE item DROP COLUMN since, DROP COLUMN id;
 
 -- Types, with what depends on the column.
@@ -63,7 +79,16 @@ SELECT sum(amount) FROM item;
 CREATE TABLE kind (id integer PRIMARY KEY, name text);
 INSERT INTO kind VALUES (1, 'one'), (2, 'two');
 SELECT create_reference_table('kind');
-ALTER TABLE kind ADD COLUMN id2 uuid DEFAULT gen_random_uuid();
+ALTER TABLE kind ADD COLUMN id2 uuid DEFAULT gen_random_uuid(), ADD COLUMN number serial;
+CREATE TABLE word (a text, b json);
+INSERT INTO word SELECT 'it''s', NULL FROM generate_series(1, 700);
+SELECT create_reference_table('word');
+ALTER TABLE word ADD COLUMN id serial PRIMARY KEY, ADD COLUMN w double precision DEFAULT random() CHECK (w >= 0);
+SELECT * FROM differences('word');
+-- All copies are alike.
+SELECT count(DISTINCT x) FROM (SELECT md5(string_agg(w::text, ',' ORDER BY id)) AS x FROM word w UNION ALL SELECT answer[1] FROM pgcluster.ask_groups(
+    (SELECT format('SELECT md5(string_agg(w::text, '','' ORDER BY id)) FROM %I.word w', shard_schema) FROM cluster_shards WHERE table_name = 'word'::regclass LIMIT 1))) y;
+DROP TABLE word;
 ALTER TABLE kind ADD COLUMN since timestamptz DEFAULT now();
 SELECT * FROM differences('kind');
 ALTER TABLE item ADD COLUMN kind integer, ADD CONSTRAINT item_kind FOREIGN KEY (kind) REFERENCES kind NOT VALID;

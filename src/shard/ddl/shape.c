@@ -34,6 +34,7 @@
 
 #include "shard/ddl/check.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/fill.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/policy.h"
 #include "shard/ddl/property.h"
@@ -279,7 +280,7 @@ find_part(Shape *shape, const Part *wanted)
 static void
 check_new_column(Relation rel, AttrNumber attnum, TableKind kind)
 {
-	if (shard_ddl_fills_alike(rel, attnum, kind))
+	if (shard_ddl_fills_alike(rel, attnum, kind) || fill_is_possible(rel, attnum, kind))
 		return;
 	ereport(
 		ERROR,
@@ -376,6 +377,7 @@ typedef struct Change
 	Shape *after;
 	ShapeChange kind;
 	List *usings;
+	Fill *fill;
 	const Shard *shard;
 	char *schema; /* quoted, as are the following */
 	char *table;  /* with schema */
@@ -467,7 +469,14 @@ add_columns(Change *change)
 {
 	for (int i = change->before->ncolumns; i < change->after->ncolumns; i++)
 	{
-		if (change->after->columns[i].name != NULL)
+		List *filled;
+
+		if (change->after->columns[i].name == NULL)
+			continue;
+		filled = fill_commands(change->fill, i + 1, change->shard);
+		if (filled != NIL)
+			change->commands = list_concat(change->commands, filled);
+		else
 			add(change, shard_ddl_add_column(change->rel, i + 1, change->shard->id));
 	}
 }
@@ -626,6 +635,7 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 	check_after(change.rel, before, change.after);
 	objects_ensure_table(change.rel);
 
+	change.fill = fill_prepare(change.rel, before->table, before->ncolumns + 1);
 	run = shard_run_create();
 	level = shard_ddl_begin();
 	for (int i = 0; i < shell_end(colocation); i++)

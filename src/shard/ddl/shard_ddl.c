@@ -308,9 +308,9 @@ shard_ddl_default(Relation rel, AttrNumber attnum)
 
 /* "value" stands in for the default; NULL: none does. */
 static void
-append_default(StringInfo sql, Relation rel, Form_pg_attribute att, char *value)
+append_default(StringInfo sql, Relation rel, Form_pg_attribute att, const char *value)
 {
-	char *text = value ? value : shard_ddl_default(rel, att->attnum);
+	const char *text = value ? value : shard_ddl_default(rel, att->attnum);
 
 	if (text == NULL)
 		return;
@@ -329,7 +329,7 @@ type_text(Form_pg_attribute att)
 }
 
 static void
-append_column(StringInfo sql, Relation rel, Form_pg_attribute att, char *value)
+append_column(StringInfo sql, Relation rel, Form_pg_attribute att, const char *value)
 {
 	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)), type_text(att));
 	if (att->attcompression != '\0')
@@ -684,6 +684,26 @@ shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", shard_ddl_name(rel, shard_id));
 	append_column(&sql, rel, att, value_for_all(rel, att));
+	return sql.data;
+}
+
+bool
+shard_ddl_is_local(Node *expression)
+{
+	return is_local_expression(expression, NULL);
+}
+
+char *
+shard_ddl_add_column_with(Relation rel, AttrNumber attnum, const char *value, bool not_null,
+						  int64 shard_id)
+{
+	FormData_pg_attribute att = *TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	StringInfoData sql;
+
+	att.attnotnull &= not_null;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN ", shard_ddl_name(rel, shard_id));
+	append_column(&sql, rel, &att, value ? value : "NULL");
 	return sql.data;
 }
 

@@ -40,6 +40,9 @@ extern char *shard_ddl_default(Relation rel, AttrNumber attnum);
 
 /* One column, constraint, index (that no constraint makes) or statistics object. */
 extern char *shard_ddl_add_column(Relation rel, AttrNumber attnum, int64 shard_id);
+/* The same with this default; NULL: none, and with "not_null" if it is so. */
+extern char *shard_ddl_add_column_with(Relation rel, AttrNumber attnum, const char *value,
+									   bool not_null, int64 shard_id);
 extern char *
 shard_ddl_column_type(Relation rel, AttrNumber attnum, const char *using, int64 shard_id);
 extern char *shard_ddl_constraint(Relation rel, Oid constraint, int64 shard_id);
@@ -51,6 +54,9 @@ extern char *shard_ddl_statistics(Relation rel, Oid statistics, int64 shard_id);
  * column as they would get here?
  */
 extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum, TableKind kind);
+
+/* Does an expression need something of the coordinator? */
+extern bool shard_ddl_is_local(Node *expression);
 
 /* Grants of the table and its columns, and of the schema. */
 extern List *shard_ddl_grants(Relation rel, int64 shard_id);
