@@ -469,6 +469,23 @@ AS 'MODULE_PATHNAME', 'pgcluster_capture_row' LANGUAGE C VOLATILE PARALLEL UNSAF
 COMMENT ON FUNCTION pgcluster.capture_row() IS 'for the executor only: gives a changed row of a reference table to its other copies';
 REVOKE ALL ON FUNCTION pgcluster.capture_row() FROM PUBLIC;
 
+-- Rows that are exchanged between nodes: each keeps some for a statement that is to come.
+CREATE FUNCTION pgcluster.exchange_begin(exchange integer, parts integer) RETURNS void
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_begin' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_begin(integer, integer) IS 'on a node: begins to keep rows for this transaction, in parts';
+CREATE FUNCTION pgcluster.exchange_end(exchange integer) RETURNS void
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_end' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_end(integer) IS 'on a node: lets go of the rows';
+CREATE FUNCTION pgcluster.exchange_route(routes bytea, hash integer) RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_route' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION pgcluster.exchange_route(bytea, integer) IS 'on a node: which part a row belongs to, and who keeps it';
+CREATE FUNCTION pgcluster.exchange_put(exchange integer, part integer, rows bytea, count bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_put' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_put(integer, integer, bytea, bigint) IS 'on a node: adds rows to a part';
+CREATE FUNCTION pgcluster.exchange_copy(exchange integer, part integer, target text, columns text[]) RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgcluster_exchange_copy' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchange_copy(integer, integer, text, text[]) IS 'on a node: copies the rows of a part into a table, with the rights of who calls it; returns how many';
+
 -- Aggregates in two steps: partial_* is computed by each shard and gives its
 -- state, merge_* makes the result of such states.
 CREATE FUNCTION pgcluster.combine_numeric(state internal, part bytea) RETURNS internal

@@ -103,6 +103,35 @@ my @workloads = (
 		prepare => \&load_pairs,
 		script => 'SELECT count(*), sum(b.v) FROM left_side a JOIN small_side b ON a.v = b.w;'
 	},
+	{
+		name => 'join_neither',
+		measure => \&pgbench,
+		mode => 'simple',
+		clients => 1,
+		prepare => \&load_pairs,
+		script => 'SELECT a.w % 100, count(*), sum(b.w) FROM left_side a JOIN right_side b ON a.v = b.v GROUP BY 1;'
+	},
+	{
+		name => 'insert_select_colocated',
+		measure => \&insert_select,
+		prepare => \&load_sources,
+		count => 1_000_000,
+		script => 'INSERT INTO taken_same SELECT * FROM source_rows'
+	},
+	{
+		name => 'insert_select_repartition',
+		measure => \&insert_select,
+		prepare => \&load_sources,
+		count => 1_000_000,
+		script => 'INSERT INTO taken_other SELECT * FROM source_rows'
+	},
+	{
+		name => 'insert_select_coordinator',
+		measure => \&insert_select,
+		prepare => \&load_sources,
+		count => 200_000,
+		script => 'INSERT INTO taken_same SELECT * FROM source_rows ORDER BY v, id LIMIT 200000'
+	},
 	map({
 			{
 				name => "analytic: $_->[0]",
@@ -234,6 +263,18 @@ sub load_pairs
 	load_table('left_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 1000000) i");
 	load_table('right_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 1000000) i");
 	load_table('small_side', 'id integer PRIMARY KEY, v integer, w integer', 'id', "$row FROM generate_series(1, 10000) i");
+	return;
+}
+
+# What INSERT ... SELECT reads, and tables for it that are split alike and by another column.
+sub load_sources
+{
+	my $columns = 'id integer, v integer, amount numeric, at timestamptz, note text';
+	my $row = q{SELECT i, (i * 7919::bigint) % 1000003, i / 7.0, timestamptz '2024-01-01Z' + i * interval '1 s', 'note ' || i};
+
+	load_table('source_rows', "$columns, PRIMARY KEY (id)", 'id', "$row FROM generate_series(1, 1000000) i");
+	load_table('taken_same', "$columns, PRIMARY KEY (id)", 'id', "$row FROM generate_series(1, 1) i");
+	load_table('taken_other', "$columns, PRIMARY KEY (v, id)", 'v', "$row FROM generate_series(1, 1) i");
 	return;
 }
 
@@ -372,7 +413,7 @@ sub pgbench
 sub once
 {
 	my ($cluster, $workload) = @_;
-	my $out = $cluster->sql('c', "\\timing on\nSET statement_timeout = '300s';\nSELECT count(*) FROM orders WHERE o_orderkey < 0;\n$workload->{script};");
+	my $out = $cluster->sql('c', "\\timing on\nSET statement_timeout = '300s';\nSELECT count(*) FROM item WHERE id < 0;\n$workload->{script};");
 	my ($milliseconds) = $out =~ /Time: ([\d.]+) ms[^\n]*\z/ or die "no time in psql's output:\n$out";
 
 	return 1000 / $milliseconds;
@@ -532,6 +573,21 @@ sub quarter
 	$cluster->sql($_, 'VACUUM quarter') foreach 'c';
 	$cluster->sql($_, 'CHECKPOINT') foreach $cluster->node_names;
 	return 1000 / $milliseconds;
+}
+
+
+# Rows a second of one INSERT ... SELECT into an empty table.
+sub insert_select
+{
+	my ($cluster, $workload) = @_;
+	my ($table) = $workload->{script} =~ /INSERT INTO (\w+)/;
+
+	$cluster->sql('c', "TRUNCATE $table");
+	$cluster->sql($_, 'CHECKPOINT') foreach $cluster->node_names;
+	my $rate = $workload->{count} * once($cluster, $workload);
+	my $count = $cluster->sql('c', "SELECT count(*) FROM $table");
+	die "inserted $workload->{count} rows, found $count" if $count != $workload->{count};
+	return $rate;
 }
 
 sub median

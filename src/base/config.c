@@ -40,6 +40,7 @@ char *config_http_key_file;
 char *config_http_listen;
 int config_http_port;
 int config_http_verify_client;
+int config_insert_strategy;
 int config_join_strategy;
 int config_max_cached_connections;
 int config_max_exchanged_size;
@@ -115,6 +116,10 @@ static const struct config_enum_entry verify_client[] = {{"none", HTTP_VERIFY_NO
 
 static const struct config_enum_entry read_consistencies[] = {
 	{"shard", READ_SHARD, false}, {"atomic", READ_ATOMIC, false}, {NULL, 0, false}};
+static const struct config_enum_entry insert_strategies[] = {{"auto", INSERT_AUTO, false},
+															 {"pull", INSERT_PULL, false},
+															 {"exchange", INSERT_EXCHANGE, false},
+															 {NULL, 0, false}};
 static const struct config_enum_entry join_strategies[] = {{"auto", JOIN_AUTO, false},
 														   {"pull", JOIN_PULL, false},
 														   {"ship", JOIN_SHIP, false},
@@ -207,6 +212,8 @@ static const EnumSetting enum_settings[] = {
 	 "Protocol spoken with etcd."},
 	{"pgcluster.http_verify_client", &config_http_verify_client, HTTP_VERIFY_NONE, verify_client, PGC_SIGHUP, 0,
 	 "Which requests over TLS need a certificate of the client: none, those that change the cluster (optional), or all (required)."},
+	{"pgcluster.insert_strategy", &config_insert_strategy, INSERT_AUTO, insert_strategies, PGC_USERSET, 0,
+	 "How rows of INSERT ... SELECT reach their shards: as costs say, pulled through the coordinator, or exchanged between nodes wherever possible."},
 	{"pgcluster.join_strategy", &config_join_strategy, JOIN_AUTO, join_strategies, PGC_USERSET, 0,
 	 "How tables are joined on other columns than they are split by: as costs say, with rows pulled to the coordinator, or with the smaller side shipped to the shards of the other."},
 	{"pgcluster.read_consistency", &config_read_consistency, READ_SHARD, read_consistencies, PGC_USERSET, 0,

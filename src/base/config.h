@@ -33,6 +33,7 @@ extern char *config_http_key_file;
 extern char *config_http_listen;
 extern int config_http_port;
 extern int config_http_verify_client; /* HttpVerifyClient */
+extern int config_insert_strategy;	  /* InsertStrategy */
 extern int config_join_strategy;	  /* JoinStrategy */
 extern int config_max_cached_connections;
 extern int config_max_exchanged_size; /* kilobytes */
@@ -87,6 +88,14 @@ typedef enum JoinStrategy
 	JOIN_PULL, /* rows come to the coordinator, which joins them */
 	JOIN_SHIP  /* the smaller side travels to the shards of the other */
 } JoinStrategy;
+
+/* How the rows of INSERT ... SELECT reach their shards. */
+typedef enum InsertStrategy
+{
+	INSERT_AUTO,	/* as costs say */
+	INSERT_PULL,	/* through the coordinator */
+	INSERT_EXCHANGE /* between nodes, wherever that is possible */
+} InsertStrategy;
 
 /* Told each value of sync_serial that this process reads; may be NULL. */
 extern void (*config_on_sync_serial)(int serial);

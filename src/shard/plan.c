@@ -28,11 +28,17 @@ static const ExtensibleNodeMethods plan_methods = {
 };
 
 static const char *const tier_names[] = {
-	[TIER_SINGLE_SHARD] = "single shard", [TIER_EVERY_SHARD] = "every shard",
-	[TIER_ROWS] = "rows by shard",		  [TIER_SELECT_ROWS] = "rows of a query by shard",
-	[TIER_EVERY_COPY] = "every copy",	  [TIER_COPIED_ROWS] = "rows to every copy",
-	[TIER_BY_TABLE] = "by table",		  [TIER_PUSHDOWN] = "pushdown",
-	[TIER_FOUND] = "rows found",		  [TIER_STEPS] = "steps",
+	[TIER_SINGLE_SHARD] = "single shard",
+	[TIER_EVERY_SHARD] = "every shard",
+	[TIER_ROWS] = "rows by shard",
+	[TIER_EXCHANGED] = "rows exchanged by shard",
+	[TIER_SELECT_ROWS] = "rows of a query by shard",
+	[TIER_EVERY_COPY] = "every copy",
+	[TIER_COPIED_ROWS] = "rows to every copy",
+	[TIER_BY_TABLE] = "by table",
+	[TIER_PUSHDOWN] = "pushdown",
+	[TIER_FOUND] = "rows found",
+	[TIER_STEPS] = "steps",
 	[TIER_ON_NODE] = "on node",
 };
 
@@ -101,6 +107,7 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->sort_collations = list_copy(from->sort_collations);
 	to->sort_nulls_first = list_copy(from->sort_nulls_first);
 	to->rows = copyObject(from->rows);
+	to->source = (ShardPlan *) copyObject((ExtensibleNode *) from->source);
 	to->local = copyObject(from->local);
 	to->insert = copyObject(from->insert);
 	to->changes = copyObject(from->changes);

@@ -19,6 +19,7 @@ typedef enum ShardTier
 	TIER_SINGLE_SHARD, /* the whole statement runs on the one shard its key chooses */
 	TIER_EVERY_SHARD,  /* the whole statement runs on each shard that may have rows for it */
 	TIER_ROWS,		   /* an INSERT of several rows, each sent to its shard */
+	TIER_EXCHANGED,	   /* an INSERT of rows that shards find for other shards */
 	TIER_SELECT_ROWS,  /* an INSERT of the rows of a query */
 	TIER_FOUND,		   /* rows that a query found, or made, are written on their shards */
 	TIER_STEPS,		   /* statements one after the other, the queries of WITH first */
@@ -79,8 +80,8 @@ typedef struct ShardPlan
 
 	/*
 	 * Columns (attribute numbers) of the scan, in the order the SQL returns
-	 * them, if these are not all ("some_columns").  TIER_SELECT_ROWS: of the
-	 * table, in the order "local" returns them.
+	 * them, if these are not all ("some_columns").  TIER_SELECT_ROWS and
+	 * TIER_EXCHANGED: of the table, in the order the rows come with.
 	 */
 	List *columns;
 	bool some_columns;
@@ -102,6 +103,14 @@ typedef struct ShardPlan
 	List *rows;
 	int key_position; /* of the distribution column in a row; -1: not given */
 	bool in_order;	  /* each row gives one row back, in the same order */
+
+	/*
+	 * TIER_EXCHANGED: what shards are asked for, a ShardPlan.  Its last parameter
+	 * says where rows go; of what it returns the first column tells that for each
+	 * row, the others are taken by the SQL as a bundle, or "copied" as they are.
+	 */
+	struct ShardPlan *source;
+	bool copied;
 
 	/*
 	 * TIER_EVERY_COPY: the same statement for the local copy, its parameters

@@ -9,6 +9,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/plan.h"
 #include "shard/planner/planner.h"
+#include "shard/executor/exchanged.h"
 #include "shard/remote/explained.h"
 #include "shard/remote/pack.h"
 #include "shard/remote/remote.h"
@@ -20,6 +21,7 @@ shard_init(void)
 {
 	remote_init();
 	pack_init();
+	exchanged_init();
 	snapshot_init();
 	explained_init();
 	forward_init();

@@ -9,7 +9,7 @@
  * A bundle is the number of its columns (two bytes, network order), for each
  * of them a byte (1: binary, 0: text), and of each row the values as in a
  * message of the protocol: their length (four bytes, -1 for null), and the
- * bytes.
+ * bytes.  Or it says where its rows are, see exchanged.h.
  *
  * What must stay true: who is given a bundle can make nothing of it but
  * values of the types that are asked for, by the functions that read them
@@ -30,6 +30,7 @@
 
 #include "base/compat.h"
 #include "shard/executor/bundle.h"
+#include "shard/executor/exchanged.h"
 
 /* How a column is read. */
 typedef struct Reader
@@ -41,6 +42,7 @@ typedef struct Reader
 } Reader;
 
 static bool is_varlena_as_is(Oid type);
+static bool is_elsewhere(StringInfo in);
 static Reader *make_readers(StringInfo in, TupleDesc desc);
 static Datum read_value(const Reader *reader, StringInfo in, int length);
 
@@ -128,6 +130,11 @@ pgcluster_rows(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	desc = result->setDesc;
+	if (is_elsewhere(&in))
+	{
+		exchanged_rows(fcinfo, &in);
+		return (Datum) 0;
+	}
 	readers = make_readers(&in, desc);
 	values = palloc(Max(desc->natts, 1) * sizeof(Datum));
 	nulls = palloc(Max(desc->natts, 1) * sizeof(bool));
@@ -150,6 +157,15 @@ pgcluster_rows(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return (Datum) 0;
+}
+
+/* Does it only say where its rows are?  Then that follows. */
+static bool
+is_elsewhere(StringInfo in)
+{
+	if (in->len < 2 || memcmp(in->data, "\377\377", 2) != 0)
+		return false;
+	return pq_getmsgint(in, 2) == EXCHANGED_BUNDLE;
 }
 
 static Reader *

@@ -40,6 +40,7 @@ static bool key_is_known(ShardScan *scan);
 static bool unknown_walker(Node *node, void *context);
 static void explain_rows(ShardPlan *plan, ExplainState *es);
 static void explain_changes(ShardPlan *plan, ExplainState *es);
+static void explain_exchange(ShardScan *scan, ExplainState *es);
 static void explain_copies(ShardScan *scan, ExplainState *es);
 static void
 explain_task(ShardScan *scan, const DistributedTable *table, int position, ExplainState *es);
@@ -79,8 +80,11 @@ explain_contents(ShardScan *scan, ExplainState *es)
 		explain_copies(scan, es);
 	if (plan->tier == TIER_FOUND)
 		explain_changes(plan, es);
+	if (plan->tier == TIER_EXCHANGED)
+		explain_exchange(scan, es);
 	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY ||
-		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND || plan->tier == TIER_ON_NODE)
+		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND ||
+		plan->tier == TIER_ON_NODE || plan->tier == TIER_EXCHANGED)
 		return;
 	if (!key_is_known(scan))
 	{
@@ -208,6 +212,24 @@ explain_changes(ShardPlan *plan, ExplainState *es)
 							template_fill(change->pieces, change->schemas, TEMPLATE_NO_SHARD), es);
 		explain_changes(change, es);
 	}
+}
+
+/* Who finds rows, and what is done with them. */
+static void
+explain_exchange(ShardScan *scan, ExplainState *es)
+{
+	ShardPlan *plan = scan->plan;
+	ShardPlan *source = plan->source;
+	const DistributedTable *from = metadata_table(source->relid);
+	const DistributedTable *to = metadata_table(plan->relid);
+
+	if (from == NULL)
+		return;
+	ExplainPropertyInteger("Tasks", NULL, from->colocation->nshards + to->colocation->nshards, es);
+	ExplainPropertyBool("Copied", plan->copied, es);
+	ExplainPropertyText("Rows", template_fill(source->pieces, source->schemas, TEMPLATE_NO_SHARD),
+						es);
+	ExplainPropertyText("SQL", template_fill(plan->pieces, plan->schemas, TEMPLATE_NO_SHARD), es);
 }
 
 /* A write on a reference table: each group is sent the same. */

@@ -64,7 +64,7 @@ static void (*const starters[])(ShardScan *scan) = {
 	[TIER_FOUND] = found_start,			[TIER_EVERY_COPY] = every_copy_start,
 	[TIER_BY_TABLE] = start_gather,		[TIER_PUSHDOWN] = start_gather,
 	[TIER_STEPS] = steps_start,			[TIER_COPIED_ROWS] = copied_rows_start,
-	[TIER_ON_NODE] = on_node_start,
+	[TIER_ON_NODE] = on_node_start,		[TIER_EXCHANGED] = repartition_start,
 };
 
 static Node *

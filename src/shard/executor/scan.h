@@ -217,6 +217,7 @@ extern bool alone_in_transaction(ShardScan *scan);
 extern void rows_start(ShardScan *scan);
 extern void select_rows_start(ShardScan *scan);
 extern void every_copy_start(ShardScan *scan);
+extern void repartition_start(ShardScan *scan);
 
 /* --- copies.c --- */
 extern void copied_rows_start(ShardScan *scan);

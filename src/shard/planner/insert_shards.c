@@ -13,6 +13,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 
+#include "base/config.h"
 #include "shard/planner/insert_rows.h"
 #include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
@@ -29,7 +30,8 @@ plan_insert_shards(const PlanRequest *request, char **why)
 	Lift lift = {0};
 	ShardPlan *plan;
 
-	if (query->commandType != CMD_INSERT || insert_has_rows(query) || query->cteList != NIL)
+	if (query->commandType != CMD_INSERT || insert_has_rows(query) || query->cteList != NIL ||
+		config_insert_strategy == INSERT_PULL)
 		return NULL;
 	if (checkExprHasSubLink((Node *) query->returningList) ||
 		checkExprHasSubLink((Node *) query->onConflict))
@@ -65,17 +67,13 @@ static bool
 keeps_shard(Query *query, const DistributedTable *table)
 {
 	List *attributes = NIL;
-	Query *select = select_rows_query(query, &attributes);
 	Pin pin = {0};
+	Query *select = select_rows_by_shard(query, &attributes, &pin);
 	ListCell *attribute;
 	ListCell *target;
 	ListCell *cell;
 
-	if (list_length(select->jointree->fromlist) != 1 ||
-		!IsA(linitial(select->jointree->fromlist), RangeTblRef) ||
-		rt_fetch(linitial_node(RangeTblRef, select->jointree->fromlist)->rtindex, select->rtable)
-				->rtekind != RTE_SUBQUERY ||
-		!pin_to_join(select, &pin) || pin.table->colocation != table->colocation)
+	if (select == NULL || pin.table->colocation != table->colocation)
 		return false;
 	forboth (attribute, attributes, target, select->targetList)
 	{

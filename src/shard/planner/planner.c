@@ -52,7 +52,7 @@ static const struct
 {
 	ShardPlanner plan;
 	const char *not_this; /* how EXPLAIN calls its refusal */
-} planners[QUERY_CLASSES][4] = {
+} planners[QUERY_CLASSES][5] = {
 	[QUERY_SELECT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_pushdown, "Not Pushdown"},
 					  {plan_shipped, "Not Shipped"},
@@ -60,6 +60,7 @@ static const struct
 	[QUERY_INSERT] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_rows, NULL},
 					  {plan_insert_shards, "Not Every Shard"},
+					  {plan_exchange_rows, "Not Exchanged"},
 					  {plan_select_rows, NULL}},
 	[QUERY_CHANGE] = {{plan_single_shard, "Not Single Shard"},
 					  {plan_every_shard, "Not Every Shard"},
@@ -321,7 +322,8 @@ plan_query(const PlanRequest *request, QueryClass class)
 
 		/* A SELECT is read ahead as a whole. */
 		if (reads_first && class != QUERY_SELECT &&
-			(plan == plan_single_shard || plan == plan_every_shard || plan == plan_insert_shards))
+			(plan == plan_single_shard || plan == plan_every_shard || plan == plan_insert_shards ||
+			 plan == plan_exchange_rows))
 			continue;
 		statement = plan(&asked, &why);
 		if (statement != NULL)

@@ -31,6 +31,7 @@ extern PlannedStmt *plan_single_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_shard(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_insert_shards(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_exchange_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);

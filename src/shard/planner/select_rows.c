@@ -13,6 +13,8 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/rls.h"
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
@@ -21,6 +23,7 @@
 #include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
 
+static bool is_plain(const Query *query);
 static PlannedStmt *plan_made_rows(const PlanRequest *request, char **why);
 static Query *insert_query(Query *insert, List *columns, List *targets);
 
@@ -45,7 +48,9 @@ plan_select_rows(const PlanRequest *request, char **why)
 		*why = "It changes rows in WITH.";
 		return NULL;
 	}
-	if (query->onConflict != NULL || query->returningList != NIL)
+	if (query->onConflict != NULL || query->returningList != NIL ||
+		(metadata_table(target->relid)->kind == TABLE_HASH &&
+		 check_enable_rls(target->relid, InvalidOid, true) == RLS_ENABLED))
 		return plan_made_rows(request, why);
 	plan = shard_plan_create(TIER_SELECT_ROWS, CMD_INSERT, target->relid);
 	plan->writes = true;
@@ -57,7 +62,7 @@ plan_select_rows(const PlanRequest *request, char **why)
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
 }
 
-/* ON CONFLICT and RETURNING: COPY knows neither. */
+/* ON CONFLICT, RETURNING and policies: COPY knows none of them. */
 static PlannedStmt *
 plan_made_rows(const PlanRequest *request, char **why)
 {
@@ -140,6 +145,41 @@ select_rows_query(Query *insert, List **columns)
 	}
 	query->targetList = targets;
 	return query;
+}
+
+Query *
+select_rows_by_shard(Query *insert, List **attributes, Pin *pin)
+{
+	Query *select = select_rows_query(insert, attributes);
+	List *from = select->jointree->fromlist;
+	RangeTblEntry *rte;
+
+	if (list_length(from) != 1 || !IsA(linitial(from), RangeTblRef))
+		return NULL;
+	rte = rt_fetch(linitial_node(RangeTblRef, from)->rtindex, select->rtable);
+	if (rte->rtekind != RTE_SUBQUERY)
+		return NULL;
+	if (pin_to_join(select, pin))
+		return select;
+
+	/* It need not show the columns by which its rows are on a shard. */
+	memset(pin, 0, sizeof(Pin));
+	if (!is_plain(rte->subquery) || checkExprHasSubLink((Node *) select->targetList) ||
+		!pin_to_join(rte->subquery, pin))
+		return NULL;
+	pin->key_columns = NIL;
+	return select;
+}
+
+/* Does each of its rows come of one row of FROM and WHERE? */
+static bool
+is_plain(const Query *query)
+{
+	return !query->hasAggs && !query->hasWindowFuncs && query->groupClause == NIL &&
+		   query->groupingSets == NIL && query->havingQual == NULL &&
+		   query->distinctClause == NIL && query->setOperations == NULL &&
+		   query->limitCount == NULL && query->limitOffset == NULL && query->cteList == NIL &&
+		   query->rowMarks == NIL;
 }
 
 void

@@ -29,6 +29,8 @@
 
 #define PACK_SIZE (32 * 1024)
 
+void (*pack_keep)(int64 route, int columns, const char *values, size_t length) = NULL;
+
 static ExecutorStart_hook_type prev_start = NULL;
 
 /* What the server would call, and what it calls instead. */
@@ -36,12 +38,14 @@ static const PQcommMethods *plain = NULL;
 static PQcommMethods packing;
 
 static bool active = false;	   /* the statement that runs has the mark */
+static bool splitting = false; /* ... the longer one */
 static StringInfoData rows;	   /* gathered, from PACK_MAGIC on */
 static uint16 ncolumns = 0;	   /* of these rows */
 static StringInfoData message; /* on its way out */
 
 static void pgcluster_start(QueryDesc *query, int eflags);
 static void begin_packing(void);
+static bool row_stays(int columns, const char *body, size_t length);
 static int pack_message(char type, const char *body, size_t length);
 static int pack_flush(void);
 static int emit_rows(void);
@@ -61,7 +65,11 @@ pgcluster_start(QueryDesc *query, int eflags)
 		debug_query_string[1] == PACK_MARK[1] &&
 		strncmp(explained_skip_mark(debug_query_string), PACK_MARK, strlen(PACK_MARK)) == 0 &&
 		whereToSendOutput == DestRemote && !IsParallelWorker())
+	{
 		begin_packing();
+		splitting = strncmp(explained_skip_mark(debug_query_string), PACK_SPLIT_MARK,
+							strlen(PACK_SPLIT_MARK)) == 0;
+	}
 	if (prev_start)
 		prev_start(query, eflags);
 	else
@@ -98,9 +106,11 @@ pack_message(char type, const char *body, size_t length)
 	memcpy(&columns, body, Min(length, sizeof(columns)));
 	if (active && type == 'D' && length >= sizeof(columns) && columns != 0)
 	{
+		ncolumns = pg_ntoh16(columns);
+		if (splitting && row_stays(ncolumns, body + sizeof(columns), length - sizeof(columns)))
+			return 0;
 		if (rows.len == 0)
 			appendBinaryStringInfo(&rows, PACK_MAGIC, PACK_MAGIC_LENGTH);
-		ncolumns = pg_ntoh16(columns);
 		size = pg_hton32((uint32) length);
 		appendBinaryStringInfo(&rows, (char *) &size, sizeof(size));
 		appendBinaryStringInfo(&rows, body, length);
@@ -111,8 +121,48 @@ pack_message(char type, const char *body, size_t length)
 
 	/* The statement is over, or will be asked to go on. */
 	if (type == 'C' || type == 'E' || type == 's' || type == 'Z')
-		active = false;
+		active = splitting = false;
 	return plain->putmessage(type, body, length);
+}
+
+/* Has a row been kept?  What follows the number of its columns is given. */
+static bool
+row_stays(int columns, const char *values, size_t length)
+{
+	int64 route;
+
+	if (!pack_read_route(&values, &length, &route) || PACK_EXCHANGE(route) == 0)
+		return false;
+	pack_keep(route, columns - 1, values, length);
+	return true;
+}
+
+bool
+pack_read_route(const char **values, size_t *length, int64 *route)
+{
+	uint32 size;
+	uint64 wire;
+
+	if (*length < sizeof(size))
+		elog(ERROR, "a row does not say where it belongs");
+	memcpy(&size, *values, sizeof(size));
+	size = pg_ntoh32(size);
+	*values += sizeof(size);
+	*length -= sizeof(size);
+	if ((int32) size < 0)
+		return false;
+	if (size > *length)
+		elog(ERROR, "a row does not say where it belongs");
+	if (size == sizeof(wire))
+	{
+		memcpy(&wire, *values, sizeof(wire));
+		*route = (int64) pg_ntoh64(wire);
+	}
+	else
+		*route = strtoi64(*values, NULL, 10);
+	*values += size;
+	*length -= size;
+	return true;
 }
 
 static int
