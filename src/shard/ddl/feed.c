@@ -20,8 +20,8 @@
 #include "shard/ddl/feed.h"
 #include "shard/remote/remote.h"
 
-/* So much is worth a COPY of its own. */
-#define FEED_PIECE (128 * 1024)
+/* So much is worth a COPY of its own, as long as its group has nothing to do. */
+#define FEED_PIECE (32 * 1024)
 
 /* After so much the groups are looked at again. */
 #define FEED_STEP (64 * 1024)
@@ -29,6 +29,7 @@
 /* What may be kept in all. */
 #define FEED_LEAST (8 * 1024 * 1024)
 #define FEED_MOST (32 * 1024 * 1024)
+#define FEED_SHARE (128 * 1024)
 
 #define FEED_HEADER_SIZE 19
 static const char binary_header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
@@ -92,7 +93,7 @@ feed_create(const char *table, int ntargets, bool binary, bool csv, MemoryContex
 	feed->csv = csv;
 	feed->ntargets = ntargets;
 	feed->targets = MemoryContextAllocZero(context, Max(ntargets, 1) * sizeof(Target));
-	feed->limit = Min(FEED_MOST, Max(FEED_LEAST, (Size) ntargets * FEED_PIECE));
+	feed->limit = Min(FEED_MOST, Max(FEED_LEAST, (Size) ntargets * FEED_SHARE));
 	return feed;
 }
 
