@@ -27,11 +27,50 @@
 static RangeTblEntry *values_of(Query *query, int *rti);
 static Node *use_row(Var *var, replace_rte_variables_context *context);
 static bool rows_are_plain(Query *query, char **why);
+static void prepare_row(List *row);
 
 bool
 insert_has_rows(Query *query)
 {
 	return query->commandType == CMD_INSERT && values_of(query, NULL) != NULL;
+}
+
+Query *
+insert_copy(Query *query)
+{
+	RangeTblEntry *values = values_of(query, NULL);
+	List *rows = values->values_lists;
+	Query *copy;
+
+	values->values_lists = NIL;
+	copy = copyObject(query);
+	values->values_lists = rows;
+	values_of(copy, NULL)->values_lists = rows;
+	return copy;
+}
+
+/* What goes into the columns of the target list, of one row. */
+static List *
+take_row(Query *query, int rti, List *values)
+{
+	bool has_links = query->hasSubLinks;
+	List *row = NIL;
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+		Var *var = (Var *) tle->expr;
+
+		if (tle->resjunk)
+			continue;
+		if (IsA(var, Var) && var->varno == rti && var->varlevelsup == 0 && var->varattno > 0)
+			row = lappend(row, list_nth(values, var->varattno - 1));
+		else
+			row = lappend(row, replace_rte_variables((Node *) tle->expr, rti, 0, use_row, values,
+													 &has_links));
+	}
+	return row;
 }
 
 List *
@@ -42,24 +81,10 @@ insert_take_rows(Query *query)
 	List *rows = NIL;
 	List *targets = NIL;
 	List *names = NIL;
-	bool has_links = query->hasSubLinks;
 	ListCell *cell;
-	ListCell *row_cell;
 
-	foreach (row_cell, values->values_lists)
-	{
-		List *row = NIL;
-
-		foreach (cell, query->targetList)
-		{
-			TargetEntry *tle = lfirst(cell);
-
-			if (!tle->resjunk)
-				row = lappend(row, replace_rte_variables((Node *) tle->expr, rti, 0, use_row,
-														 lfirst(row_cell), &has_links));
-		}
-		rows = lappend(rows, row);
-	}
+	foreach (cell, values->values_lists)
+		rows = lappend(rows, take_row(query, rti, lfirst(cell)));
 	values->values_lists = values->coltypes = values->coltypmods = values->colcollations = NIL;
 	foreach (cell, query->targetList)
 	{
@@ -125,7 +150,7 @@ plan_rows(const PlanRequest *request, char **why)
 
 	if (!rows_are_plain(query, why) || !statement_result_travels(query, why))
 		return NULL;
-	query = copyObject(query);
+	query = insert_copy(query);
 	rows = insert_take_rows(query);
 	query->override = OVERRIDING_SYSTEM_VALUE;
 	if (!lift_query(query, LIFT_ONE_SHARD, &lift))
@@ -147,11 +172,27 @@ plan_rows(const PlanRequest *request, char **why)
 			plan->key_position = foreach_current_index(cell);
 	}
 	foreach (cell, rows)
-		plan->rows = lappend(plan->rows, expression_planner((Expr *) lfirst(cell)));
+		prepare_row(lfirst(cell));
+	plan->rows = rows;
 
 	change_take_bundle(values_of(query, NULL), list_length(plan->params) + 1);
 	template_make(query, &plan->pieces, &plan->schemas);
 	return statement_create(request, plan, list_length(rows));
+}
+
+/* Makes its expressions ready to be evaluated. */
+static void
+prepare_row(List *row)
+{
+	ListCell *cell;
+
+	foreach (cell, row)
+	{
+		Expr *value = lfirst(cell);
+
+		if (!IsA(value, Const) && !IsA(value, Param))
+			lfirst(cell) = expression_planner(value);
+	}
 }
 
 static bool

@@ -11,6 +11,9 @@
 /* True when "query" inserts several rows of values. */
 extern bool insert_has_rows(Query *query);
 
+/* A copy of such a query, but for the rows themselves, which are many. */
+extern Query *insert_copy(Query *query);
+
 /*
  * The rows, each a list of what goes into the columns of the target list;
  * the query (scribbled on) is left with one column of values for each of

@@ -130,7 +130,7 @@ pin_to_key(Query *query, Pin *pin)
 		}
 	}
 	pin->why = state.values == NIL
-				   ? psprintf("No distribution column is compared with a value by \"=\".")
+				   ? PIN_NO_VALUE
 				   : psprintf("Not all distributed tables are confined to one value of their "
 							  "distribution column.");
 	return false;

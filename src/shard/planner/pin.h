@@ -21,6 +21,8 @@ typedef struct Pin
 	char *why;					   /* set when there is no such value */
 } Pin;
 
+#define PIN_NO_VALUE "No distribution column is compared with a value by \"=\"."
+
 /*
  * Finds the value that the distribution columns of all hash distributed
  * tables of "query" are equal to in every row that matters, by the rules of

@@ -27,6 +27,7 @@
 #include "shard/planner/piece.h"
 #include "shard/planner/security.h"
 #include "shard/planner/shapes.h"
+#include "shard/planner/statement.h"
 
 static planner_hook_type prev_planner = NULL;
 static bool read_local = false;
@@ -263,6 +264,8 @@ tables_walker(Node *node, void *context)
 		}
 		if (query->resultRelation != 0)
 			see_target(query, tables);
+		if (statement_is_flat(query))
+			return false;
 		return query_tree_walker(query, tables_walker, context, QTW_IGNORE_JOINALIASES);
 	}
 	return expression_tree_walker(node, tables_walker, context);

@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/insert_rows.h"
 #include "shard/planner/shapes.h"
 
 #define MAX_CONSTANTS LIFT_MAX_CONSTANTS
@@ -345,7 +346,8 @@ is_candidate(const PlanRequest *request)
 {
 	ListCell *cell;
 
-	if ((request->cursor_options & ~HARMLESS_OPTIONS) != 0 || InNoForceRLSOperation())
+	if ((request->cursor_options & ~HARMLESS_OPTIONS) != 0 || InNoForceRLSOperation() ||
+		insert_has_rows(request->query))
 		return false;
 	foreach (cell, request->query->rtable)
 	{

@@ -20,6 +20,7 @@
 #include "utils/relcache.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/insert_rows.h"
 #include "shard/planner/shapes.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
@@ -40,6 +41,11 @@ plan_single_shard(const PlanRequest *request, char **why)
 
 	if (!statement_result_travels(query, why))
 		return NULL;
+	if (insert_has_rows(query) && statement_is_flat(query))
+	{
+		*why = PIN_NO_VALUE;
+		return NULL;
+	}
 	query = copyObject(query);
 	shapes_number(query);
 	if (!pin_to_key(query, &pin))

@@ -81,6 +81,23 @@ statement_result_travels(Query *query, char **why)
 }
 
 bool
+statement_is_flat(Query *query)
+{
+	ListCell *cell;
+
+	if (query->hasSubLinks || query->cteList != NIL || query->setOperations != NULL)
+		return false;
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind == RTE_SUBQUERY || rte->securityQuals != NIL)
+			return false;
+	}
+	return true;
+}
+
+bool
 statement_writes(Query *query)
 {
 	return writes_walker((Node *) query, NULL);
@@ -139,6 +156,8 @@ keep_relations(Node *node, void *context)
 			compat_keep_permissions(statement, query, rte);
 			statement->relationOids = lappend_oid(statement->relationOids, rte->relid);
 		}
+		if (statement_is_flat(query))
+			return false;
 		return query_tree_walker(query, keep_relations, context, QTW_IGNORE_JOINALIASES);
 	}
 	return expression_tree_walker(node, keep_relations, context);
@@ -155,6 +174,8 @@ writes_walker(Node *node, void *context)
 
 		if (query->commandType != CMD_SELECT || query->rowMarks != NIL)
 			return true;
+		if (statement_is_flat(query))
+			return false;
 		return query_tree_walker(query, writes_walker, context, QTW_IGNORE_JOINALIASES);
 	}
 	return expression_tree_walker(node, writes_walker, context);

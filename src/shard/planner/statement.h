@@ -22,6 +22,9 @@ extern void statement_keep_relations(PlannedStmt *statement, Query *query);
 /* False, with "why", when rows of the query's result cannot be taken from another node. */
 extern bool statement_result_travels(Query *query, char **why);
 
+/* True when nothing in the query is a query of its own, at any place. */
+extern bool statement_is_flat(Query *query);
+
 /* True when the query changes or locks rows anywhere. */
 extern bool statement_writes(Query *query);
 
