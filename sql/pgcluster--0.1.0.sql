@@ -198,6 +198,15 @@ CREATE TABLE pgcluster.shell (
 );
 COMMENT ON TABLE pgcluster.shell IS 'on a worker group: empty tables that stand for distributed ones, and where the rows of these are';
 
+CREATE TABLE pgcluster.table_statistics (
+    relid regclass PRIMARY KEY,
+    row_count float8 NOT NULL,
+    changes bigint NOT NULL,
+    collected_at timestamptz NOT NULL
+);
+COMMENT ON TABLE pgcluster.table_statistics IS 'distributed tables whose statistics were collected from the shards';
+COMMENT ON COLUMN pgcluster.table_statistics.changes IS 'rows that the shards had counted as inserted, updated and deleted by then';
+
 CREATE SEQUENCE pgcluster.colocation_id_seq AS integer;
 COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups';
 
@@ -234,7 +243,7 @@ COMMENT ON TABLE pgcluster.node_object IS 'functions, types and other objects th
 COMMENT ON COLUMN pgcluster.node_object.class_id IS 'the system catalog that the object is in';
 
 GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.shard,
-    pgcluster.distributed_table, pgcluster.shell, pgcluster.node_object TO pg_monitor;
+    pgcluster.distributed_table, pgcluster.shell, pgcluster.node_object, pgcluster.table_statistics TO pg_monitor;
 
 CREATE TABLE pgcluster.two_phase_record (
     gid text PRIMARY KEY,

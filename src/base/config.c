@@ -18,6 +18,7 @@
 
 char *config_advertise_host;
 int config_advertise_port;
+int config_analyze_naptime;
 char *config_decision;
 char *config_etcd_cacert;
 char *config_etcd_cert;
@@ -176,6 +177,8 @@ static const StringSetting string_settings[] = {
 static const IntSetting int_settings[] = {
 	{"pgcluster.advertise_port", &config_advertise_port, 0, 0, 65535, PGC_SIGHUP, 0,
 	 "Port by which other servers reach this one; 0: the server's own port."},
+	{"pgcluster.analyze_naptime", &config_analyze_naptime, 60, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S,
+	 "Time between two looks at whether the statistics of distributed tables are to be collected anew; 0: they are not."},
 	{"pgcluster.fence_wait", &config_fence_wait, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
 	 "How long a commit waits behind the closed fence before it fails."},
 	{"pgcluster.group", &config_group, 0, -1, INT_MAX, PGC_POSTMASTER, 0,

@@ -11,6 +11,7 @@
 
 extern char *config_advertise_host;
 extern int config_advertise_port;
+extern int config_analyze_naptime; /* seconds */
 extern char *config_decision;
 extern char *config_etcd_cacert;
 extern char *config_etcd_cert;

@@ -6,9 +6,11 @@
  * it is of no use to the planner.  Here its catalogs are given what the shards
  * know: the numbers of rows and pages are the sums of theirs, and a sample of
  * the rows of all goes through the same functions that the server has for
- * each type.
+ * each type.  How many changes the shards had counted by then is written down,
+ * for the worker that looks whether there are many new ones.
  *
  * What must stay true: a table is sampled evenly, however its rows are spread.
+ * Functions that a user may have had a hand in run as the table's owner.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -25,17 +27,21 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/analyze.h"
+#include "shard/ddl/analyze_record.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 
@@ -48,59 +54,120 @@
 /* Where a share of the blocks is read, many times the rows wanted are, of which some are taken. */
 #define SPREAD 10.0
 
-static void sum_shards(const DistributedTable *table, Relation rel, double *rows, double *pages);
+/* What the shards of a table know of themselves. */
+typedef struct ShardCounts
+{
+	double rows;
+	double pages;
+	int64 changes; /* rows inserted, updated and deleted since their counters began */
+} ShardCounts;
+
+static Relation open_table(Oid relid, bool skip_locked);
+static ShardCounts sum_shards(Relation rel);
+static void store_counts(Relation rel, const ShardCounts *counts);
 static char *sample_query(Relation rel, double rows, int wanted);
 static double analyze_sample(Relation rel, List *columns, double rows);
+static double take_sample(Relation rel, double rows);
+static bool runs_checks(Oid type);
 static bool is_wanted(Form_pg_attribute column, List *columns);
 static VacAttrStats *examine(Form_pg_attribute column, int position);
 static Datum fetch_value(VacAttrStatsP stats, int row, bool *isnull);
-static void store_statistics(Oid relid, AttrNumber column, VacAttrStats *stats);
+static void store_statistics(Relation rel, AttrNumber column, VacAttrStats *stats);
 static void set_slots(VacAttrStats *stats, Datum *values, bool *nulls);
 
-void
-analyze_collect(Oid relid, List *columns)
+bool
+analyze_collect(Oid relid, List *columns, bool skip_locked)
 {
-	const DistributedTable *table = metadata_table(relid);
-	Relation rel;
-	double rows;
-	double pages;
+	Relation rel = open_table(relid, skip_locked);
+	ShardCounts counts;
 
-	if (table == NULL || table->kind != TABLE_HASH || !user_owns_relation(relid))
-		return;
-	rel = table_open(relid, ShareUpdateExclusiveLock);
+	if (rel == NULL)
+		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sum_shards(table, rel, &rows, &pages);
-	rows = analyze_sample(rel, columns, rows);
+	counts = sum_shards(rel);
+	counts.rows = analyze_sample(rel, columns, counts.rows);
 	PopActiveSnapshot();
-	compat_update_relation_statistics(rel, (BlockNumber) Min(pages, (double) MaxBlockNumber), rows);
+	store_counts(rel, &counts);
+	if (columns == NIL)
+		analyze_record(relid, counts.rows, counts.changes);
+	table_close(rel, NoLock);
+	return true;
+}
+
+void
+analyze_count(Oid relid, bool skip_locked)
+{
+	Relation rel = open_table(relid, skip_locked);
+	ShardCounts counts;
+
+	if (rel == NULL)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	counts = sum_shards(rel);
+	PopActiveSnapshot();
+	store_counts(rel, &counts);
 	table_close(rel, NoLock);
 }
 
-/* What the shards of the table have, by their own statistics and their sizes. */
-static void
-sum_shards(const DistributedTable *table, Relation rel, double *rows, double *pages)
+/* NULL if it is not the user's, or no split table, or others have locked it. */
+static Relation
+open_table(Oid relid, bool skip_locked)
 {
+	const DistributedTable *table = metadata_table(relid);
+
+	if (table == NULL || table->kind != TABLE_HASH || !user_owns_relation(relid))
+		return NULL;
+	if (!skip_locked)
+		LockRelationOid(relid, ShareUpdateExclusiveLock);
+	else if (!ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock))
+		return NULL;
+	table = metadata_table(relid);
+	if (table != NULL && table->kind == TABLE_HASH && user_owns_relation(relid))
+		return table_open(relid, NoLock);
+	UnlockRelationOid(relid, ShareUpdateExclusiveLock);
+	return NULL;
+}
+
+static void
+store_counts(Relation rel, const ShardCounts *counts)
+{
+	BlockNumber pages = (BlockNumber) Min(counts->pages, (double) MaxBlockNumber);
+
+	compat_update_relation_statistics(rel, pages, counts->rows);
+}
+
+/* What the shards of the table have, by their own statistics and their sizes. */
+static ShardCounts
+sum_shards(Relation rel)
+{
+	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
+	ShardCounts counts = {0};
 	StringInfoData sql;
 	char *schema = get_namespace_name(RelationGetNamespace(rel));
 	List *tasks = NIL;
 	ListCell *cell;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "SELECT sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0"
-					 " THEN c.reltuples / c.relpages * s.size / %d ELSE s.size / %d END)::float8,"
-					 " sum(s.size / %d)::float8"
-					 " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-					 " ON n.oid = c.relnamespace, pg_catalog.pg_relation_size(c.oid) s (size)"
-					 " WHERE c.relname = %s AND n.nspname IN (",
-					 BLCKSZ, USUAL_WIDTH, BLCKSZ, quote_literal_cstr(RelationGetRelationName(rel)));
+	appendStringInfo(
+		&sql,
+		"SELECT sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0"
+		" THEN c.reltuples / c.relpages * s.size / %d ELSE s.size / %d END)::float8,"
+		" sum(s.size / %d)::float8,"
+		" sum(" ANALYZE_CHANGES ")::bigint"
+		" FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n"
+		" ON n.oid = t.relnamespace CROSS JOIN LATERAL"
+		" (SELECT t.oid WHERE t.relkind <> 'p' UNION ALL SELECT p.relid"
+		" FROM pg_catalog.pg_partition_tree(t.oid) p WHERE p.isleaf AND t.relkind = 'p') l (oid)"
+		" JOIN pg_catalog.pg_class c ON c.oid = l.oid,"
+		" pg_catalog.pg_relation_size(c.oid) s (size)"
+		" WHERE t.relname = %s AND n.nspname IN (",
+		BLCKSZ, USUAL_WIDTH, BLCKSZ, quote_literal_cstr(RelationGetRelationName(rel)));
 	for (int i = 0; i < table->colocation->nshards; i++)
 		appendStringInfo(
 			&sql, "%s%s", i > 0 ? ", " : "",
 			quote_literal_cstr(metadata_shard_schema(schema, table->colocation->shards[i].id)));
 	appendStringInfoChar(&sql, ')');
 
-	*rows = *pages = 0;
 	foreach (cell, metadata_groups())
 	{
 		RemoteQuery query = {.group_id = lfirst_int(cell), .sql = sql.data, .whole = true};
@@ -115,13 +182,15 @@ sum_shards(const DistributedTable *table, Relation rel, double *rows, double *pa
 		{
 			if (!PQgetisnull(result, 0, 0))
 			{
-				*rows += strtod(PQgetvalue(result, 0, 0), NULL);
-				*pages += strtod(PQgetvalue(result, 0, 1), NULL);
+				counts.rows += strtod(PQgetvalue(result, 0, 0), NULL);
+				counts.pages += strtod(PQgetvalue(result, 0, 1), NULL);
+				counts.changes += strtoll(PQgetvalue(result, 0, 2), NULL, 10);
 			}
 			PQclear(result);
 		}
 		remote_task_end(lfirst(cell));
 	}
+	return counts;
 }
 
 /* All rows, or about as many as are wanted from some of the blocks. */
@@ -131,26 +200,78 @@ sample_query(Relation rel, double rows, int wanted)
 	char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											RelationGetRelationName(rel));
 	double share = wanted / Max(rows, 1.0);
+	const char *between = "";
+	StringInfoData sql;
 
-	if (share >= 1)
-		return psprintf("SELECT * FROM %s", name);
-	if (share * SPREAD >= 1)
-		return psprintf("SELECT * FROM %s WHERE pg_catalog.random() < %g", name, share);
-	return psprintf("SELECT * FROM %s TABLESAMPLE SYSTEM (%g) WHERE pg_catalog.random() < %g", name,
-					share * SPREAD * 100, 1 / SPREAD);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (column->attisdropped)
+			continue;
+		if (runs_checks(column->atttypid))
+			appendStringInfo(&sql, "%sNULL", between);
+		else
+			appendStringInfo(&sql, "%s%s", between, quote_identifier(NameStr(column->attname)));
+		between = ", ";
+	}
+	appendStringInfo(&sql, " FROM %s", name);
+	if (share * SPREAD < 1)
+		appendStringInfo(&sql, " TABLESAMPLE SYSTEM (%g) WHERE pg_catalog.random() < %g",
+						 share * SPREAD * 100, 1 / SPREAD);
+	else if (share < 1)
+		appendStringInfo(&sql, " WHERE pg_catalog.random() < %g", share);
+	return sql.data;
+}
+
+/*
+ * Does reading a value of the type run the checks of a domain inside of it?
+ * These are functions of who knows whom.  (Of a domain itself they are not run.)
+ */
+static bool
+runs_checks(Oid type)
+{
+	Oid base = getBaseType(type);
+	Oid part = get_element_type(base);
+	TupleDesc desc;
+	bool runs = false;
+
+	if (!OidIsValid(part) && type_is_range(base))
+		part = get_range_subtype(base);
+	if (!OidIsValid(part) && type_is_multirange(base))
+		part = get_range_subtype(get_multirange_range(base));
+	if (OidIsValid(part))
+		return get_typtype(part) == TYPTYPE_DOMAIN || runs_checks(part);
+	if (get_typtype(base) != TYPTYPE_COMPOSITE)
+		return false;
+	desc = lookup_rowtype_tupdesc(base, -1);
+	for (int i = 0; i < desc->natts && !runs; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		runs = !column->attisdropped &&
+			   (get_typtype(column->atttypid) == TYPTYPE_DOMAIN || runs_checks(column->atttypid));
+	}
+	ReleaseTupleDesc(desc);
+	return runs;
 }
 
 /* Returns how many rows there are, which is known better when all were read. */
 static double
 analyze_sample(Relation rel, List *columns, double rows)
 {
-	int wanted = SAMPLE_FACTOR * default_statistics_target;
 	int position = 0;
+	int nest_level;
+	Oid user;
+	int security;
 
 	SPI_connect();
-	if (SPI_execute(sample_query(rel, rows, wanted), true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not take a sample of table \"%s\"", RelationGetRelationName(rel));
-	rows = rows <= wanted ? (double) SPI_processed : Max(rows, (double) SPI_processed);
+	rows = take_sample(rel, rows);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, security | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), i);
@@ -159,7 +280,7 @@ analyze_sample(Relation rel, List *columns, double rows)
 		if (column->attisdropped)
 			continue;
 		position++;
-		if (SPI_processed == 0 || !is_wanted(column, columns))
+		if (SPI_processed == 0 || !is_wanted(column, columns) || runs_checks(column->atttypid))
 			continue;
 		stats = examine(column, position);
 		if (stats == NULL)
@@ -168,10 +289,23 @@ analyze_sample(Relation rel, List *columns, double rows)
 		stats->tupDesc = SPI_tuptable->tupdesc;
 		stats->compute_stats(stats, fetch_value, (int) SPI_processed, rows);
 		if (stats->stats_valid)
-			store_statistics(RelationGetRelid(rel), column->attnum, stats);
+			store_statistics(rel, column->attnum, stats);
 	}
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, security);
 	SPI_finish();
 	return rows;
+}
+
+/* Leaves the rows in SPI_tuptable, and returns how many the table has. */
+static double
+take_sample(Relation rel, double rows)
+{
+	int wanted = SAMPLE_FACTOR * default_statistics_target;
+
+	if (SPI_execute(sample_query(rel, rows, wanted), true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not take a sample of table \"%s\"", RelationGetRelationName(rel));
+	return rows <= wanted ? (double) SPI_processed : Max(rows, (double) SPI_processed);
 }
 
 static bool
@@ -227,8 +361,10 @@ fetch_value(VacAttrStatsP stats, int row, bool *isnull)
 
 /* One row of pg_statistic, a new one or in place of the last. */
 static void
-store_statistics(Oid relid, AttrNumber column, VacAttrStats *stats)
+store_statistics(Relation rel, AttrNumber column, VacAttrStats *stats)
 {
+	Oid relid = RelationGetRelid(rel);
+	bool inherited = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	Relation catalog = table_open(StatisticRelationId, RowExclusiveLock);
 	Datum values[Natts_pg_statistic] = {0};
 	bool nulls[Natts_pg_statistic] = {0};
@@ -239,14 +375,14 @@ store_statistics(Oid relid, AttrNumber column, VacAttrStats *stats)
 	memset(replaces, true, sizeof(replaces));
 	values[Anum_pg_statistic_starelid - 1] = ObjectIdGetDatum(relid);
 	values[Anum_pg_statistic_staattnum - 1] = Int16GetDatum(column);
-	values[Anum_pg_statistic_stainherit - 1] = BoolGetDatum(false);
+	values[Anum_pg_statistic_stainherit - 1] = BoolGetDatum(inherited);
 	values[Anum_pg_statistic_stanullfrac - 1] = Float4GetDatum(stats->stanullfrac);
 	values[Anum_pg_statistic_stawidth - 1] = Int32GetDatum(stats->stawidth);
 	values[Anum_pg_statistic_stadistinct - 1] = Float4GetDatum(stats->stadistinct);
 	set_slots(stats, values, nulls);
 
 	old = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(column),
-						  BoolGetDatum(false));
+						  BoolGetDatum(inherited));
 	if (HeapTupleIsValid(old))
 	{
 		tuple = heap_modify_tuple(old, RelationGetDescr(catalog), values, nulls, replaces);

@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "shard/ddl/analyze.h"
 #include "shard/ddl/concurrent.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -301,6 +302,8 @@ cluster_all(UtilityCall *call, const char *start)
 	MemoryContextSwitchTo(old);
 	utility_run(call);
 	run_on_shards(relids, start, "", true);
+	foreach (lc, relids)
+		analyze_count(lfirst_oid(lc), false);
 	return true;
 }
 
@@ -322,6 +325,7 @@ maintain_handle_cluster(UtilityCall *call)
 	run_on_shards(relids, psprintf("%s %%s", start),
 				  stmt->indexname ? psprintf(" USING %s", quote_identifier(stmt->indexname)) : "",
 				  is_partitioned(table->relid));
+	analyze_count(linitial_oid(relids), false);
 	return true;
 }
 
@@ -350,6 +354,8 @@ maintain_handle_lock(UtilityCall *call)
 	List *relids = NIL;
 	ListCell *lc;
 
+	/* First, as only the server knows whether it is to wait. */
+	utility_run(call);
 	foreach (lc, stmt->relations)
 	{
 		const DistributedTable *table = utility_table(call, lfirst(lc));
@@ -358,8 +364,7 @@ maintain_handle_lock(UtilityCall *call)
 			relids = list_append_unique_oid(relids, table->relid);
 	}
 	if (relids == NIL || stmt->mode < AccessShareLock || stmt->mode > AccessExclusiveLock)
-		return false;
-	utility_run(call);
+		return true;
 	list_sort(relids, list_oid_cmp);
 	run_on_shards(relids, "LOCK TABLE %s",
 				  psprintf(" IN %s MODE%s", lock_names[stmt->mode], stmt->nowait ? " NOWAIT" : ""),

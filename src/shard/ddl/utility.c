@@ -130,15 +130,15 @@ is_index(Oid relid)
 	return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX;
 }
 
-const DistributedTable *
-utility_table(UtilityCall *call, RangeVar *name)
+static const DistributedTable *
+find_table(UtilityCall *call, RangeVar *name, uint32 flags)
 {
 	/*
 	 * Distributing takes the strongest lock, so the weakest one waits for
 	 * its end.  Kept, it would make two sessions that go on to a strong lock
 	 * wait for each other.
 	 */
-	Oid named = RangeVarGetRelid(name, AccessShareLock, true);
+	Oid named = RangeVarGetRelidExtended(name, AccessShareLock, flags | RVR_MISSING_OK, NULL, NULL);
 	Oid relid = named;
 	const DistributedTable *table;
 
@@ -151,6 +151,18 @@ utility_table(UtilityCall *call, RangeVar *name)
 		call->local = lappend_oid(call->local, relid);
 	UnlockRelationOid(named, AccessShareLock);
 	return table;
+}
+
+const DistributedTable *
+utility_table(UtilityCall *call, RangeVar *name)
+{
+	return find_table(call, name, 0);
+}
+
+const DistributedTable *
+utility_table_if_free(UtilityCall *call, RangeVar *name)
+{
+	return find_table(call, name, RVR_SKIP_LOCKED);
 }
 
 /* The statement has its locks by now: what is local stays local. */

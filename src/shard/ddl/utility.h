@@ -93,6 +93,9 @@ extern void utility_run(UtilityCall *call);
 struct DistributedTable;
 extern const struct DistributedTable *utility_table(UtilityCall *call, RangeVar *name);
 
+/* The same, but NULL rather than waiting. */
+extern const struct DistributedTable *utility_table_if_free(UtilityCall *call, RangeVar *name);
+
 /* Installs the hooks; called from shard_init. */
 extern void ddl_init(void);
 

@@ -95,6 +95,21 @@ run_on_shards(const DistributedTable *table, const char *start, const char *colu
 }
 
 static bool
+skips_locked(VacuumStmt *stmt)
+{
+	ListCell *lc;
+
+	foreach (lc, stmt->options)
+	{
+		DefElem *option = lfirst(lc);
+
+		if (strcmp(option->defname, "skip_locked") == 0)
+			return defGetBoolean(option);
+	}
+	return false;
+}
+
+static bool
 analyzes(VacuumStmt *stmt)
 {
 	ListCell *lc;
@@ -120,7 +135,8 @@ analyze_all(UtilityCall *call)
 	foreach (lc, metadata_tables())
 		relids = lappend_oid(relids, lfirst_oid(lc));
 	foreach (lc, relids)
-		analyze_collect(lfirst_oid(lc), NIL);
+		(void) analyze_collect(lfirst_oid(lc), NIL,
+							   skips_locked(castNode(VacuumStmt, call->pstmt->utilityStmt)));
 	return true;
 }
 
@@ -129,6 +145,7 @@ vacuum_handle(UtilityCall *call)
 {
 	VacuumStmt *stmt = castNode(VacuumStmt, call->pstmt->utilityStmt);
 	bool transaction = IsInTransactionBlock(call->context == PROCESS_UTILITY_TOPLEVEL);
+	bool skip_locked = skips_locked(stmt);
 	char *start;
 	List *relids = NIL;
 	List *columns = NIL;
@@ -144,21 +161,28 @@ vacuum_handle(UtilityCall *call)
 	foreach (lc, stmt->rels)
 	{
 		VacuumRelation *target = lfirst_node(VacuumRelation, lc);
-		const DistributedTable *table =
-			target->relation ? utility_table(call, target->relation) : NULL;
+		const DistributedTable *table = NULL;
 
+		if (target->relation != NULL)
+			table = skip_locked ? utility_table_if_free(call, target->relation)
+								: utility_table(call, target->relation);
 		if (table == NULL)
 			continue;
 		run_on_shards(table, start, column_list(target->va_cols), transaction);
 		relids = lappend_oid(relids, table->relid);
 		columns = lappend(columns, target->va_cols);
 	}
-	if (relids == NIL || !analyzes(stmt))
+	if (relids == NIL)
 		return false;
 
 	/* Whatever the server finds out about the shell is then replaced. */
 	utility_run(call);
 	forboth (lc, relids, other, columns)
-		analyze_collect(lfirst_oid(lc), lfirst(other));
+	{
+		if (analyzes(stmt))
+			(void) analyze_collect(lfirst_oid(lc), lfirst(other), skip_locked);
+		else
+			analyze_count(lfirst_oid(lc), skip_locked);
+	}
 	return true;
 }

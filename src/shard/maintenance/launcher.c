@@ -40,6 +40,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/config.h"
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/gate.h"
@@ -515,11 +516,20 @@ note_nothing_to_do(void)
 	LWLockRelease(lock);
 }
 
+/* When the statistics are to be looked at again, after they were then. */
+static int64
+next_look(int64 looked_at)
+{
+	return config_analyze_naptime > 0 ? looked_at + config_analyze_naptime * INT64CONST(1000000)
+									  : PG_INT64_MAX;
+}
+
 void
 pgcluster_maintenance_worker(Datum arg)
 {
 	int64 recover_at = 0;
 	int64 deadlock_at = 0;
+	int64 looked_at = clock_now_us(); /* at the statistics: others have more to do at the start */
 	bool suspect = false;
 
 	pqsignal(SIGTERM, die);
@@ -561,12 +571,19 @@ pgcluster_maintenance_worker(Datum arg)
 			deadlock_at = clock_now_us() + Min(DEADLOCK_NAP_US, (int64) DeadlockTimeout * 1000);
 		}
 
+		if (now >= next_look(looked_at))
+		{
+			statistics_start();
+			looked_at = now;
+		}
+
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (is_asked())
 			continue;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 nap(suspect ? Min(recover_at, deadlock_at) : recover_at),
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(
+			MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+			nap(Min(next_look(looked_at), suspect ? Min(recover_at, deadlock_at) : recover_at)),
+			PG_WAIT_EXTENSION);
 	}
 }
 

@@ -87,4 +87,7 @@ extern bool maintenance_has_settled(uint64 doubts);
 /* A group could not be looked at in the last round. */
 extern bool recovery_failed(void);
 
+/* Starts the worker that keeps statistics up, unless one is at it.  Outside of transactions. */
+extern void statistics_start(void);
+
 #endif
