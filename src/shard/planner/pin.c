@@ -8,7 +8,8 @@
  * column outside of it, just the edge into that side.  From the columns that
  * are compared with a value everything that can be reached is pinned to that
  * value.  When all distribution columns are, no other shard can hold a row
- * that matters.
+ * that matters.  The result of a CTE is a node of its own for each column:
+ * only when all who name the CTE are confined, it is.
  *
  * What must stay true: an edge from a to b means that, if only rows with a =
  * v matter, only rows with b = v do.  When in doubt, there is no edge: the
@@ -47,6 +48,20 @@ typedef struct PinEdge
 	int to;
 } PinEdge;
 
+/* The column of a CTE, and those that show it, so far; it is pinned when all of them are. */
+typedef struct PinJoint
+{
+	int node;
+	int nusers; /* of the CTE */
+	List *users; /* int: their nodes */
+} PinJoint;
+
+typedef struct PinParent
+{
+	Query *query;
+	Query *parent;
+} PinParent;
+
 typedef struct PinValue
 {
 	int node;
@@ -56,13 +71,15 @@ typedef struct PinValue
 
 typedef struct PinState
 {
-	List *levels; /* Query, innermost first */
+	List *levels;  /* Query, innermost first */
+	List *parents; /* PinParent: of each query that is not the whole */
 	Pin *pin;
 	Oid family; /* that hashes the distribution columns */
 	int nnodes;
 	int node_room;
 	PinNode *nodes;
 	List *edges;  /* PinEdge */
+	List *joints; /* PinJoint */
 	List *values; /* PinValue */
 } PinState;
 
@@ -87,14 +104,20 @@ static void scan_membership(SubLink *link, Node *test, PinState *state);
 static void item_relations(Node *item, Bitmapset **relids);
 static int node_for(Node *expr, PinState *state);
 static int node_at(Query *query, int rti, AttrNumber column, PinState *state);
+static int node_find(Query *query, int rti, AttrNumber column, PinState *state);
+static int node_add(Query *query, int rti, AttrNumber column, PinState *state);
+static void link_cte(int node, CommonTableExpr *cte, AttrNumber column, PinState *state);
+static bool all_users_reached(PinState *state, PinJoint *joint);
 static void link_output(int node, Query *child, int column, bool down, PinState *state);
 static void link_members(int node, Query *child, Node *member, int column, PinState *state);
 static bool passes_conditions(Query *child, TargetEntry *tle);
 static bool is_among(TargetEntry *tle, List *clauses);
 static bool is_joined(int rti, Node *item);
-static bool gives_key(Query *query, int rti, AttrNumber column);
-static bool query_gives_key(Query *query, AttrNumber column);
-static bool members_give_key(Query *query, Node *member, AttrNumber column);
+static bool gives_key(Query *query, int rti, AttrNumber column, PinState *state);
+static bool query_gives_key(Query *query, AttrNumber column, PinState *state);
+static bool
+members_give_key(Query *query, Node *member, AttrNumber column, PinState *state);
+static CommonTableExpr *find_cte(Query *query, RangeTblEntry *rte, PinState *state);
 static void add_edge(int from, int to, PinState *state);
 static bool all_reached(PinState *state, List *seeds);
 static bool prepare(Query *query, Pin *pin, PinState *state);
@@ -170,7 +193,7 @@ pin_to_join(Query *query, Pin *pin)
 			continue;
 		for (AttrNumber column = 1; column <= ncolumns; column++)
 		{
-			if (gives_key(query, rti, column) &&
+			if (gives_key(query, rti, column, &state) &&
 				all_reached(&state, list_make1_int(node_at(query, rti, column, &state))))
 			{
 				if (pin->key_columns == NIL && rte->rtekind == RTE_RELATION)
@@ -212,11 +235,11 @@ is_joined(int rti, Node *item)
  * a shard has the rows with the values that are its own and no others?
  */
 static bool
-gives_key(Query *query, int rti, AttrNumber column)
+gives_key(Query *query, int rti, AttrNumber column, PinState *state)
 {
 	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 	const DistributedTable *table;
-	ListCell *cell;
+	CommonTableExpr *cte;
 
 	switch (rte->rtekind)
 	{
@@ -224,23 +247,17 @@ gives_key(Query *query, int rti, AttrNumber column)
 			table = metadata_table(rte->relid);
 			return table != NULL && table->kind == TABLE_HASH && table->key == column;
 		case RTE_SUBQUERY:
-			return query_gives_key(rte->subquery, column);
+			return query_gives_key(rte->subquery, column, state);
 		case RTE_CTE:
-			foreach (cell, rte->ctelevelsup == 0 ? query->cteList : NIL)
-			{
-				CommonTableExpr *cte = lfirst(cell);
-
-				if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
-					return query_gives_key((Query *) cte->ctequery, column);
-			}
-			return false;
+			cte = find_cte(query, rte, state);
+			return cte != NULL && query_gives_key((Query *) cte->ctequery, column, state);
 		default:
 			return false;
 	}
 }
 
 static bool
-query_gives_key(Query *query, AttrNumber column)
+query_gives_key(Query *query, AttrNumber column, PinState *state)
 {
 	Node *expr;
 
@@ -248,7 +265,7 @@ query_gives_key(Query *query, AttrNumber column)
 		column > list_length(query->targetList))
 		return false;
 	if (query->setOperations != NULL)
-		return members_give_key(query, query->setOperations, column);
+		return members_give_key(query, query->setOperations, column, state);
 	expr = strip_relabel((Node *) list_nth_node(TargetEntry, query->targetList, column - 1)->expr);
 	for (;;)
 	{
@@ -260,19 +277,48 @@ query_gives_key(Query *query, AttrNumber column)
 		rte = rt_fetch(var->varno, query->rtable);
 		if (rte->rtekind != RTE_JOIN)
 			return !lift_is_nullable(var->varno, query->jointree) &&
-				   gives_key(query, var->varno, var->varattno);
+				   gives_key(query, var->varno, var->varattno, state);
 		expr = strip_relabel(list_nth(rte->joinaliasvars, var->varattno - 1));
 	}
 }
 
 /* All members of a UNION and the like. */
 static bool
-members_give_key(Query *query, Node *member, AttrNumber column)
+members_give_key(Query *query, Node *member, AttrNumber column, PinState *state)
 {
 	if (IsA(member, RangeTblRef))
-		return gives_key(query, ((RangeTblRef *) member)->rtindex, column);
-	return members_give_key(query, castNode(SetOperationStmt, member)->larg, column) &&
-		   members_give_key(query, castNode(SetOperationStmt, member)->rarg, column);
+		return gives_key(query, ((RangeTblRef *) member)->rtindex, column, state);
+	return members_give_key(query, castNode(SetOperationStmt, member)->larg, column, state) &&
+		   members_give_key(query, castNode(SetOperationStmt, member)->rarg, column, state);
+}
+
+/* The CTE that a relation of "query" is; NULL if it is none that could be followed. */
+static CommonTableExpr *
+find_cte(Query *query, RangeTblEntry *rte, PinState *state)
+{
+	ListCell *cell;
+
+	for (Index up = 0; up < rte->ctelevelsup && query != NULL; up++)
+	{
+		Query *parent = NULL;
+
+		foreach (cell, state->parents)
+		{
+			PinParent *pair = lfirst(cell);
+
+			if (pair->query == query)
+				parent = pair->parent;
+		}
+		query = parent;
+	}
+	foreach (cell, query != NULL ? query->cteList : NIL)
+	{
+		CommonTableExpr *cte = lfirst(cell);
+
+		if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
+			return cte;
+	}
+	return NULL;
 }
 
 bool
@@ -338,6 +384,7 @@ find_tables(Node *node, void *context)
 	if (IsA(node, Query))
 	{
 		Query *query = (Query *) node;
+		bool stop;
 		ListCell *cell;
 
 		foreach (cell, query->rtable)
@@ -366,7 +413,18 @@ find_tables(Node *node, void *context)
 			if (state->pin->why != NULL)
 				return true;
 		}
-		return query_tree_walker(query, find_tables, context, QTW_IGNORE_JOINALIASES);
+		if (state->levels != NIL)
+		{
+			PinParent *pair = palloc(sizeof(PinParent));
+
+			pair->query = query;
+			pair->parent = linitial(state->levels);
+			state->parents = lappend(state->parents, pair);
+		}
+		state->levels = lcons(query, state->levels);
+		stop = query_tree_walker(query, find_tables, context, QTW_IGNORE_JOINALIASES);
+		state->levels = list_delete_first(state->levels);
+		return stop;
 	}
 	return expression_tree_walker(node, find_tables, context);
 }
@@ -646,15 +704,41 @@ static int
 node_at(Query *query, int rti, AttrNumber column, PinState *state)
 {
 	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
-	PinNode *node;
-	int number;
+	int number = node_find(query, rti, column, state);
 
+	if (number >= 0)
+		return number;
+	number = node_add(query, rti, column, state);
+	if (rte->rtekind == RTE_SUBQUERY)
+		link_output(number, rte->subquery, column, true, state);
+	else if (rte->rtekind == RTE_CTE)
+	{
+		CommonTableExpr *cte = find_cte(query, rte, state);
+
+		if (cte != NULL)
+			link_cte(number, cte, column, state);
+	}
+	return number;
+}
+
+static int
+node_find(Query *query, int rti, AttrNumber column, PinState *state)
+{
 	for (int i = 0; i < state->nnodes; i++)
 	{
-		node = &state->nodes[i];
+		PinNode *node = &state->nodes[i];
+
 		if (node->query == query && node->rti == rti && node->column == column)
 			return i;
 	}
+	return -1;
+}
+
+static int
+node_add(Query *query, int rti, AttrNumber column, PinState *state)
+{
+	PinNode *node;
+
 	if (state->nnodes == state->node_room)
 	{
 		state->node_room = Max(16, state->node_room * 2);
@@ -662,28 +746,39 @@ node_at(Query *query, int rti, AttrNumber column, PinState *state)
 						   ? palloc(state->node_room * sizeof(PinNode))
 						   : repalloc(state->nodes, state->node_room * sizeof(PinNode));
 	}
-	number = state->nnodes++;
-	node = &state->nodes[number];
+	node = &state->nodes[state->nnodes];
 	memset(node, 0, sizeof(*node));
 	node->query = query;
 	node->rti = rti;
 	node->column = column;
+	return state->nnodes++;
+}
 
-	if (rte->rtekind == RTE_SUBQUERY)
-		link_output(number, rte->subquery, column, true, state);
-	else if (rte->rtekind == RTE_CTE && rte->ctelevelsup == 0)
+/* Connects a column of one who names the CTE with that of the CTE, which is of no relation. */
+static void
+link_cte(int node, CommonTableExpr *cte, AttrNumber column, PinState *state)
+{
+	Query *query = castNode(Query, cte->ctequery);
+	int result = node_find(query, 0, column, state);
+	ListCell *cell;
+
+	if (result < 0)
 	{
-		ListCell *cell;
+		PinJoint *joint = palloc0(sizeof(PinJoint));
 
-		foreach (cell, query->cteList)
-		{
-			CommonTableExpr *cte = lfirst(cell);
-
-			if (strcmp(cte->ctename, rte->ctename) == 0 && !cte->cterecursive)
-				link_output(number, (Query *) cte->ctequery, column, cte->cterefcount == 1, state);
-		}
+		result = joint->node = node_add(query, 0, column, state);
+		joint->nusers = cte->cterefcount;
+		state->joints = lappend(state->joints, joint);
+		link_output(result, query, column, true, state);
 	}
-	return number;
+	add_edge(result, node, state);
+	foreach (cell, state->joints)
+	{
+		PinJoint *joint = lfirst(cell);
+
+		if (joint->node == result)
+			joint->users = lappend_int(joint->users, node);
+	}
 }
 
 /*
@@ -798,6 +893,13 @@ all_reached(PinState *state, List *seeds)
 			if (state->nodes[edge->from].reached && !state->nodes[edge->to].reached)
 				moved = state->nodes[edge->to].reached = true;
 		}
+		foreach (cell, state->joints)
+		{
+			PinJoint *joint = lfirst(cell);
+
+			if (!state->nodes[joint->node].reached && all_users_reached(state, joint))
+				moved = state->nodes[joint->node].reached = true;
+		}
 	}
 	for (int i = 0; i < state->nnodes; i++)
 	{
@@ -805,6 +907,19 @@ all_reached(PinState *state, List *seeds)
 			return false;
 	}
 	return true;
+}
+
+static bool
+all_users_reached(PinState *state, PinJoint *joint)
+{
+	ListCell *cell;
+
+	foreach (cell, joint->users)
+	{
+		if (!state->nodes[lfirst_int(cell)].reached)
+			return false;
+	}
+	return list_length(joint->users) == joint->nusers;
 }
 
 /* Without conversions that change no bit. */
