@@ -22,9 +22,9 @@ ALTER TABLE event DROP COLUMN gone;
 CREATE INDEX event_v ON event (v);
 INSERT INTO event (k, at, v, kind) SELECT g, '2024-01-01'::date + g % 50, g % 4, 1 FROM generate_series(1, 100) g;
 INSERT INTO event (k, at, v) VALUES (500, '2030-01-01', 1);
--- Neither a part of it nor a copy on every group.
+-- Not a part of it.
 SELECT create_distributed_table('event_1', 'k');
-SELECT create_reference_table('event');
+SELECT create_reference_table('event_1');
 SELECT create_distributed_table('event', 'at', shard_count => 3);
 SELECT undistribute_table('event');
 SELECT count(*), sum(v) FROM event;
@@ -107,6 +107,51 @@ SELECT count(*) FROM event;
 SELECT count(*) FROM event_1;
 SELECT table_name FROM cluster_tables ORDER BY table_name::text;
 DROP TABLE event, event_3, event_5, kind;
+
+-- Partitioned reference tables.
+CREATE TABLE rate (id integer, d integer, v text, PRIMARY KEY (id, d)) PARTITION BY LIST (d);
+CREATE TABLE rate_1 PARTITION OF rate FOR VALUES IN (1);
+CREATE TABLE rate_2 PARTITION OF rate FOR VALUES IN (2) PARTITION BY RANGE (id);
+CREATE TABLE rate_2a PARTITION OF rate_2 FOR VALUES FROM (0) TO (50);
+INSERT INTO rate SELECT g, 1 + g % 2, 'v' || g FROM generate_series(1, 49) g;
+SELECT create_reference_table('rate');
+CREATE FUNCTION copies_differ() RETURNS boolean LANGUAGE sql AS $$
+    SELECT count(DISTINCT x) <> 1 FROM (SELECT md5(string_agg(r::text, ',' ORDER BY r::text)) AS x FROM rate r
+        UNION ALL SELECT answer[1] FROM pgcluster.ask_groups((SELECT format(
+            'SELECT md5(string_agg(r::text, '','' ORDER BY r::text)) FROM %I.rate r', shard_schema)
+            FROM cluster_shards WHERE table_name = 'rate'::regclass LIMIT 1))) y $$;
+SELECT table_name, kind FROM cluster_tables ORDER BY table_name::text;
+CREATE TABLE sale (k integer PRIMARY KEY, rate integer, d integer DEFAULT 1);
+SELECT create_distributed_table('sale', 'k', shard_count => 3);
+INSERT INTO sale SELECT g, g * 2 FROM generate_series(1, 20) g;
+SELECT count(*) FROM sale JOIN rate ON id = rate AND rate.d = sale.d;
+SELECT count(*) FROM sale JOIN rate_1 ON id = rate WHERE k < 5;
+INSERT INTO rate VALUES (100, 1, 'new'), (12, 1, 'x');
+INSERT INTO rate SELECT k + 100, 1, 'sale' FROM sale;
+UPDATE rate SET d = 1, v = 'moved' WHERE id = 7;
+INSERT INTO rate VALUES (7, 1, 'again') ON CONFLICT (id, d) DO UPDATE SET v = excluded.v;
+UPDATE rate SET v = 'none' WHERE id IN (SELECT rate FROM sale);
+DELETE FROM rate WHERE id = 8 RETURNING v;
+CREATE TABLE rate_rest PARTITION OF rate DEFAULT;
+INSERT INTO rate VALUES (1, 9, now()::text);
+CREATE TABLE rate_4 (id integer NOT NULL, d integer NOT NULL, v text, PRIMARY KEY (id, d));
+INSERT INTO rate_4 VALUES (1, 4, 'four');
+ALTER TABLE rate ATTACH PARTITION rate_4 FOR VALUES IN (4);
+ALTER TABLE rate ADD COLUMN n integer DEFAULT 5;
+CREATE INDEX ON rate (v);
+ALTER TABLE sale ADD FOREIGN KEY (rate, d) REFERENCES rate NOT VALID;
+SELECT copies_differ();
+SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
+INSERT INTO sale VALUES (30, 77);
+DELETE FROM sale WHERE d = 1;
+ALTER TABLE sale DROP CONSTRAINT sale_rate_d_fkey;
+TRUNCATE rate_1;
+ALTER TABLE rate DETACH PARTITION rate_4;
+SELECT copies_differ(), (SELECT count(*) FROM rate), (SELECT count(*) FROM rate_4);
+SELECT undistribute_table('rate');
+SELECT count(*) FROM rate;
+DROP TABLE rate, rate_4, sale;
+DROP FUNCTION copies_differ;
 SELECT count(*) FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}$';
 DROP FUNCTION say, differences, describe_query;
 DROP EXTENSION pgcluster;

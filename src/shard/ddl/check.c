@@ -104,9 +104,6 @@ static const struct
 	const char *hint;
 	TableKind unless; /* a table of this kind may have it; 0: none */
 } obstacles[] = {
-	{is_partitioned, ERRCODE_FEATURE_NOT_SUPPORTED,
-	 "A partitioned table cannot be a reference table.", "Distribute a plain table instead.",
-	 TABLE_HASH},
 	{is_no_table, ERRCODE_WRONG_OBJECT_TYPE, "It is not a table.", NULL, 0},
 	{is_system, ERRCODE_WRONG_OBJECT_TYPE, "It is a system catalog.", NULL, 0},
 	{is_temporary, ERRCODE_WRONG_OBJECT_TYPE, "It is a temporary table.", NULL, 0},

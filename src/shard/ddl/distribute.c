@@ -419,7 +419,8 @@ open_partition(Oid relid, const char *column, Distribution *distribution)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot distribute partition \"%s\"", RelationGetRelationName(rel)),
 						errdetail("It is not a table."), errhint("Detach it first.")));
-	distribution->key = get_attnum(relid, column);
+	if (distribution->kind == TABLE_HASH)
+		distribution->key = get_attnum(relid, column);
 	check_constraints(rel, distribution);
 	check_foreign_keys(rel, distribution);
 	trigger_check(rel, distribution->kind);
@@ -427,11 +428,18 @@ open_partition(Oid relid, const char *column, Distribution *distribution)
 	return rel;
 }
 
+/* Name of the distribution column, NULL of a reference table. */
+static char *
+key_name(Oid relid, TableKind kind, AttrNumber key)
+{
+	return kind == TABLE_HASH ? get_attname(relid, key, false) : NULL;
+}
+
 /* The partitions of a table, and theirs. */
 static List *
 open_partitions(Relation rel, Distribution distribution)
 {
-	char *column = get_attname(RelationGetRelid(rel), distribution.key, false);
+	char *column = key_name(RelationGetRelid(rel), distribution.kind, distribution.key);
 	List *rels = NIL;
 	ListCell *lc;
 
@@ -449,15 +457,16 @@ static void
 distribute_tables(List *rels, Distribution distribution)
 {
 	char *column =
-		get_attname(RelationGetRelid((Relation) linitial(rels)), distribution.key, false);
+		key_name(RelationGetRelid((Relation) linitial(rels)), distribution.kind, distribution.key);
 	ListCell *lc;
 
 	foreach (lc, rels)
 	{
-		distribution.key = get_attnum(RelationGetRelid((Relation) lfirst(lc)), column);
+		if (column != NULL)
+			distribution.key = get_attnum(RelationGetRelid((Relation) lfirst(lc)), column);
 		announce(lfirst(lc), &distribution);
 	}
-	if (make_shards(rels) > 0)
+	if (make_shards(rels) > 0 && distribution.kind == TABLE_HASH)
 		empty_shells(rels);
 	foreach (lc, rels)
 		relation_close(lfirst(lc), NoLock);
@@ -467,15 +476,16 @@ void
 distribute_partition(Oid relid)
 {
 	const DistributedTable *parent = metadata_table(get_partition_parent(relid, false));
-	Distribution distribution = {.kind = TABLE_HASH,
-								 .key_family = hash_family(parent->key_type),
-								 .key_collation = parent->key_collation,
-								 .colocation_id = parent->colocation->id};
+	Distribution distribution = {.kind = parent->kind, .colocation_id = parent->colocation->id};
+	char *column = key_name(parent->relid, parent->kind, parent->key);
 
+	if (parent->kind == TABLE_HASH)
+	{
+		distribution.key_family = hash_family(parent->key_type);
+		distribution.key_collation = parent->key_collation;
+	}
 	lock_groups(ExclusiveLock);
-	distribute_tables(list_make1(open_partition(
-						  relid, get_attname(parent->relid, parent->key, false), &distribution)),
-					  distribution);
+	distribute_tables(list_make1(open_partition(relid, column, &distribution)), distribution);
 }
 
 void
@@ -527,9 +537,7 @@ distribute_reference(Oid relid)
 	check_foreign_keys(rel, &distribution);
 	(void) require_groups();
 	distribution.colocation_id = reference_colocation();
-	announce(rel, &distribution);
-	(void) make_shards(list_make1(rel));
-	relation_close(rel, NoLock);
+	distribute_tables(lcons(rel, open_partitions(rel, distribution)), distribution);
 }
 
 /* A partitioned table comes before its partitions. */
@@ -575,7 +583,7 @@ distribute_join(int group_id)
 			run_on_shards(rel, schema_commands, group_id);
 		done = list_append_unique(done, schema);
 		run_on_shards(rel, shard_ddl_table, group_id);
-		if (kind == TABLE_REFERENCE)
+		if (kind == TABLE_REFERENCE && rel->rd_rel->relkind == RELKIND_RELATION)
 			(void) copy_rows(rel, list_make1_int(group_id));
 	}
 	for (int i = list_length(tables) - 1; i >= 0; i--)

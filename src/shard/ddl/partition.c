@@ -77,12 +77,15 @@ static void
 distribute_alike(const DistributedTable *parent, Oid partition)
 {
 	const DistributedTable *table = metadata_table(partition);
-	char *column = get_attname(parent->relid, parent->key, false);
+	bool hash = parent->kind == TABLE_HASH;
+	char *column = hash ? get_attname(parent->relid, parent->key, false) : NULL;
 
-	if (table == NULL)
+	if (table == NULL && hash)
 		distribute_by_hash(partition, column, parent->relid, false, 0);
-	else if (table->kind != TABLE_HASH || table->colocation->id != parent->colocation->id ||
-			 strcmp(get_attname(partition, table->key, false), column) != 0)
+	else if (table == NULL)
+		distribute_reference(partition);
+	else if (table->kind != parent->kind || table->colocation->id != parent->colocation->id ||
+			 (hash && strcmp(get_attname(partition, table->key, false), column) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot attach \"%s\" to distributed table \"%s\"", get_rel_name(partition),

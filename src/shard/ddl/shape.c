@@ -143,7 +143,8 @@ take_constraints(Shape *shape, Relation rel)
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (form->contype == CONSTRAINT_FOREIGN)
+		/* Keys to the partitions of a table come and go with the key to the table. */
+		if (form->contype == CONSTRAINT_FOREIGN && !OidIsValid(form->conparentid))
 			add_part(shape, PART_FOREIGN_KEY, form->oid, NameStr(form->conname), form->convalidated,
 					 psprintf("%d %d", form->condeferrable, form->condeferred));
 		else if (form->contype == CONSTRAINT_CHECK || form->contype == CONSTRAINT_PRIMARY ||
