@@ -32,7 +32,16 @@ BEGIN
 EXCEPTION WHEN unique_violation OR check_violation THEN
     RETURN SQLSTATE;
 END $$;
+GRANT ALL ON t, child, r, l TO app, definer;
+CREATE FUNCTION raise(key int) RETURNS text SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE t SET v = v + 100 WHERE k = key;
+    RETURN current_user || (SELECT sum(v) FROM t);
+END $$;
+ALTER FUNCTION raise(int) OWNER TO definer;
 END
+$c->sql('c', 'CREATE ROLE app LOGIN');
+$c->sql('c', 'CREATE ROLE definer LOGIN');
 $c->sql('c', 'CREATE DATABASE plain');
 $c->sql('c', "$tables$rows", db => 'plain');
 $c->sql('c', "$tables SELECT create_distributed_table('t', 'k', shard_count => 8); SELECT create_distributed_table('child', 'k', colocate_with => 't', shard_count => 8); SELECT create_reference_table('r'); $rows");
@@ -49,6 +58,13 @@ END
 	[ 'errors after savepoints' => <<"END" ],
 BEGIN; SAVEPOINT a; INSERT INTO t VALUES (1, 1); SELECT 1; ROLLBACK TO a; UPDATE t SET v = 0 WHERE k = 1; SAVEPOINT b; UPDATE t SET v = v - 3; ROLLBACK TO b; $all; COMMIT; $all;
 BEGIN; UPDATE t SET v = 7 WHERE k IN (1, 2, 3, 4, 5); INSERT INTO t VALUES (2, 2); COMMIT; $all;
+END
+	[ 'users within a transaction' => <<"END" ],
+BEGIN; UPDATE t SET v = 1; SET LOCAL ROLE app; $all; UPDATE t SET v = v + 1; SELECT raise(1); $all; RESET ROLE; UPDATE t SET v = v + 1; $all; COMMIT; $all;
+BEGIN; SET LOCAL ROLE app; UPDATE t SET v = v + 1 WHERE k = 5; SAVEPOINT a; SELECT raise(5), raise(6); ROLLBACK TO a; SELECT current_user; UPDATE t SET v = v + 1; RESET ROLE; DELETE FROM t WHERE k = 20; SET LOCAL ROLE definer; $all; COMMIT; $all;
+BEGIN; GRANT SELECT ON t TO pg_monitor; SET LOCAL ROLE pg_monitor; SELECT count(*) FROM t; DELETE FROM t; ROLLBACK; $all;
+SET ROLE app; SELECT raise(k) FROM generate_series(2, 3) k; $all; BEGIN; SELECT raise(4); INSERT INTO l VALUES (9, 9);
+INSERT INTO child VALUES (4, 4), (77, 7); SELECT raise(4); COMMIT; RESET ROLE; $all;
 END
 	[ 'exception blocks' => <<"END" ],
 SELECT try(1, 5, false), try(2, 5, true), try(3, -5, false); $all;

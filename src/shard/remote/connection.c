@@ -235,6 +235,8 @@ make_connections(void)
 	on_proc_exit(close_all, (Datum) 0);
 }
 
+static RemoteConnection *find(const ConnectionKey *key);
+
 RemoteConnection *
 connection_get(int group_id)
 {
@@ -250,15 +252,39 @@ connection_find(int group_id, bool replica, int number)
 {
 	ConnectionKey key = {
 		.group_id = group_id, .user = GetUserId(), .number = number, .replica = replica};
+
+	/* The transaction on a node stays with one connection, whoever goes on with it. */
+	if (!replica && number == 0)
+	{
+		Oid user = transaction_user(group_id);
+
+		if (OidIsValid(user))
+			key.user = user;
+	}
+	return find(&key);
+}
+
+RemoteConnection *
+connection_of_user(int group_id, Oid user)
+{
+	ConnectionKey key = {.group_id = group_id, .user = user};
+
+	return find(&key);
+}
+
+static RemoteConnection *
+find(const ConnectionKey *key)
+{
 	RemoteConnection *c;
 	bool found;
 
 	if (connections == NULL)
 		make_connections();
-	c = hash_search(connections, &key, HASH_ENTER, &found);
+	c = hash_search(connections, key, HASH_ENTER, &found);
 	if (!found)
 	{
-		memset((char *) c + sizeof(key), 0, sizeof(*c) - sizeof(key));
+		memset((char *) c + sizeof(*key), 0, sizeof(*c) - sizeof(*key));
+		c->acting = key->user;
 		dlist_init(&c->tasks);
 	}
 	return c;
@@ -334,6 +360,7 @@ connection_close(RemoteConnection *c)
 	c->pending_copy = false;
 	copy_forget_lines(c);
 	settings_forget(c);
+	c->acting = c->key.user;
 	prepared_reset(c);
 	set_state(c, CONNECTION_CLOSED);
 

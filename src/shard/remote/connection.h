@@ -16,6 +16,7 @@
  * snapshot.c    snapshots of several nodes that belong together
  * decision.c    what a node keeps of the commits that it decides
  * gate.c        keeps commits and the taking of snapshots apart
+ * acting.c      a transaction that goes on as another user
  * error.c       errors and notices of nodes
  *-------------------------------------------------------------------------
  */
@@ -128,6 +129,7 @@ struct RemoteConnection
 
 	PreparedCache *prepared;
 	RemoteSettings settings;
+	Oid acting; /* the user that its transaction goes on as; InvalidOid: not known */
 
 	/* For wire.c. */
 	bool by_wire; /* the socket carries the protocol as it is */
@@ -179,6 +181,7 @@ struct RemoteTask
 	bool spooling;
 	bool failed;			 /* the connection was lost, see its "failure" */
 	int level;				 /* local nesting level at which it was started */
+	Oid user;				 /* as whom */
 	int prefix;				 /* results to come before the statement's own */
 	const char *first;		 /* of an internal one: what goes ahead of it, until it is sent */
 	PreparedEntry *prepared; /* the statement it runs */
@@ -235,6 +238,18 @@ extern bool connection_none_underway(void);
 /* wire.c */
 extern void wire_abandon(RemoteConnection *c);
 
+/* The one of this user, whoever's the transaction has. */
+extern RemoteConnection *connection_of_user(int group_id, Oid user);
+
+/* acting.c */
+/* To be called before a task is started by another user than the connection's; may wait. */
+extern void acting_prepare(RemoteConnection *c);
+/* Tells the node to go on as "user", if it does not yet; counts what it sends. */
+extern bool acting_send(RemoteConnection *c, Oid user, int *commands);
+/* Before the transaction ends: it does as the connection's own user. */
+extern void acting_end(RemoteConnection *c);
+extern void acting_init(void);
+
 /* cancel.c */
 #define CANCEL_MAX 32
 extern bool connection_cancel(RemoteConnection *c);
@@ -259,6 +274,9 @@ extern void prepared_reset(RemoteConnection *c);
 extern RemoteTask *task_internal(RemoteConnection *c, const char *sql);
 extern RemoteTask *task_internal_after(RemoteConnection *c, const char *first, const char *sql);
 extern void task_internal_forget(RemoteConnection *c, const char *sql, bool quiet);
+/* A query outside of any transaction, on this connection. */
+extern RemoteTask *
+task_start_beside(RemoteConnection *c, const RemoteQuery *query, MemoryContext context);
 extern void task_send_queued(RemoteConnection *c);
 extern bool task_receive(RemoteConnection *c);
 extern void task_settle(RemoteConnection *c);
@@ -279,6 +297,8 @@ extern char *copy_context(const RemoteConnection *c, const char *context);
 /* transaction.c */
 extern const char *transaction_begin_command(void);
 extern RemoteConnection *transaction_use(int group_id, bool replica, int number);
+/* Whose connection to the group the transaction uses; InvalidOid if it has none. */
+extern Oid transaction_user(int group_id);
 extern bool transaction_may_commit_alone(RemoteConnection *c);
 extern void transaction_committed_alone(void);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);

@@ -207,7 +207,7 @@ start(RemoteConnection *c, int group_id, const RemoteChunk *chunk)
 
 	task_settle(c);
 	/* A command that does nothing opens the connection and the transaction. */
-	if (c->state != CONNECTION_OPEN || c->level < level)
+	if (c->state != CONNECTION_OPEN || c->level < level || c->acting != GetUserId())
 		(void) remote_execute(group_id, "SELECT");
 	transaction_note_write(c, level);
 

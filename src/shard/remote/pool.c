@@ -21,8 +21,8 @@
  * finds a place at every node, at once, to the end of its transaction.  Hence
  * no cycle: who holds nothing is waited for by nobody; who holds something
  * waits for permits only, and who has one for no place at all.  (A session
- * that changes its role within a transaction has a connection for each, and
- * may take more of the reserve than its own.)
+ * that changes its role within a transaction has a connection for each, one
+ * of them for a moment only, and may take more of the reserve than its own.)
  *
  * Locks can still close a circle: a permit may be held by one who waits for
  * a lock of somebody who waits for a permit.  So who holds something, and has

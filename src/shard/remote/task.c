@@ -107,6 +107,7 @@ task_create(RemoteConnection *c, const RemoteQuery *query)
 	task->rows = &task->one_row;
 	task->max_rows = 1;
 	task->query = *query;
+	task->user = GetUserId();
 
 	at = (char *) task + MAXALIGN(sizeof(RemoteTask)) + arrays;
 	task->query.sql = memcpy(at, query->sql, sql_length);
@@ -363,6 +364,9 @@ send_task(RemoteConnection *c, RemoteTask *task)
 	if (unlikely(c->at_replica) && !task->internal && !send_replica_check(c, task))
 		return false;
 	if (task->transaction && !send_transaction(c, task))
+		return false;
+	if (unlikely(c->acting != task->user) && c->level > 0 && !task->internal &&
+		!acting_send(c, task->user, &task->prefix))
 		return false;
 	if (unlikely(task->first != NULL))
 	{
@@ -670,6 +674,20 @@ task_adopt(RemoteConnection *c, const RemoteQuery *query, MemoryContext context)
 
 	task->state = TASK_SENT;
 	dlist_push_tail(&c->tasks, &task->node);
+	return task;
+}
+
+RemoteTask *
+task_start_beside(RemoteConnection *c, const RemoteQuery *query, MemoryContext context)
+{
+	RemoteTask *task = create_tied(c, query, context);
+
+	connection_check_leader(c);
+	dlist_push_tail(&c->tasks, &task->node);
+	if (c->state == CONNECTION_OPEN)
+		task_send_queued(c);
+	else
+		connection_progress(c);
 	return task;
 }
 

@@ -110,6 +110,22 @@ transaction_foreach(void (*action)(RemoteConnection *c))
 		action(dlist_container(RemoteConnection, active, iter.cur));
 }
 
+Oid
+transaction_user(int group_id)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &active)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, active, iter.cur);
+
+		if (c->key.group_id == group_id && c->key.number == 0 && !c->key.replica &&
+			(c->level > 0 || c->lost))
+			return c->key.user;
+	}
+	return InvalidOid;
+}
+
 /* The snapshots of the transaction were taken, and this node or user was not there. */
 static void
 refuse_late_use(RemoteConnection *c)
@@ -141,6 +157,8 @@ transaction_use(int group_id, bool replica, int number)
 		error_raise_lost(c);
 	if (c->copy.state != COPY_NONE)
 		copy_settle(c);
+	if (unlikely(c->key.user != GetUserId()))
+		acting_prepare(c);
 	connection_check_leader(c);
 	if (!c->is_active)
 	{
@@ -241,6 +259,7 @@ static void
 reset(RemoteConnection *c)
 {
 	c->level = 0;
+	c->acting = c->key.user;
 	c->done_level = 0;
 	c->write_level = 0;
 	c->lost = false;
@@ -282,7 +301,7 @@ static List *groups_used;
 static void
 find_groups_used(RemoteConnection *c)
 {
-	if (c->level > 0 && c->key.user == GetUserId())
+	if (c->level > 0)
 		groups_used = lappend_int(groups_used, c->key.group_id);
 }
 
@@ -423,6 +442,7 @@ settle_and_count(RemoteConnection *c)
 	task_settle(c);
 	if (c->lost)
 		error_raise_lost(c);
+	acting_end(c);
 	if (c->level > 0)
 		(*(c->write_level > 0 ? &nwriters : &nreaders))++;
 }
@@ -1179,6 +1199,7 @@ rollback_to_savepoint(RemoteConnection *c)
 	c->pending_error = NULL;
 	c->pending_copy = false;
 	c->snapshot = SNAPSHOT_UNKNOWN;
+	c->acting = InvalidOid;
 	if (c->settings.in_transaction)
 		settings_forget(c);
 }
@@ -1277,6 +1298,7 @@ remote_init(void)
 	twophase_init();
 	pool_init();
 	gate_init();
+	acting_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }

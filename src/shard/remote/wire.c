@@ -145,7 +145,8 @@ is_free(RemoteConnection *c, const RemoteQuery *query)
 	return c->by_wire && c->state == CONNECTION_OPEN && dlist_is_empty(&c->tasks) &&
 		   c->copy.state == COPY_NONE && c->pending_error == NULL && !c->at_replica &&
 		   query->prepare && query->nparams > 0 && query->formats != NULL && !query->measured &&
-		   query->helper == 0 && connection_none_underway() && PQflush(c->conn) == 0;
+		   query->helper == 0 && c->acting == GetUserId() && connection_none_underway() &&
+		   PQflush(c->conn) == 0;
 }
 
 /*
