@@ -207,6 +207,15 @@ CREATE TABLE pgcluster.table_statistics (
 COMMENT ON TABLE pgcluster.table_statistics IS 'distributed tables whose statistics were collected from the shards';
 COMMENT ON COLUMN pgcluster.table_statistics.changes IS 'rows that the shards had counted as inserted, updated and deleted by then';
 
+CREATE TABLE pgcluster.distributed_function (
+    funcid regprocedure PRIMARY KEY,
+    argument smallint CHECK (argument > 0),
+    colocation_id integer,
+    CHECK ((argument IS NULL) = (colocation_id IS NULL))
+);
+COMMENT ON TABLE pgcluster.distributed_function IS 'functions that every node has; those with an argument run on the worker group that has its shard';
+COMMENT ON COLUMN pgcluster.distributed_function.argument IS 'number among the arguments that go in, from 1';
+
 CREATE SEQUENCE pgcluster.colocation_id_seq AS integer;
 COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups';
 
@@ -229,6 +238,8 @@ CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON p
     EXECUTE FUNCTION pgcluster.catalog_changed();
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.shell
     EXECUTE FUNCTION pgcluster.catalog_changed();
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgcluster.distributed_function
+    EXECUTE FUNCTION pgcluster.catalog_changed();
 
 -- The catalogs are not marked for pg_dump: a dump holds the rows of every
 -- table as if it were a local one, and must not come back as a second
@@ -243,7 +254,7 @@ COMMENT ON TABLE pgcluster.node_object IS 'functions, types and other objects th
 COMMENT ON COLUMN pgcluster.node_object.class_id IS 'the system catalog that the object is in';
 
 GRANT SELECT ON pgcluster.member_group, pgcluster.colocation_group, pgcluster.shard,
-    pgcluster.distributed_table, pgcluster.shell, pgcluster.node_object, pgcluster.table_statistics TO pg_monitor;
+    pgcluster.distributed_table, pgcluster.shell, pgcluster.distributed_function, pgcluster.node_object, pgcluster.table_statistics TO pg_monitor;
 
 CREATE TABLE pgcluster.two_phase_record (
     gid text PRIMARY KEY,
@@ -304,6 +315,14 @@ CREATE FUNCTION undistribute_table(table_name regclass, cascade boolean DEFAULT 
 REVOKE ALL ON FUNCTION undistribute_table(regclass, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION undistribute_table(regclass, boolean) IS
     'makes a distributed or reference table local again; cascade: with all tables that foreign keys tie to it';
+
+CREATE FUNCTION create_distributed_function(function_name regprocedure, distribution_arg_name text DEFAULT NULL,
+    colocate_with text DEFAULT 'default') RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'create_distributed_function';
+REVOKE ALL ON FUNCTION create_distributed_function(regprocedure, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION create_distributed_function(regprocedure, text, text) IS
+    'makes a function or procedure on every node; with an argument, by its name or as $1, calls run on the worker group that has the rows of that key in the table colocate_with';
 
 CREATE FUNCTION pgcluster.group_address(group_id integer) RETURNS text
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
@@ -401,12 +420,24 @@ WITH RECURSIVE points_at (relid, target) AS (
     FROM ranked
     WINDOW same AS (PARTITION BY colocation_id ORDER BY pointed_at DESC, name)
 )
-SELECT CASE WHEN kind = 'r' THEN format('SELECT pg_catalog.create_reference_table(%L);', name)
+SELECT command FROM (SELECT 1, row_number() OVER (ORDER BY kind = 'h', pointed_at DESC, colocation_id, number),
+    CASE WHEN kind = 'r' THEN format('SELECT pg_catalog.create_reference_table(%L);', name)
     WHEN number = 1 THEN format('SELECT pg_catalog.create_distributed_table(%L, %L, colocate_with => ''none'', shard_count => %s);',
         name, distribution_column, shard_count)
     ELSE format('SELECT pg_catalog.create_distributed_table(%L, %L, colocate_with => %L);', name, distribution_column, first) END
 FROM ordered
-ORDER BY kind = 'h', pointed_at DESC, colocation_id, number
+UNION ALL
+SELECT 2, row_number() OVER (ORDER BY f.funcid::text),
+    CASE WHEN f.argument IS NULL THEN format('SELECT pg_catalog.create_distributed_function(%L);', f.funcid)
+    ELSE format('SELECT pg_catalog.create_distributed_function(%L, %L, colocate_with => %L);', f.funcid, '$' || (
+        SELECT a.number FROM (SELECT i AS number, row_number() OVER (ORDER BY i) AS input
+            FROM generate_series(1, coalesce(cardinality(p.proallargtypes), p.pronargs)) i
+            WHERE p.proargmodes IS NULL OR p.proargmodes[i - 1 + array_lower(p.proargmodes, 1)] IN ('i', 'b', 'v')) a
+        WHERE a.input = f.argument), o.first) END
+FROM pgcluster.distributed_function f JOIN pg_proc p ON p.oid = f.funcid
+    LEFT JOIN ordered o ON o.colocation_id = f.colocation_id AND o.number = 1
+WHERE f.argument IS NULL OR o.first IS NOT NULL
+) c (part, rank, command) ORDER BY part, rank
 $$;
 REVOKE ALL ON FUNCTION pg_catalog.cluster_distribution_commands() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.cluster_distribution_commands() TO pg_monitor;
@@ -461,6 +492,11 @@ COMMENT ON AGGREGATE pgcluster.exchange(internal, oid, integer, oid, "any") IS '
 CREATE FUNCTION pgcluster.exchanged(arrays internal, number integer, type anyarray, needed boolean) RETURNS anyarray
 AS 'MODULE_PATHNAME', 'pgcluster_exchanged' LANGUAGE C CALLED ON NULL INPUT STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pgcluster.exchanged(internal, integer, anyarray, boolean) IS 'for the planner only: one of these arrays, of the shard that is being asked';
+
+-- In the place of a function that runs where its key lives.
+CREATE FUNCTION pgcluster.call(type anyelement, function regprocedure, VARIADIC arguments "any") RETURNS anyelement
+AS 'MODULE_PATHNAME', 'pgcluster_call' LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION pgcluster.call(anyelement, regprocedure, "any") IS 'for the planner only: a call on the worker group that has the key';
 
 -- Rows on their way to a shard, as one parameter of the statement that takes them.
 CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record

@@ -200,10 +200,14 @@ server_major_version(void)
  */
 #if PG_VERSION_NUM >= 160000
 #define user_owns_relation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())
+#define user_owns_function(id) object_ownercheck(ProcedureRelationId, id, GetUserId())
+#define user_may_execute(id) object_aclcheck(ProcedureRelationId, id, GetUserId(), ACL_EXECUTE)
 #define truncate_relations(rels, relids) \
 	ExecuteTruncateGuts(rels, relids, NIL, DROP_CASCADE, false, false)
 #else
 #define user_owns_relation(relid) pg_class_ownercheck(relid, GetUserId())
+#define user_owns_function(id) pg_proc_ownercheck(id, GetUserId())
+#define user_may_execute(id) pg_proc_aclcheck(id, GetUserId(), ACL_EXECUTE)
 #define truncate_relations(rels, relids) ExecuteTruncateGuts(rels, relids, NIL, DROP_CASCADE, false)
 #endif
 

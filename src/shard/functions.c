@@ -18,6 +18,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/function.h"
 #include "shard/ddl/groups.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
@@ -27,6 +28,7 @@ PGCLUSTER_FUNCTION(cluster_remove_node);
 PGCLUSTER_FUNCTION(create_distributed_table);
 PGCLUSTER_FUNCTION(create_reference_table);
 PGCLUSTER_FUNCTION(undistribute_table);
+PGCLUSTER_FUNCTION(create_distributed_function);
 PGCLUSTER_FUNCTION(pgcluster_group_address);
 PGCLUSTER_FUNCTION(pgcluster_shard_schema);
 
@@ -132,6 +134,26 @@ undistribute_table(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("undistribute_table()");
 	distribute_undo(PG_GETARG_OID(0), PG_GETARG_BOOL(1));
+	PG_RETURN_VOID();
+}
+
+/* create_distributed_function(function_name, distribution_arg_name, colocate_with) */
+Datum
+create_distributed_function(PG_FUNCTION_ARGS)
+{
+	char *argument = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bool alone;
+	Oid colocate_with;
+
+	PreventCommandIfReadOnly("create_distributed_function()");
+	require_argument(fcinfo, 0, "function_name");
+	colocate_with = colocate_argument(fcinfo, 2, &alone);
+	if (alone)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a function cannot be colocated with nothing")));
+	if (argument != NULL && argument[0] == '\0')
+		argument = NULL;
+	function_distribute(PG_GETARG_OID(0), argument, colocate_with);
 	PG_RETURN_VOID();
 }
 

@@ -39,6 +39,7 @@ static const char *const tier_names[] = {
 	[TIER_PUSHDOWN] = "pushdown",
 	[TIER_FOUND] = "rows found",
 	[TIER_STEPS] = "steps",
+	[TIER_CALL] = "call",
 	[TIER_ON_NODE] = "on node",
 };
 

@@ -27,6 +27,7 @@ typedef enum ShardTier
 	TIER_COPIED_ROWS,  /* a write on the copy here, whose rows the others get */
 	TIER_PUSHDOWN,	   /* what shards can do by themselves of a SELECT */
 	TIER_BY_TABLE,	   /* the rows of one table, for a plan of the server */
+	TIER_CALL,		   /* a call of a function, on the group that has its key */
 	TIER_ON_NODE	   /* on a worker group: the whole statement, on a shard that is here */
 } ShardTier;
 
@@ -147,7 +148,8 @@ typedef struct ShardPlan
 	List *steps;	  /* PlannedStmt */
 	List *step_names; /* String */
 
-	Query *query; /* TIER_ON_NODE: to be planned when the shard is known */
+	Query
+		*query; /* TIER_ON_NODE: to be planned when the shard is known; TIER_CALL: to be run here */
 
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 

@@ -168,6 +168,111 @@ fails_like($here, "SELECT by_plpgsql($other)", qr/not on this worker group/, 'no
 is($here->safe_psql('postgres', "PREPARE p(integer) AS SELECT name FROM app.customer WHERE id = \$1;"
 	  . " SET plan_cache_mode = force_generic_plan; EXECUTE p($key); EXPLAIN (COSTS OFF) EXECUTE p($key)"), "customer $key\nCustom Scan (pgcluster)\n  Tier: on node", 'one plan for all keys');
 
+# Functions that are called where their key lives.
+sub ask { my ($sql, $node) = @_; return ($node // $coordinator)->safe_psql('postgres', $sql); }
+
+ask(<<'SQL');
+SET client_min_messages = warning;
+SET search_path = app;
+CREATE FUNCTION buy(who integer, what integer, dear numeric DEFAULT 1) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+    n integer;
+BEGIN
+    SELECT coalesce(max(number), 0) + 1 INTO n FROM sale WHERE customer = who;
+    INSERT INTO sale (customer, number, kind, price) VALUES (who, n, what, dear);
+    UPDATE customer SET spent = spent + dear WHERE id = who;
+    RETURN (SELECT spent FROM customer WHERE id = who);
+END $$;
+CREATE FUNCTION sales(who integer) RETURNS SETOF sale LANGUAGE sql AS 'SELECT * FROM sale WHERE customer = who ORDER BY number';
+CREATE FUNCTION node() RETURNS text LANGUAGE sql AS $$SELECT current_setting('port')$$;
+CREATE FUNCTION place(k integer, OUT port text, OUT usr text, OUT path text, OUT zone text) LANGUAGE sql
+    AS $$SELECT node(), current_user::text, current_setting('search_path'), current_setting('TimeZone')$$;
+CREATE FUNCTION nothing(k integer) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / (k - 1000); END';
+CREATE FUNCTION all_of_it(k integer) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM customer';
+CREATE PROCEDURE pay(who integer, INOUT amount numeric, OUT was text) LANGUAGE plpgsql AS $$
+BEGIN
+    was := current_setting('port');
+    UPDATE customer SET spent = spent - amount WHERE id = who RETURNING spent INTO amount;
+END $$;
+CREATE PROCEDURE pay_in_parts(who integer, parts integer) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. parts LOOP
+        UPDATE customer SET spent = spent - 1 WHERE id = who;
+        COMMIT;
+    END LOOP;
+END $$;
+CREATE FUNCTION buy_plain(who integer, what integer, dear numeric DEFAULT 1) RETURNS numeric LANGUAGE sql AS 'SELECT buy(who, what, dear)';
+SELECT create_distributed_function('buy(integer, integer, numeric)', 'who', colocate_with => 'app.customer');
+SELECT create_distributed_function('sales(integer)', '$1', colocate_with => 'customer');
+SELECT create_distributed_function(oid::regprocedure, '$1') FROM pg_proc
+WHERE pronamespace = 'app'::regnamespace AND proname IN ('place', 'nothing', 'all_of_it', 'pay', 'pay_in_parts');
+SELECT create_distributed_function('node()');
+SQL
+my ($here_port, $other_port) = map { $_->port } @workers;
+is(ask("SET search_path = app; SELECT port FROM place($key)"), $here_port, 'a call runs where its key lives');
+is(ask("SET search_path = app; SET TimeZone = 'Asia/Tokyo'; SELECT * FROM app.place($other)"), join('|', $other_port, $coordinator->safe_psql('postgres', 'SELECT current_user'), 'app', 'Asia/Tokyo'),
+	'as the same user, with the same settings');
+is(ask("SET search_path = app; SELECT buy($key, 1, 10); SELECT buy(what => 2, who => $key); SELECT buy($key, 2) - 12"), "12\n13\n2", 'it reads and writes there; arguments by name and defaults');
+is(ask("SET search_path = app; SELECT number, price FROM sales($key) "), ask("SELECT number, price FROM app.sale WHERE customer = $key ORDER BY number"), 'rows come back');
+is(ask("SET search_path = app; SELECT sales($key)"), ask("SELECT s FROM app.sale s WHERE customer = $key ORDER BY number"), 'as values, too');
+is(ask("SET search_path = app; SELECT nothing($key)"), '', 'nothing comes back');
+is(ask("SET search_path = app; SELECT (SELECT port FROM place($key)) = '" . $coordinator->port . "', count(*) FROM sales($key) WHERE number > 0"),
+	't|' . ask("SELECT count(*) FROM app.sale WHERE customer = $key"), 'a call that is part of more runs here');
+fails_like($coordinator, 'SELECT app.nothing(1000)', qr/division by zero.*PL\/pgSQL function app.nothing.*node .*group/s, 'an error says where');
+fails_like($coordinator, 'SET search_path = app; SELECT all_of_it(1)', qr/cannot run this statement on distributed tables on a worker group/, 'what needs other groups is refused');
+is(ask("SET search_path = app; PREPARE p(integer) AS SELECT port FROM place(\$1); EXECUTE p($key); EXECUTE p($other); SET plan_cache_mode = force_generic_plan; EXECUTE p($other); EXECUTE p($key)"),
+	"$here_port\n$other_port\n$other_port\n$here_port", 'one prepared statement for all keys');
+like(ask("SET search_path = app; EXPLAIN (COSTS OFF) SELECT * FROM sales($key)"), qr/Tier: call\n.*SQL: SELECT .*app.sales\(/s, "EXPLAIN shows the call");
+
+# Transactions.
+is(ask("SET search_path = app; BEGIN; SELECT buy($key, 1, 100); UPDATE customer SET spent = spent + 1 WHERE id = $key; SELECT buy($key, 1, 100); ROLLBACK; SELECT spent FROM customer WHERE id = $key"),
+	"114\n215\n14", 'calls are part of the transaction') ;
+is(ask("SET search_path = app; BEGIN; SELECT buy($key, 1, 5); SAVEPOINT s; SELECT buy($other, 1, 7); ROLLBACK TO s; SELECT buy($other, 1, 3); COMMIT; SELECT spent FROM customer WHERE id IN ($key, $other) ORDER BY id"),
+	join("\n", 19, 7, 3, $key < $other ? (19, 3) : (3, 19)), 'and of subtransactions, on several nodes');
+is(ask("SET search_path = app; DO 'BEGIN PERFORM buy($key, 1, 1); PERFORM nothing(1000); EXCEPTION WHEN division_by_zero THEN NULL; END'; SELECT spent FROM customer WHERE id = $key"), '19', 'and of blocks');
+
+# CALL.
+is(ask("SET search_path = app; CALL pay($key, 4, NULL)"), "15|$here_port", 'CALL with OUT and INOUT');
+is(ask("SET search_path = app; CALL pay_in_parts($key, 3); SELECT spent FROM customer WHERE id = $key"), '12', 'a procedure commits where it runs');
+is(ask("SET search_path = app; BEGIN; CALL pay($key, 2, NULL); CALL pay($other, 1, NULL); ROLLBACK; SELECT spent FROM customer WHERE id = $key"), "10|$here_port\n2|$other_port\n12", 'in a transaction block');
+fails_like($coordinator, "SET search_path = app; BEGIN; CALL pay_in_parts($key, 3)", qr/invalid transaction termination/, 'where it cannot commit');
+is(ask("SET search_path = app; DO 'DECLARE a numeric := 2; w text; BEGIN CALL pay($key, a, w); RAISE WARNING ''% %'', a, w; COMMIT; END'; SELECT spent FROM customer WHERE id = $key"), '10', 'from PL/pgSQL');
+
+# What follows.
+ask("SET search_path = app; CREATE OR REPLACE FUNCTION node() RETURNS text LANGUAGE sql AS \$\$SELECT 'on ' || current_setting('port')\$\$");
+is(ask("SET search_path = app; SELECT port FROM place($key)"), "on $here_port", 'functions follow changes');
+ask('CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA app TO stranger; REVOKE EXECUTE ON FUNCTION app.buy FROM PUBLIC');
+fails_like($coordinator, "SET ROLE stranger; SELECT app.buy($key, 1)", qr/permission denied for function buy/, 'who may not call it here');
+fails_like($coordinator, "SET ROLE stranger; SET search_path = app; SELECT * FROM sales($key)", qr/permission denied for table sale/, 'privileges count there');
+ask('ALTER FUNCTION app.sales(integer) SECURITY DEFINER');
+is(ask("SET ROLE stranger; SET search_path = app; SELECT count(*) > 0 FROM (SELECT 1) x, sales($key)"), 't', 'so do those of the owner') ;
+fails_like($coordinator, "SELECT create_distributed_function('app.buy(integer, integer, numeric)', 'nobody')", qr/has no argument "nobody"/, 'no such argument');
+fails_like($coordinator, "SELECT create_distributed_function('app.buy(integer, integer, numeric)', 'dear', 'app.customer')", qr/not distributed by a column of type numeric/, 'an argument of another type');
+like(ask('SELECT cluster_distribution_commands()'), qr/create_distributed_function\('app.buy\(integer,integer,numeric\)', '\$1', colocate_with => 'app.customer'\)/, 'a dump knows of it');
+ask('DROP FUNCTION app.buy_plain; DROP FUNCTION app.buy(integer, integer, numeric)');
+is(ask("SELECT count(*) FROM pgcluster.distributed_function WHERE funcid::oid NOT IN (SELECT oid FROM pg_proc)"), '0', 'a function that is dropped is forgotten');
+is(ask("SELECT to_regproc('app.buy') IS NULL", $here), 't', 'everywhere');
+
+# What fires on shards works on the rows beside them.
+ask(<<'SQL');
+CREATE FUNCTION app.add_up() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+    UPDATE app.customer SET spent = spent + NEW.price * (SELECT id FROM app.kind WHERE name = 'pen') WHERE id = NEW.customer;
+    RETURN NULL;
+END$$;
+CREATE TRIGGER add_up AFTER INSERT ON app.sale FOR EACH ROW EXECUTE FUNCTION app.add_up();
+SQL
+is(ask("INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 100, 1, 10), ($other, 100, 1, 20); SELECT spent FROM app.customer WHERE id IN ($key, $other) ORDER BY id"),
+	$key < $other ? "30.00\n43.00" : "43.00\n30.00", 'triggers see tables beside theirs');
+
+# A group that joins has the functions, too.
+ask('SELECT cluster_remove_node(3)');
+ask(sprintf("SELECT cluster_add_node('%s', %d)", $late->host, $late->port));
+is(ask('SELECT node FROM app.node()', $late), 'on ' . $late->port, 'a group that joins has the functions');
+
+# The node of the key is started again.
+$here->restart;
+is(ask("SET search_path = app; SELECT port FROM place($key)"), "on $here_port", 'the next call works after a restart of its node');
+
 $coordinator->safe_psql('postgres', "DROP TABLE app.log; SELECT undistribute_table('app.counted')");
 is($here->safe_psql('postgres', "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pgcluster.shell"), 'app.customer app.kind app.sale', 'shells go with their tables');
 $coordinator->safe_psql('postgres', 'SELECT cluster_remove_node(3)');

@@ -51,11 +51,12 @@ static const char node_query[] =
 	" pg_catalog.pg_is_in_recovery(),"
 	" pg_catalog.current_setting('server_encoding')," IDENTITY;
 
+/* "inside": in the transaction, and sees what was made there before. */
 static RemoteTask *
-start_asking(int group_id, const char *sql)
+start_asking(int group_id, const char *sql, bool inside, bool impatient)
 {
-	/* In the transaction: it sees what was made there before. */
-	RemoteQuery query = {.group_id = group_id, .sql = sql, .writes = true, .impatient = true};
+	RemoteQuery query = {
+		.group_id = group_id, .sql = sql, .writes = inside, .impatient = impatient};
 
 	return remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
 }
@@ -76,18 +77,24 @@ answer(RemoteTask *task, int nfields)
 	return fields;
 }
 
-char ***
-groups_ask(List *group_ids, const char *sql, int nfields)
+static char ***
+ask_all(List *group_ids, const char *sql, int nfields, bool inside, bool impatient)
 {
 	char ***answers = palloc0(Max(list_length(group_ids), 1) * sizeof(char **));
 	List *tasks = NIL;
 	ListCell *lc;
 
 	foreach (lc, group_ids)
-		tasks = lappend(tasks, start_asking(lfirst_int(lc), sql));
+		tasks = lappend(tasks, start_asking(lfirst_int(lc), sql, inside, impatient));
 	foreach (lc, tasks)
 		answers[foreach_current_index(lc)] = answer(lfirst(lc), nfields);
 	return answers;
+}
+
+char ***
+groups_ask(List *group_ids, const char *sql, int nfields)
+{
+	return ask_all(group_ids, sql, nfields, true, true);
 }
 
 static char **
@@ -246,9 +253,9 @@ find_address(const char *address)
 }
 
 static void
-learn_addresses(List *group_ids)
+learn_addresses(List *group_ids, bool impatient)
 {
-	char ***answers = groups_ask(group_ids, "SELECT " IDENTITY, 1);
+	char ***answers = ask_all(group_ids, "SELECT " IDENTITY, 1, false, impatient);
 	char *own = own_identity();
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	ListCell *lc;
@@ -278,7 +285,7 @@ groups_elsewhere(void)
 			unknown = lappend_int(unknown, lfirst_int(lc));
 	}
 	if (unknown != NIL)
-		learn_addresses(unknown);
+		learn_addresses(unknown, true);
 	foreach (lc, metadata_groups())
 	{
 		KnownAddress *known = find_address(remote_group_address(lfirst_int(lc)));
@@ -288,6 +295,20 @@ groups_elsewhere(void)
 			elsewhere = lappend_int(elsewhere, lfirst_int(lc));
 	}
 	return elsewhere;
+}
+
+bool
+groups_is_elsewhere(int group_id)
+{
+	char *address = remote_group_address(group_id);
+	KnownAddress *known = find_address(address);
+
+	if (known == NULL)
+	{
+		learn_addresses(list_make1_int(group_id), false);
+		known = find_address(address);
+	}
+	return known == NULL || !known->own;
 }
 
 static bool

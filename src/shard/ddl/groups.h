@@ -26,6 +26,9 @@ extern void groups_sync(void);
  */
 extern List *groups_elsewhere(void);
 
+/* The same for one group; the others are not asked. */
+extern bool groups_is_elsewhere(int group_id);
+
 /*
  * The only row that the query gives on each group, "nfields" texts or NULL;
  * all are asked at the same time, in the remote transaction.  A group that

@@ -475,11 +475,16 @@ void
 objects_join(int group_id)
 {
 	Gathering gathering = {NIL, NIL};
+	int level = NewGUCNestLevel();
 	ListCell *lc;
 
+	/* Names in bodies are found when they run. */
+	(void) set_config_option("check_function_bodies", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	foreach (lc, object_catalog_read())
 		gather(&gathering, lfirst(lc));
 	ensure_all(gathering.found, list_make1_int(group_id));
+	AtEOXact_GUC(true, level);
 }
 
 void

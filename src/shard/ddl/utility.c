@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
@@ -39,6 +40,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/function.h"
 #include "shard/ddl/partition.h"
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
@@ -53,6 +55,7 @@ static const struct
 	NodeTag tag;
 	UtilityHandler handle;
 } handlers[] = {
+	{T_CallStmt, call_handle},
 	{T_ConstraintsSetStmt, constraints_handle},
 	{T_CopyStmt, copy_handle},
 	{T_TruncateStmt, truncate_handle},
@@ -412,6 +415,8 @@ pgcluster_object_access(ObjectAccessType access, Oid class_id, Oid object_id, in
 		shell_accessed(access, object_id, sub_id);
 	if (access == OAT_DROP && sub_id == 0 && object_id >= FirstNormalObjectId && metadata_present())
 		object_change_dropped(class_id, object_id);
+	if (access == OAT_DROP && class_id == ProcedureRelationId && metadata_present())
+		function_forget(object_id);
 	if (access == OAT_DROP && metadata_any_table())
 		before_drop(class_id, object_id, sub_id, arg);
 	if (access == OAT_POST_ALTER && class_id == RelationRelationId && touched != NULL &&

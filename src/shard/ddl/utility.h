@@ -32,6 +32,7 @@ typedef bool (*UtilityHandler)(UtilityCall *call);
 extern bool copy_handle(UtilityCall *call);
 extern bool truncate_handle(UtilityCall *call);
 extern bool constraints_handle(UtilityCall *call);
+extern bool call_handle(UtilityCall *call);
 
 extern bool grant_handle(UtilityCall *call);
 extern bool grant_handle_owned(UtilityCall *call);

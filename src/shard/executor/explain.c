@@ -83,8 +83,8 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	if (plan->tier == TIER_EXCHANGED)
 		explain_exchange(scan, es);
 	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY ||
-		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND ||
-		plan->tier == TIER_ON_NODE || plan->tier == TIER_EXCHANGED)
+		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND || plan->tier == TIER_ON_NODE ||
+		plan->tier == TIER_EXCHANGED)
 		return;
 	if (!key_is_known(scan))
 	{

@@ -65,6 +65,7 @@ static void (*const starters[])(ShardScan *scan) = {
 	[TIER_BY_TABLE] = start_gather,		[TIER_PUSHDOWN] = start_gather,
 	[TIER_STEPS] = steps_start,			[TIER_COPIED_ROWS] = copied_rows_start,
 	[TIER_ON_NODE] = on_node_start,		[TIER_EXCHANGED] = repartition_start,
+	[TIER_CALL] = call_start,
 };
 
 static Node *
@@ -95,7 +96,10 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 		local_begin_reading(scan);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && scan->plan->tier == TIER_STEPS)
 		steps_begin(scan);
-	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT)
+
+	/* A call is made when its result is wanted. */
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT ||
+		scan->plan->tier == TIER_CALL)
 		return;
 	callback = MemoryContextAlloc(estate->es_query_cxt, sizeof(*callback));
 	callback->func = forget_scan;

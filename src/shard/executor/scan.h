@@ -222,6 +222,9 @@ extern void repartition_start(ShardScan *scan);
 /* --- copies.c --- */
 extern void copied_rows_start(ShardScan *scan);
 
+/* --- call.c --- */
+extern void call_start(ShardScan *scan);
+
 /* --- on_node.c --- */
 extern void on_node_start(ShardScan *scan);
 

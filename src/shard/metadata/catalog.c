@@ -82,6 +82,14 @@ enum
 	SHELL_NATTS = SHELL_GROUP_IDS
 };
 
+enum
+{
+	FUNCTION_ID = 1,
+	FUNCTION_ARGUMENT,
+	FUNCTION_COLOCATION_ID,
+	FUNCTION_NATTS = FUNCTION_COLOCATION_ID
+};
+
 static const struct
 {
 	const char *name;
@@ -92,6 +100,7 @@ static const struct
 	[CATALOG_SHARD] = {"shard", "shard_pkey"},
 	[CATALOG_DISTRIBUTED_TABLE] = {"distributed_table", "distributed_table_pkey"},
 	[CATALOG_SHELL] = {"shell", "shell_pkey"},
+	[CATALOG_DISTRIBUTED_FUNCTION] = {"distributed_function", "distributed_function_pkey"},
 };
 
 StaticAssertDecl(lengthof(catalogs) == CATALOG_COUNT, "every catalog has its name");
@@ -465,6 +474,33 @@ catalog_read_shards(int colocation_id, int *nshards)
 	return shards;
 }
 
+List *
+catalog_read_functions(void)
+{
+	CatalogScan s;
+	HeapTuple tuple;
+	List *rows = NIL;
+
+	begin_scan(&s, CATALOG_DISTRIBUTED_FUNCTION, catalogs[CATALOG_DISTRIBUTED_FUNCTION].pkey, 0,
+			   InvalidOid, 0, AccessShareLock);
+	while (HeapTupleIsValid(tuple = next_tuple(&s)))
+	{
+		FunctionRow *row = palloc0(sizeof(*row));
+		bool isnull;
+		Datum argument = column(&s, tuple, FUNCTION_ARGUMENT, &isnull);
+
+		row->function = DatumGetObjectId(field(&s, tuple, FUNCTION_ID));
+		if (!isnull)
+		{
+			row->argument = DatumGetInt16(argument);
+			row->colocation_id = DatumGetInt32(field(&s, tuple, FUNCTION_COLOCATION_ID));
+		}
+		rows = lappend(rows, row);
+	}
+	end_scan(&s, AccessShareLock);
+	return rows;
+}
+
 /*
  * Tells every cache, this session's included, that a catalog changed.
  */
@@ -578,6 +614,26 @@ catalog_delete_table(Oid relid)
 	CacheInvalidateRelcacheByRelid(relid);
 	delete_rows(CATALOG_DISTRIBUTED_TABLE, catalogs[CATALOG_DISTRIBUTED_TABLE].pkey, TABLE_RELID,
 				F_OIDEQ, ObjectIdGetDatum(relid));
+}
+
+void
+catalog_insert_function(const FunctionRow *row)
+{
+	Datum values[FUNCTION_NATTS] = {0};
+	bool nulls[FUNCTION_NATTS] = {0};
+
+	values[FUNCTION_ID - 1] = ObjectIdGetDatum(row->function);
+	values[FUNCTION_ARGUMENT - 1] = Int16GetDatum(row->argument);
+	values[FUNCTION_COLOCATION_ID - 1] = Int32GetDatum(row->colocation_id);
+	nulls[FUNCTION_ARGUMENT - 1] = nulls[FUNCTION_COLOCATION_ID - 1] = row->argument == 0;
+	insert_row(CATALOG_DISTRIBUTED_FUNCTION, values, nulls);
+}
+
+void
+catalog_delete_function(Oid function)
+{
+	delete_rows(CATALOG_DISTRIBUTED_FUNCTION, catalogs[CATALOG_DISTRIBUTED_FUNCTION].pkey,
+				FUNCTION_ID, F_OIDEQ, ObjectIdGetDatum(function));
 }
 
 void

@@ -21,10 +21,11 @@ typedef enum Catalog
 	CATALOG_COLOCATION_GROUP,
 	CATALOG_SHARD,
 	CATALOG_DISTRIBUTED_TABLE,
-	CATALOG_SHELL
+	CATALOG_SHELL,
+	CATALOG_DISTRIBUTED_FUNCTION
 } Catalog;
 
-#define CATALOG_COUNT (CATALOG_SHELL + 1)
+#define CATALOG_COUNT (CATALOG_DISTRIBUTED_FUNCTION + 1)
 
 typedef struct MemberGroupRow
 {
@@ -60,6 +61,14 @@ typedef struct ShellRow
 	Shard *shards; /* ascending by hash_min */
 } ShellRow;
 
+/* A function that every node has. */
+typedef struct FunctionRow
+{
+	Oid function;
+	int argument; /* that says where its calls run, from 1; 0: they run here */
+	int colocation_id;
+} FunctionRow;
+
 /* Oid of the schema pgcluster if the extension owns it, else InvalidOid. */
 extern Oid catalog_schema(void);
 
@@ -89,6 +98,10 @@ extern bool catalog_has_shells(void);
 extern bool catalog_read_shell(Oid relid, ShellRow *row);
 extern void catalog_insert_shell(const ShellRow *row);
 extern void catalog_delete_shell(Oid relid);
+
+extern List *catalog_read_functions(void);
+extern void catalog_insert_function(const FunctionRow *row);
+extern void catalog_delete_function(Oid function);
 
 extern void catalog_insert_group(const MemberGroupRow *row);
 extern void catalog_delete_group(int group_id);

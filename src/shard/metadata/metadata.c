@@ -70,6 +70,8 @@ typedef struct MetadataCache
 	HTAB *colocations;
 	bool groups_known;
 	List *groups; /* MemberGroupRow */
+	bool functions_known;
+	List *functions; /* FunctionRow */
 } MetadataCache;
 
 typedef struct Retired
@@ -629,6 +631,45 @@ metadata_groups(void)
 	foreach (lc, known_groups())
 		ids = lappend_int(ids, ((MemberGroupRow *) lfirst(lc))->group_id);
 	return ids;
+}
+
+static List *
+known_functions(void)
+{
+	MetadataCache *in;
+	uint64 before;
+	List *functions;
+
+	if (cache != NULL && !cache_stale && cache->functions_known)
+		return cache->functions;
+	do
+	{
+		MemoryContext old;
+
+		in = current_cache();
+		before = generation;
+		old = MemoryContextSwitchTo(in->context);
+		functions = catalog_read_functions();
+		MemoryContextSwitchTo(old);
+	} while (generation != before);
+	in->functions = functions;
+	in->functions_known = true;
+	return functions;
+}
+
+const FunctionRow *
+metadata_function(Oid function)
+{
+	ListCell *lc;
+
+	if (function < FirstNormalObjectId || !metadata_present())
+		return NULL;
+	foreach (lc, known_functions())
+	{
+		if (((FunctionRow *) lfirst(lc))->function == function)
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 bool

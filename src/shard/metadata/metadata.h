@@ -99,6 +99,10 @@ extern uint64 metadata_generation(void);
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
 
+/* The row of a function that every node has; NULL: it is none. */
+struct FunctionRow;
+extern const struct FunctionRow *metadata_function(Oid function);
+
 /* All distributed tables of this database, ascending Oids; the list is the caller's. */
 extern List *metadata_tables(void);
 

@@ -23,6 +23,7 @@
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/check_option.h"
+#include "shard/planner/call.h"
 #include "shard/planner/on_node.h"
 #include "shard/planner/piece.h"
 #include "shard/planner/security.h"
@@ -174,7 +175,7 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 		security_leave_to_shards(query);
 	if (query->withCheckOptions != NIL)
 		check_option_fold(query);
-	if ((known = shapes_find(&request)) != NULL)
+	if ((known = plan_call(&request)) != NULL || (known = shapes_find(&request)) != NULL)
 		return known;
 	class = classify(query, &tables);
 	if (class == QUERY_LOCAL)

@@ -61,7 +61,8 @@ typedef struct RemoteSettings
 		const void *p;
 		char *s; /* in the session's memory */
 	} value[REMOTE_MAX_SETTINGS];
-	char *own; /* settings of the user's own making, as they were told; NULL: none */
+	char *path; /* search_path, if it was told; NULL: the node's own */
+	char *own;	/* settings of the user's own making, as they were told; NULL: none */
 } RemoteSettings;
 
 typedef struct ConnectionKey
@@ -256,7 +257,7 @@ extern bool connection_cancel(RemoteConnection *c);
 extern void connection_cancel_all(RemoteConnection **connections, int n, bool *asked);
 
 /* settings.c */
-extern char *settings_changes(RemoteConnection *c);
+extern char *settings_changes(RemoteConnection *c, bool names);
 extern bool settings_told(RemoteConnection *c);
 extern void settings_forget(RemoteConnection *c);
 

@@ -57,6 +57,7 @@ typedef struct RemoteQuery
 	bool writes;		/* changes data or takes row locks: needs the remote transaction ... */
 	bool alone;			/* ... unless it is all that the local one does */
 	bool reads;			/* a SELECT of rows: a standby may answer it */
+	bool names;			/* what it runs looks for names on the search_path of this session */
 	int helper;			/* which of the connections to the node: 0, or what remote_helper gave */
 	bool whole;			/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool measured;		/* count bytes and time, see remote_task_measures */

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -190,11 +191,27 @@ settings_told(RemoteConnection *c)
 }
 
 /*
+ * Where names are looked for: told when a function is to run that looks for
+ * some.  All other statements name everything with its schema, and what the
+ * server has is found first either way.
+ */
+static void
+append_path(StringInfo sql, RemoteSettings *told)
+{
+	if (told->path != NULL)
+		pfree(told->path);
+	told->path = NULL;
+	told->path = MemoryContextStrdup(remote_context(), namespace_search_path);
+	appendStringInfo(sql, "%sset_config('search_path', %s, false)",
+					 sql->len == 0 ? "SELECT " : ", ", quote_literal_cstr(namespace_search_path));
+}
+
+/*
  * The command, palloc'd, that tells the node what has changed; NULL when
- * nothing has.  The caller sends it.
+ * nothing has.  "names": the search_path, too.  The caller sends it.
  */
 char *
-settings_changes(RemoteConnection *c)
+settings_changes(RemoteConnection *c, bool names)
 {
 	RemoteSettings *told = &c->settings;
 	bool known = told->known;
@@ -203,7 +220,8 @@ settings_changes(RemoteConnection *c)
 	StringInfoData sql;
 	const char *last = "";
 
-	if (known && same_own)
+	names &= !known || told->path == NULL || strcmp(told->path, namespace_search_path) != 0;
+	if (known && same_own && !names)
 	{
 		size_t same = 0;
 
@@ -231,6 +249,13 @@ settings_changes(RemoteConnection *c)
 	}
 	if (own != NULL && !same_own)
 		appendStringInfo(&sql, "%s%s", sql.len == 0 ? "SELECT " : ", ", own);
+	if (names)
+		append_path(&sql, told);
+	else if (!known && told->path != NULL)
+	{
+		pfree(told->path);
+		told->path = NULL;
+	}
 	remember_own(told, own);
 	told->known = true;
 	if (c->level > 0)

@@ -246,7 +246,7 @@ expect_rows(RemoteConnection *c)
 static bool
 send_settings(RemoteConnection *c, RemoteTask *task)
 {
-	char *sql = settings_changes(c);
+	char *sql = settings_changes(c, task->query.names);
 	RemoteQuery query = {.sql = sql};
 	RemoteTask *tell;
 
