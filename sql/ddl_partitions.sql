@@ -89,7 +89,15 @@ DROP TRIGGER said ON event;
 SELECT t, d FROM (SELECT table_name AS t FROM cluster_tables) x, differences(t) d;
 VACUUM ANALYZE event;
 ALTER TABLE event DETACH PARTITION event_3 CONCURRENTLY;
-ALTER TABLE event DETACH PARTITION event_3;
+ALTER TABLE event DETACH PARTITION event_rest;
+BEGIN;
+ALTER TABLE event DETACH PARTITION event_3 CONCURRENTLY;
+ROLLBACK;
+-- One shard was done before.
+SELECT shard_schema AS done FROM cluster_shards WHERE table_name = 'event'::regclass ORDER BY 1 LIMIT 1 \gset
+ALTER TABLE :done.event DETACH PARTITION :done.event_3 CONCURRENTLY;
+ALTER TABLE event DETACH PARTITION event_3 CONCURRENTLY;
+ALTER TABLE event DETACH PARTITION event_3 CONCURRENTLY;
 SELECT count(*) FROM event_3;
 SELECT * FROM differences('event_3');
 DROP TABLE event_4;
@@ -106,7 +114,7 @@ SELECT undistribute_table('event');
 SELECT count(*) FROM event;
 SELECT count(*) FROM event_1;
 SELECT table_name FROM cluster_tables ORDER BY table_name::text;
-DROP TABLE event, event_3, event_5, kind;
+DROP TABLE event, event_3, event_5, event_rest, kind;
 
 -- Partitioned reference tables.
 CREATE TABLE rate (id integer, d integer, v text, PRIMARY KEY (id, d)) PARTITION BY LIST (d);

@@ -13,13 +13,22 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
+#include "base/compat.h"
+#include "shard/ddl/concurrent.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/groups.h"
 #include "shard/ddl/partition.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -94,23 +103,97 @@ distribute_alike(const DistributedTable *parent, Oid partition)
 				 errhint("Use undistribute_table for \"%s\" first.", get_rel_name(partition))));
 }
 
+/* Where on a shard the partition stands: "t" (being detached), "f" (attached) or NULL. */
+static char *
+state_on_shard(Relation parent, Relation rel, const Shard *shard)
+{
+	char *sql = psprintf("SELECT (SELECT inhdetachpending FROM pg_catalog.pg_inherits"
+						 " WHERE inhparent = %s::pg_catalog.regclass"
+						 " AND inhrelid = %s::pg_catalog.regclass)",
+						 quote_literal_cstr(shard_ddl_name(parent, shard->id)),
+						 quote_literal_cstr(shard_ddl_name(rel, shard->id)));
+
+	return groups_ask(shard_run_groups(shard), sql, 1)[0][0];
+}
+
+static List *
+concurrent_commands(const DistributedTable *table, Relation parent, Relation rel)
+{
+	List *commands = NIL;
+
+	for (int i = 0; i < shell_end(table->colocation); i++)
+	{
+		const Shard *shard = shell_or_shard(table->colocation, i);
+		char *state = shard_run_groups(shard) != NIL ? state_on_shard(parent, rel, shard) : NULL;
+
+		if (state != NULL)
+			commands = concurrent_add(commands, shard,
+									  psprintf("ALTER TABLE %s DETACH PARTITION %s %s",
+											   shard_ddl_name(parent, shard->id),
+											   shard_ddl_name(rel, shard->id),
+											   state[0] == 't' ? "FINALIZE" : "CONCURRENTLY"));
+	}
+	return commands;
+}
+
+/*
+ * Each shard does it by itself, and then the table here: should one fail, the
+ * partition is attached here, and the command can be repeated, or finished
+ * with FINALIZE, and leaves out those that are done.
+ */
+static void
+detach_concurrently(UtilityCall *call, const DistributedTable *table, Oid partition)
+{
+	MemoryContext context =
+		AllocSetContextCreate(PortalContext, "pgcluster detach partition", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Oid relid = table->relid;
+	Relation parent = relation_open(relid, AccessShareLock);
+	Relation rel = relation_open(partition, AccessShareLock);
+	List *commands = NIL;
+
+	/* What is no partition, or not his, the server refuses. */
+	if (rel->rd_rel->relispartition && get_partition_parent(partition, true) == relid &&
+		user_owns_relation(relid))
+		commands = concurrent_commands(table, parent, rel);
+	relation_close(rel, AccessShareLock);
+	relation_close(parent, AccessShareLock);
+	if (commands != NIL)
+	{
+		concurrent_run(relid, commands,
+					   "Repeat the command, or, where one has begun here, end it with FINALIZE.");
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
+	alter_run(call, list_make2_oid(relid, partition));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 bool
 partition_handle_alter(UtilityCall *call, const DistributedTable *table)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
 	AlterTableCmd *cmd = castNode(AlterTableCmd, linitial(stmt->cmds));
 	bool attach = cmd->subtype == AT_AttachPartition;
+	bool finalize = cmd->subtype == AT_DetachPartitionFinalize;
 	PartitionCmd *partition;
 	Oid relid;
 
-	if (stmt->objtype != OBJECT_TABLE || (!attach && cmd->subtype != AT_DetachPartition))
+	if (stmt->objtype != OBJECT_TABLE ||
+		(!attach && !finalize && cmd->subtype != AT_DetachPartition))
 		return false;
 	partition = castNode(PartitionCmd, cmd->def);
-	if (partition->concurrent)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("partitions of distributed tables cannot be detached concurrently"),
-						errhint("Use DETACH PARTITION without CONCURRENTLY.")));
+	if (partition->concurrent || finalize)
+		PreventInTransactionBlock(call->context == PROCESS_UTILITY_TOPLEVEL,
+								  finalize ? "ALTER TABLE ... DETACH PARTITION ... FINALIZE"
+										   : "ALTER TABLE ... DETACH CONCURRENTLY");
 	relid = RangeVarGetRelid(partition->name, AccessShareLock, false);
+	if (partition->concurrent || finalize)
+	{
+		UnlockRelationOid(relid, AccessShareLock);
+		detach_concurrently(call, table, relid);
+		return true;
+	}
 	if (attach)
 		distribute_alike(table, relid);
 	alter_run(call, list_make2_oid(table->relid, relid));

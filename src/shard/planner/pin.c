@@ -52,7 +52,7 @@ typedef struct PinEdge
 typedef struct PinJoint
 {
 	int node;
-	int nusers; /* of the CTE */
+	int nusers;	 /* of the CTE */
 	List *users; /* int: their nodes */
 } PinJoint;
 
@@ -115,8 +115,7 @@ static bool is_among(TargetEntry *tle, List *clauses);
 static bool is_joined(int rti, Node *item);
 static bool gives_key(Query *query, int rti, AttrNumber column, PinState *state);
 static bool query_gives_key(Query *query, AttrNumber column, PinState *state);
-static bool
-members_give_key(Query *query, Node *member, AttrNumber column, PinState *state);
+static bool members_give_key(Query *query, Node *member, AttrNumber column, PinState *state);
 static CommonTableExpr *find_cte(Query *query, RangeTblEntry *rte, PinState *state);
 static void add_edge(int from, int to, PinState *state);
 static bool all_reached(PinState *state, List *seeds);
