@@ -34,6 +34,7 @@
 #include "utils/ruleutils.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/join_columns.h"
 #include "shard/planner/template.h"
 
 /* Where the text shows a relation. */
@@ -221,6 +222,8 @@ name_relations(Node *node, SlotList *slots)
 		Query *query = (Query *) node;
 		ListCell *cell;
 
+		if (query->commandType == CMD_SELECT)
+			join_columns_align(query);
 		if (query->resultRelation != 0)
 		{
 			RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
