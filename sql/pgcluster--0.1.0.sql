@@ -509,9 +509,9 @@ AS 'MODULE_PATHNAME', 'pgcluster_refuse_row' LANGUAGE C VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION pgcluster.refuse_row(text, anyelement) IS 'for the planner only: raises the error of a row that a view with a check option would not show';
 
 -- How a transaction goes on as another user: both prove by themselves who may.
-CREATE FUNCTION pgcluster.vouch(pid integer) RETURNS bytea
+CREATE FUNCTION pgcluster.vouch(pid integer, role text) RETURNS bytea
 AS 'MODULE_PATHNAME', 'pgcluster_vouch' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION pgcluster.vouch(integer) IS 'for the coordinator only: lets a process of this server go on as the current user';
+COMMENT ON FUNCTION pgcluster.vouch(integer, text) IS 'for the coordinator only: lets a process of this server go on as the current user, or, asked by a superuser, as any role';
 CREATE FUNCTION pgcluster.act_as(role text, token bytea) RETURNS void
 AS 'MODULE_PATHNAME', 'pgcluster_act_as' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pgcluster.act_as(text, bytea) IS 'for the coordinator only: goes on as a role that has vouched for this process, or, without one, as the session''s own';

@@ -39,9 +39,19 @@ BEGIN
     RETURN current_user || (SELECT sum(v) FROM t);
 END $$;
 ALTER FUNCTION raise(int) OWNER TO definer;
+GRANT ALL ON t, child, r, l TO owner;
+CREATE FUNCTION lower_it(key int) RETURNS text SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE t SET v = v - 1 WHERE k = key;
+    UPDATE t SET v = v - 1 WHERE k > 15;
+    UPDATE r SET v = v - 1;
+    RETURN current_user || (SELECT sum(v) FROM t) || (SELECT count(*) FROM t JOIN r USING (k));
+END $$;
+ALTER FUNCTION lower_it(int) OWNER TO owner;
 END
 $c->sql('c', 'CREATE ROLE app LOGIN');
 $c->sql('c', 'CREATE ROLE definer LOGIN');
+$c->sql('c', 'CREATE ROLE owner');
 $c->sql('c', 'CREATE DATABASE plain');
 $c->sql('c', "$tables$rows", db => 'plain');
 $c->sql('c', "$tables SELECT create_distributed_table('t', 'k', shard_count => 8); SELECT create_distributed_table('child', 'k', colocate_with => 't', shard_count => 8); SELECT create_reference_table('r'); $rows");
@@ -65,6 +75,11 @@ BEGIN; SET LOCAL ROLE app; UPDATE t SET v = v + 1 WHERE k = 5; SAVEPOINT a; SELE
 BEGIN; GRANT SELECT ON t TO pg_monitor; SET LOCAL ROLE pg_monitor; SELECT count(*) FROM t; DELETE FROM t; ROLLBACK; $all;
 SET ROLE app; SELECT raise(k) FROM generate_series(2, 3) k; $all; BEGIN; SELECT raise(4); INSERT INTO l VALUES (9, 9);
 INSERT INTO child VALUES (4, 4), (77, 7); SELECT raise(4); COMMIT; RESET ROLE; $all;
+END
+	[ 'an owner that cannot log in' => <<"END" ],
+SET SESSION AUTHORIZATION app; SELECT lower_it(3); $all; SELECT lower_it(4) || raise(4) || lower_it(4); $all;
+BEGIN; UPDATE t SET v = v + 3; SELECT lower_it(5); UPDATE t SET v = v + 3; SAVEPOINT a; SELECT lower_it(6); ROLLBACK TO a; SELECT lower_it(7); $all; COMMIT; $all;
+BEGIN; SELECT lower_it(1); SELECT lower_it(1); UPDATE t SET v = -1; COMMIT; $all; RESET SESSION AUTHORIZATION;
 END
 	[ 'exception blocks' => <<"END" ],
 SELECT try(1, 5, false), try(2, 5, true), try(3, -5, false); $all;

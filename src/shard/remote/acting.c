@@ -10,7 +10,10 @@
  * Nobody may do so who could not log in as that user.  The proof: a
  * connection of that user asks its node for a token, by pgcluster.vouch(),
  * for the process of the first connection; and the node makes it with a key
- * that never leaves its memory (HMAC, RFC 2104, over what it allows).
+ * that never leaves its memory (HMAC, RFC 2104, over what it allows).  For
+ * a role that cannot log in, as owners of functions often are, a connection
+ * of the superuser vouches, as whom the maintenance worker connects too; all
+ * that such a role does is done by the session's user acting as it.
  *
  * What must stay true: both functions are of use only as the whole statement
  * of a client, so that no function of a user's can have them called for it;
@@ -18,7 +21,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
@@ -26,6 +31,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/shmem.h"
@@ -33,7 +39,7 @@
 
 #define KEY_LENGTH 32
 
-#define VOUCH_SQL "SELECT pgcluster.vouch($1::pg_catalog.int4)"
+#define VOUCH_SQL "SELECT pgcluster.vouch($1::pg_catalog.int4, $2::pg_catalog.text)"
 #define ACT_SQL "SELECT pgcluster.act_as($1::pg_catalog.text, $2::pg_catalog.bytea)"
 #define ACT_END_SQL "SELECT pgcluster.act_as(NULL, NULL)"
 
@@ -59,6 +65,7 @@ static bool acts = false;
 static Size shared_size(void);
 static void shared_attach(void *area, LWLockPadded *locks, bool found);
 static void xact_callback(XactEvent event, void *arg);
+static void open_first(RemoteConnection *c);
 static const Token *find_token(Oid user, int pid);
 static void keep_token(Oid user, int pid, const char *text);
 static void check_statement(const char *sql);
@@ -99,18 +106,24 @@ void
 acting_prepare(RemoteConnection *c)
 {
 	Oid user = GetUserId();
+	bool by_superuser = !acting_may_connect(user);
 	RemoteConnection *other;
 	RemoteTask *task;
 	PGresult *row;
 	char pid[16];
-	const char *values[] = {pid};
-	RemoteQuery query = {.sql = VOUCH_SQL, .nparams = 1, .values = values, .whole = true};
+	const char *values[] = {pid, GetUserNameFromId(user, false)};
+	RemoteQuery query = {.group_id = c->key.group_id,
+						 .sql = VOUCH_SQL,
+						 .nparams = 2,
+						 .values = values,
+						 .whole = true};
 
-	if (user == c->key.user || c->conn == NULL || find_token(user, PQbackendPID(c->conn)) != NULL)
+	if (c->state != CONNECTION_OPEN)
+		open_first(c);
+	if (c->state != CONNECTION_OPEN || find_token(user, PQbackendPID(c->conn)) != NULL)
 		return;
 	snprintf(pid, sizeof(pid), "%d", PQbackendPID(c->conn));
-	other = connection_of_user(c->key.group_id, user);
-	query.group_id = c->key.group_id;
+	other = connection_of_user(c->key.group_id, by_superuser ? BOOTSTRAP_SUPERUSERID : user);
 	task = task_start_beside(other, &query, CurrentMemoryContext);
 	row = remote_task_next(task);
 	if (row == NULL)
@@ -119,6 +132,34 @@ acting_prepare(RemoteConnection *c)
 		keep_token(user, PQbackendPID(c->conn), PQgetvalue(row, 0, 0));
 	PQclear(row);
 	remote_task_end(task);
+	if (by_superuser && dlist_is_empty(&other->tasks) && !other->is_active)
+		connection_close(other);
+}
+
+static void
+open_first(RemoteConnection *c)
+{
+	RemoteQuery query = {.group_id = c->key.group_id, .sql = "SELECT", .whole = true};
+	RemoteTask *task = task_start_beside(c, &query, CurrentMemoryContext);
+
+	PQclear(remote_task_next(task));
+	remote_task_end(task);
+}
+
+/* Can the session connect as this user, or take it on when it has connected as its own? */
+bool
+acting_may_connect(Oid user)
+{
+	HeapTuple tuple;
+	bool can_login;
+
+	if (user == GetSessionUserId() || is_member_of_role(GetSessionUserId(), user))
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(user));
+	can_login = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return can_login;
 }
 
 bool
@@ -228,15 +269,21 @@ make_token(int pid, Oid user, uint8 *token)
 	pg_hmac_free(context);
 }
 
-/* pgcluster.vouch(pid integer): lets the process go on as this user. */
+/* pgcluster.vouch(pid integer, role text): lets the process go on as the role, this user's own unless it is a superuser. */
 Datum
 pgcluster_vouch(PG_FUNCTION_ARGS)
 {
 	bytea *token = palloc0(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	Oid user;
 
 	check_statement(VOUCH_SQL);
+	user = get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
+	if (user != GetUserId() && !superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to vouch for role \"%s\"",
+							   GetUserNameFromId(user, false))));
 	SET_VARSIZE(token, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	make_token(PG_GETARG_INT32(0), GetUserId(), (uint8 *) VARDATA(token));
+	make_token(PG_GETARG_INT32(0), user, (uint8 *) VARDATA(token));
 	PG_RETURN_BYTEA_P(token);
 }
 

@@ -261,6 +261,8 @@ connection_find(int group_id, bool replica, int number)
 		if (OidIsValid(user))
 			key.user = user;
 	}
+	if (!acting_may_connect(key.user))
+		key.user = GetSessionUserId();
 	return find(&key);
 }
 

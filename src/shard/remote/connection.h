@@ -243,6 +243,7 @@ extern void wire_abandon(RemoteConnection *c);
 extern RemoteConnection *connection_of_user(int group_id, Oid user);
 
 /* acting.c */
+extern bool acting_may_connect(Oid user);
 /* To be called before a task is started by another user than the connection's; may wait. */
 extern void acting_prepare(RemoteConnection *c);
 /* Tells the node to go on as "user", if it does not yet; counts what it sends. */

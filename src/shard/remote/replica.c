@@ -52,7 +52,8 @@ bool
 replica_wanted(const RemoteQuery *query)
 {
 	if (likely(config_read_from_replicas != REPLICAS_PREFER) || !query->reads || query->writes ||
-		!ha_enabled() || IsolationIsSerializable() || config_read_consistency == READ_ATOMIC)
+		!ha_enabled() || IsolationIsSerializable() || config_read_consistency == READ_ATOMIC ||
+		!acting_may_connect(GetUserId()))
 		return false;
 	if (XactReadOnly)
 		return true;

@@ -157,14 +157,14 @@ transaction_use(int group_id, bool replica, int number)
 		error_raise_lost(c);
 	if (c->copy.state != COPY_NONE)
 		copy_settle(c);
-	if (unlikely(c->key.user != GetUserId()))
-		acting_prepare(c);
 	connection_check_leader(c);
 	if (!c->is_active)
 	{
 		dlist_push_tail(&active, &c->active);
 		c->is_active = true;
 	}
+	if (unlikely(c->key.user != GetUserId()))
+		acting_prepare(c);
 	return c;
 }
 
@@ -193,7 +193,8 @@ transaction_may_commit_alone(RemoteConnection *c)
 			other->copy.state != COPY_NONE || other->pending_error != NULL)
 			return false;
 	}
-	return !committed_alone && !c->at_replica && connection_is_quiet(c) && gate_enter_unused();
+	return !committed_alone && !c->at_replica && c->key.user == GetUserId() &&
+		   connection_is_quiet(c) && gate_enter_unused();
 }
 
 void
@@ -221,8 +222,8 @@ end_committed_alone(XactEvent event)
 bool
 transaction_needed(const RemoteConnection *c, bool writes)
 {
-	return writes || c->level > 0 || IsTransactionBlock() || IsSubTransaction() ||
-		   IsolationUsesXactSnapshot();
+	return writes || c->level > 0 || c->key.user != GetUserId() || IsTransactionBlock() ||
+		   IsSubTransaction() || IsolationUsesXactSnapshot();
 }
 
 const char *
