@@ -264,6 +264,12 @@ SQL
 is(ask("INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 100, 1, 10), ($other, 100, 1, 20); SELECT spent FROM app.customer WHERE id IN ($key, $other) ORDER BY id"),
 	$key < $other ? "30.00\n43.00" : "43.00\n30.00", 'triggers see tables beside theirs');
 
+# Rules rewrite statements here.
+ask("CREATE RULE quiet AS ON DELETE TO app.sale DO INSTEAD NOTHING");
+is(ask("SET search_path = app; SELECT port FROM place($key)"), 'on ' . $coordinator->port, 'where tables have rules calls run here');
+ask("DROP RULE quiet ON app.sale; VACUUM app.sale");
+is(ask("SET search_path = app; SELECT port FROM place($key)"), "on $here_port", 'and there without them');
+
 # A group that joins has the functions, too.
 ask('SELECT cluster_remove_node(3)');
 ask(sprintf("SELECT cluster_add_node('%s', %d)", $late->host, $late->port));

@@ -150,17 +150,61 @@ call_names_travel(void)
 	return strstr(namespace_search_path, "pg_catalog") == NULL;
 }
 
+static bool
+has_rules(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool found = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relhasrules;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return found;
+}
+
+/*
+ * A table of the colocation group; InvalidOid when there is none, or when a
+ * distributed table has rules: these rewrite statements here only.
+ */
+static Oid
+find_table(int colocation_id)
+{
+	static uint64 known_at = 0;
+	static int known_colocation = 0;
+	static Oid known = InvalidOid;
+	Oid found = InvalidOid;
+	uint64 now;
+	ListCell *cell;
+
+	if (known_colocation == colocation_id && known_at == metadata_generation())
+		return known;
+	now = metadata_generation();
+	foreach (cell, metadata_tables())
+	{
+		const DistributedTable *table = metadata_table(lfirst_oid(cell));
+
+		if (has_rules(lfirst_oid(cell)))
+		{
+			found = InvalidOid;
+			break;
+		}
+		if (table != NULL && table->colocation->id == colocation_id && !OidIsValid(found))
+			found = table->relid;
+	}
+	known_at = now;
+	known_colocation = colocation_id;
+	known = found;
+	return found;
+}
+
 const DistributedTable *
 call_table(Oid function, int *argument)
 {
 	const FunctionRow *row = metadata_function(function);
-	List *tables;
 
 	if (row == NULL || row->argument == 0)
 		return NULL;
-	tables = catalog_read_tables(row->colocation_id);
 	*argument = row->argument - 1;
-	return tables != NIL ? metadata_table(((TableRow *) linitial(tables))->relid) : NULL;
+	return metadata_table(find_table(row->colocation_id));
 }
 
 /* The call that the query consists of; NULL if it is not just one. */
