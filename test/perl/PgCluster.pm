@@ -693,8 +693,12 @@ sub kill_all
 	kill 'KILL', @processes;
 	wait_until(
 		sub {
+			my $gone = !grep { -e "/proc/$_/cwd" } @processes;
+
+			# One of ours is there as a zombie until it is asked for.
 			$self->exit_status($name);
-			!grep { -e "/proc/$_/cwd" } @processes;
+			my $pid = $self->node($name)->{pid};
+			$gone && !(defined $pid && grep { $_ == $pid } @processes);
 		});
 	return;
 }
