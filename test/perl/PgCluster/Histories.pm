@@ -159,14 +159,15 @@ sub client_history
 	return $lines;
 }
 
-# Was it committed?  What is lost with its connection may have been.
+# Was it committed?  What was lost with its connection may have been, if it
+# came as far as the COMMIT.
 sub outcome
 {
 	my ($answer, $whole, $last) = @_;
 
 	return 'unknown' if $answer =~ /^(ERROR|FATAL):  08007/m;
 	return 'fail' if $answer =~ /^(psql:[^\n]*: )?ERROR:  /m || $last eq 'ROLLBACK';
-	return $whole ? 'ok' : 'unknown';
+	return $whole ? 'ok' : $answer =~ /^ending$/m ? 'unknown' : 'fail';
 }
 
 # The operations of one transaction: sql, and what they append or read.
