@@ -88,6 +88,15 @@
 #define compat_is_background_worker() IsBackgroundWorker
 #endif
 
+/* This backend and its transaction, as in the names of exported snapshots.  The includer has storage/proc.h. */
+#if PG_VERSION_NUM >= 170000
+#define compat_backend_number() ((int) MyProc->vxid.procNumber)
+#define compat_local_xid() MyProc->vxid.lxid
+#else
+#define compat_backend_number() ((int) MyProc->backendId)
+#define compat_local_xid() MyProc->lxid
+#endif
+
 /* A message in the log that is written with its transaction.  The includer has replication/message.h. */
 #if PG_VERSION_NUM >= 170000
 #define compat_log_message(prefix, message, size) \

@@ -71,6 +71,33 @@ is( wrong(20, 't', "$rr UPDATE account SET v = v WHERE k = 200; SELECT sum(v) = 
 my $copied = join '', map { $s->run("$rr COPY log TO STDOUT") =~ tr/\n// + 1 - $s->run('SELECT sum(moves) / 2 FROM account; COMMIT') } 1 .. 10;
 is($copied, '0' x 10, '... that begins with COPY');
 
+# A snapshot that is exported is one of all nodes.
+my $importer = PgCluster::Session->new($c, 'c');
+my $mixed = '';
+foreach (1 .. 10)
+{
+	my $name = $s->run("$rr SELECT pg_export_snapshot()");
+	my $sums = 'SELECT sum(k * v), sum(moves), (SELECT count(*) FROM log) FROM account';
+	my $theirs = $importer->run("$rr SET TRANSACTION SNAPSHOT '$name'; $sums; $consistent; COMMIT");
+	my $mine = $s->run("$sums; $consistent; COMMIT");
+	$mixed .= "$mine, but $theirs\n" if $mine ne $theirs || $mine !~ /\nt\|t$/;
+}
+is($mixed, '', 'who imports a snapshot sees on all nodes what its exporter sees');
+$importer->close;
+my $torn = 0;
+foreach my $n (1 .. 5)
+{
+	$c->run("$c->{bindir}/pg_dump", '-d', $c->conninfo('c') . " options='-c pgcluster.read_consistency=atomic'",
+		'-Fd', '-j', 3, '-t', 'account', '-t', 'log', '-f', "$c->{dir}/dump.$n");
+	my $dump = $c->run("$c->{bindir}/pg_restore", '-f', '-', "$c->{dir}/dump.$n");
+	my ($accounts) = $dump =~ /^COPY public\.account [^\n]*\n(.*?)^\\\./ms;
+	my ($moves, $sum) = (0, 0);
+	foreach (split /\n/, $accounts) { my (undef, $v, $m) = split /\t/; $sum += $v; $moves += $m; }
+	my ($log) = $dump =~ /^COPY public\.log [^\n]*\n(.*?)^\\\./ms;
+	$torn++ if $sum != 100000 || $moves != 2 * ($log =~ tr/\n//);
+}
+is($torn, 0, '... and so do the connections of pg_dump');
+
 PgCluster::write_file("$c->{dir}/stop", '');
 waitpid $pid, 0;
 is($s->run($consistent), 't|t', 'at rest');

@@ -14,6 +14,7 @@
  * copy.c        COPY ... FROM STDIN
  * transaction.c the remote transaction, one and two phases
  * snapshot.c    snapshots of several nodes that belong together
+ * export.c      ... that other sessions import
  * decision.c    what a node keeps of the commits that it decides
  * gate.c        keeps commits and the taking of snapshots apart
  * acting.c      a transaction that goes on as another user

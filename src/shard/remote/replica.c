@@ -34,6 +34,7 @@
 #include "ha/state.h"
 #include "shard/remote/connection.h"
 #include "shard/remote/replica.h"
+#include "shard/remote/snapshot.h"
 
 #define CHECK_US INT64CONST(1000000)
 #define AVOID_US (5 * INT64CONST(1000000))
@@ -54,6 +55,8 @@ replica_wanted(const RemoteQuery *query)
 	if (likely(config_read_from_replicas != REPLICAS_PREFER) || !query->reads || query->writes ||
 		!ha_enabled() || IsolationIsSerializable() || config_read_consistency == READ_ATOMIC ||
 		!acting_may_connect(GetUserId()))
+		return false;
+	if (snapshot_is_taken()) /* imported: standbys have none of them */
 		return false;
 	if (XactReadOnly)
 		return true;

@@ -21,6 +21,9 @@
  * while others are open.  Numbers are given out again when the statement has
  * ended; the node then replaces what it kept.
  *
+ * A transaction that exports its snapshot takes those of the nodes then, and
+ * one that imports it has theirs too (export.c).
+ *
  * Exchanging the snapshot of a statement is exchanging that of its QueryDesc
  * before the executor starts.  The number of the command, which says what of
  * its own a transaction sees, stays that of the statement.
@@ -50,6 +53,7 @@
 #include "shard/metadata/metadata.h"
 #include "shard/plan.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/export.h"
 #include "shard/remote/gate.h"
 #include "shard/remote/snapshot.h"
 
@@ -440,6 +444,7 @@ static int
 take_for_statement(QueryDesc *query)
 {
 	int number = 0;
+	bool exports;
 
 	if (query->snapshot == NULL || taking || IsParallelWorker() || !metadata_any_table())
 		return 0;
@@ -452,8 +457,11 @@ take_for_statement(QueryDesc *query)
 		}
 		return number;
 	}
-	if (!taken && names_user_table(query->plannedstmt))
+	exports = export_is_asked(query->plannedstmt);
+	if (!taken && (exports || names_user_table(query->plannedstmt)))
 		take_for_transaction(true);
+	if (exports)
+		export_nodes(metadata_groups());
 	if (nkept > 0 && kept[0] != NULL && same_view(query->snapshot, GetTransactionSnapshot()))
 		exchange(query, kept[0]);
 	return 0;
@@ -498,7 +506,7 @@ pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN
 		PopActiveSnapshot();
 }
 
-/* COPY of a local table reads with the snapshot that is active. */
+/* COPY of a local table reads with the snapshot that is active; and a snapshot is imported. */
 static void
 pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 				  ProcessUtilityContext context, ParamListInfo params,
@@ -523,6 +531,9 @@ pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	next(pstmt, query, read_only_tree, context, params, environment, dest, completion);
 	if (push)
 		PopActiveSnapshot();
+	/* Whatever read_consistency says: who imports a snapshot wants that one. */
+	if (IsA(copy, VariableSetStmt) && export_import((const VariableSetStmt *) copy))
+		taken = true;
 }
 
 static void
@@ -538,6 +549,7 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			forget_kept(false);
+			export_end();
 			taken = false;
 			starting = 0;
 			break;

@@ -23,7 +23,9 @@
 #include "base/clock.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
+#include "shard/remote/export.h"
 #include "shard/remote/replica.h"
+#include "shard/remote/snapshot.h"
 
 /* A statement that is to be stopped may end by itself meanwhile: cancelling costs a connection. */
 #define PATIENCE_US 10000
@@ -275,6 +277,12 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 		task->prefix++;
 		c->level = 1;
 		c->snapshot = 0;
+	}
+	if (unlikely(first && snapshot_is_taken()) && export_command(c->key.group_id) != NULL)
+	{
+		if (!send_plain(c, export_command(c->key.group_id)))
+			return false;
+		task->prefix++;
 	}
 	while (c->level < level)
 	{

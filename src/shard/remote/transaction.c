@@ -51,6 +51,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
 #include "shard/remote/decision.h"
+#include "shard/remote/export.h"
 #include "shard/remote/gate.h"
 #include "shard/remote/snapshot.h"
 #include "shard/remote/twophase.h"
@@ -151,7 +152,8 @@ transaction_use(int group_id, bool replica, int number)
 		snapshot_before_use();
 	c = unlikely(replica || number > 0) ? connection_find(group_id, replica, number)
 										: connection_get(group_id);
-	if (unlikely(snapshot_is_taken()) && c->level == 0 && !c->lost)
+	if (unlikely(snapshot_is_taken()) && c->level == 0 && !c->lost &&
+		export_command(group_id) == NULL)
 		refuse_late_use(c);
 	if (c->lost)
 		error_raise_lost(c);
