@@ -102,6 +102,14 @@ PgCluster::write_file("$c->{dir}/stop", '');
 waitpid $pid, 0;
 is($s->run($consistent), 't|t', 'at rest');
 
+# Groups that a statement does not read need not be there.
+$s->run("CREATE TABLE few (k int PRIMARY KEY, v int); SELECT create_distributed_table('few', 'k', colocate_with => 'none', shard_count => 1); INSERT INTO few VALUES (1, 7)");
+my $group = $c->sql('c', q{SELECT DISTINCT group_id FROM cluster_shards WHERE table_name = 'few'::regclass});
+my $without = 'w' . (3 - $group);
+$c->stop_node($without, 'fast');
+is($s->run('SELECT v FROM few ORDER BY v'), 7, 'a group that has nothing of the table is down');
+$c->start_node($without);
+
 # A commit that stands still half-way.
 sub hold { return $c->hold_commits(@_); }
 sub let_go { return $c->release_commits(@_); }

@@ -267,9 +267,8 @@ take_under_gate(List *groups, int number)
 }
 
 static Snapshot
-take(int number)
+take(List *groups, int number)
 {
-	List *groups = metadata_groups();
 	Snapshot snapshot;
 	ListCell *lc;
 
@@ -321,7 +320,7 @@ take_for_transaction(bool first)
 	taking = true;
 	PG_TRY();
 	{
-		newest = take(0);
+		newest = take(metadata_groups(), 0);
 		if (first)
 			keep(0, newest);
 		else if (committed_between(GetTransactionSnapshot(), newest))
@@ -400,6 +399,25 @@ reads_several(const PlannedStmt *plan)
 	return false;
 }
 
+/* The groups that have something of a table that it reads; others need not be there. */
+static List *
+groups_read(const PlannedStmt *plan)
+{
+	List *groups = NIL;
+	ListCell *lc;
+
+	foreach (lc, plan->relationOids)
+	{
+		const DistributedTable *table = metadata_table(lfirst_oid(lc));
+
+		if (table == NULL || table->kind != TABLE_HASH)
+			continue;
+		for (int i = 0; i < table->colocation->nshards; i++)
+			groups = list_append_unique_int(groups, table->colocation->shards[i].group_id);
+	}
+	return groups == NIL ? metadata_groups() : groups;
+}
+
 static int
 free_number(void)
 {
@@ -453,7 +471,7 @@ take_for_statement(QueryDesc *query)
 		if (reads_several(query->plannedstmt))
 		{
 			number = free_number();
-			exchange(query, take(number));
+			exchange(query, take(groups_read(query->plannedstmt), number));
 		}
 		return number;
 	}
