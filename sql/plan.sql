@@ -31,7 +31,7 @@ BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
         IF line !~ '^ *(Shard|Node|Nodes): ' THEN
             -- Minor releases differ in whether they write AS here.
-            line := regexp_replace(line, '((UPDATE|DELETE FROM) \S+) AS ', '\1 ');
+            line := regexp_replace(line, '((UPDATE|DELETE FROM|MERGE INTO) \S+) AS ', '\1 ');
             RETURN NEXT regexp_replace(line, 'planned_[0-9]+', 'planned_#', 'g');
         END IF;
     END LOOP;
@@ -54,6 +54,17 @@ SELECT plan_of('UPDATE account SET balance = balance + 1 WHERE id = 5 RETURNING 
 SELECT plan_of('DELETE FROM movement USING account WHERE account_id = id AND id = 5');
 CREATE SEQUENCE numbers;
 SELECT plan_of('INSERT INTO account VALUES (nextval(''numbers''))');
+
+-- MERGE that shards can do by themselves, and what keeps others from that
+SELECT plan_of('MERGE INTO movement m USING account a ON m.account_id = a.id AND m.no = 1 WHEN MATCHED THEN UPDATE SET amount = m.amount + a.balance WHEN NOT MATCHED AND a.balance > 0 THEN INSERT (account_id, no, at) VALUES (a.id, 1, now())');
+SELECT plan_of('MERGE INTO account a USING (VALUES (5, ''five'')) v (id, name) ON a.id = v.id WHEN MATCHED THEN UPDATE SET owner = v.name WHEN NOT MATCHED THEN INSERT (id, owner) VALUES (v.id, v.name)');
+SELECT plan_of('MERGE INTO account USING currency ON currency.code = account.owner AND account.id IN (1, 2) WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING');
+SELECT line FROM (VALUES ('MERGE INTO account USING currency c ON c.rate = account.id WHEN NOT MATCHED THEN INSERT VALUES (7, c.code)'),
+    ('MERGE INTO movement m USING account a ON m.account_id = a.id WHEN NOT MATCHED THEN INSERT (account_id, no) VALUES (a.id + 1, 1)'),
+    ('MERGE INTO movement m USING account a ON m.no = a.id WHEN MATCHED THEN DELETE'),
+    ('MERGE INTO movement m USING account a ON m.account_id = a.id WHEN MATCHED THEN UPDATE SET account_id = 2'),
+    ('MERGE INTO account USING (VALUES (1, 2)) v (a, b) ON id = v.a WHEN NOT MATCHED THEN INSERT (id) VALUES (v.b)')) q (query),
+    plan_of(query) line WHERE line ~ 'Tier|Not ';
 
 -- what keeps a query from one shard
 SELECT tier_of('SELECT * FROM account WHERE id = 5 OR id = 6');

@@ -719,7 +719,7 @@ check_query(Query *query, LiftState *state)
 	bool has_limit = query->limitCount != NULL || query->limitOffset != NULL;
 	ListCell *cell;
 
-	if (query->commandType == CMD_MERGE)
+	if (query->commandType == CMD_MERGE && !state->lift->merge)
 		return refuse(state, "MERGE does not travel to shards as a whole.");
 	if (query->commandType == CMD_UTILITY)
 		return refuse(state, "It contains a utility command.");
@@ -748,6 +748,11 @@ check_query(Query *query, LiftState *state)
 	if (query->commandType == CMD_INSERT || query->commandType == CMD_UPDATE)
 	{
 		if (!check_targets(query->targetList, state))
+			return false;
+	}
+	foreach (cell, query->mergeActionList)
+	{
+		if (!check_targets(((MergeAction *) lfirst(cell))->targetList, state))
 			return false;
 	}
 	return query->onConflict == NULL || check_targets(query->onConflict->onConflictSet, state);

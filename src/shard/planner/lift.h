@@ -23,6 +23,7 @@ typedef struct Lift
 	bool constants; /* make constants parameters, so that the text stays the same for others */
 	bool apart;		/* each its own, even if another is equal */
 	int nconstants; /* how many became some */
+	bool merge;		/* a MERGE may travel: what makes that right has been looked at */
 	bool keeps_exec_params; /* parameters of the running plan become some of the statement */
 	char *why;				/* set when the statement may not travel */
 } Lift;

@@ -34,6 +34,8 @@ extern PlannedStmt *plan_insert_shards(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_exchange_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_select_rows(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_found(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_merge_shard(const PlanRequest *request, char **why);
+extern PlannedStmt *plan_merge_shards(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_steps(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
