@@ -89,6 +89,9 @@ is($s->run('SELECT v FROM t WHERE a = 7'), 50, '... and no more');
 like(again('BEGIN READ ONLY; UPDATE t SET v = 0 WHERE a = 7; ROLLBACK'), qr/^ERROR:  25006/, 'a transaction that only reads');
 is(again('BEGIN READ ONLY; SELECT v FROM t WHERE a = 7; COMMIT'), 50, '... does read');
 is(again('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM t WHERE a = 7; COMMIT'), 50, '... also twice');
+is(again('BEGIN; SELECT say(v) FROM t WHERE a = 7; COMMIT'), "NOTICE:  00000: said 50\n50", 'a notice at its beginning');
+like(again('BEGIN; SELECT 1 / (v - 50) FROM t WHERE a = 7; COMMIT'), qr/^ERROR:  22012/, '... or an error');
+is(again('BEGIN; SELECT 1 FROM t WHERE a = 7; SELECT v FROM t WHERE a = 7; COMMIT'), "1\n50", '... or neither');
 is(again('BEGIN; DECLARE x CURSOR FOR SELECT v FROM t WHERE a = 7; UPDATE t SET v = v + 1 WHERE a = 7; FETCH x; ROLLBACK'), 50,
 	'a cursor sees what there was');
 is(again('CREATE TEMP TABLE x AS SELECT v FROM t WHERE a = 7; SELECT * FROM x; DROP TABLE x'), 50, 'rows that go elsewhere');

@@ -371,6 +371,7 @@ connection_close(RemoteConnection *c)
 		RemoteTask *task = dlist_container(RemoteTask, node, iter.cur);
 
 		task->prepared = NULL;
+		task->command = NULL;
 		if (task->state == TASK_SENT)
 			task_fail(task);
 	}

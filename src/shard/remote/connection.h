@@ -188,6 +188,7 @@ struct RemoteTask
 	const char *first;		 /* of an internal one: what goes ahead of it, until it is sent */
 	PreparedEntry *prepared; /* the statement it runs */
 	bool preparing;			 /* ... which the prefix prepares */
+	PreparedEntry *command;	 /* another that the prefix prepares */
 	bool failed_early;		 /* the prefix failed, not the statement */
 
 	RemoteQuery query; /* points into this allocation */
@@ -238,6 +239,7 @@ extern bool connection_wait_readable(RemoteConnection *c);
 extern bool connection_none_underway(void);
 
 /* wire.c */
+extern bool wire_command(RemoteConnection *c, const char *sql, RemoteTask **task);
 extern void wire_abandon(RemoteConnection *c);
 
 /* The one of this user, whoever's the transaction has. */
@@ -269,6 +271,10 @@ extern PreparedEntry *
 prepared_find(RemoteConnection *c, const RemoteQuery *query, bool *is_new, char **drop);
 /* The same if it is prepared, else NULL. */
 extern PreparedEntry *prepared_known(RemoteConnection *c, const RemoteQuery *query);
+/* A command of our own, without parameters, if it is prepared. */
+extern PreparedEntry *prepared_command(RemoteConnection *c, const char *sql);
+/* Can one more be prepared without letting go of another? */
+extern bool prepared_has_room(const RemoteConnection *c);
 extern const char *prepared_name(const PreparedEntry *entry);
 extern void prepared_forget(RemoteConnection *c, PreparedEntry *entry);
 extern void prepared_reset(RemoteConnection *c);

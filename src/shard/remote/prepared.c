@@ -146,6 +146,20 @@ prepared_known(RemoteConnection *c, const RemoteQuery *query)
 	return entry;
 }
 
+PreparedEntry *
+prepared_command(RemoteConnection *c, const char *sql)
+{
+	RemoteQuery query = {.sql = sql};
+
+	return prepared_known(c, &query);
+}
+
+bool
+prepared_has_room(const RemoteConnection *c)
+{
+	return c->prepared == NULL || c->prepared->n < MAX_PREPARED;
+}
+
 /*
  * The statement's entry.  When *is_new, the caller must prepare it under the
  * entry's name before it is used; *drop, palloc'd, is then the name of a
@@ -202,6 +216,8 @@ prepared_forget(RemoteConnection *c, PreparedEntry *entry)
 
 		if (task->prepared == entry)
 			task->prepared = NULL;
+		if (task->command == entry)
+			task->command = NULL;
 	}
 	dlist_delete(&entry->bucket);
 	dlist_delete(&entry->used);

@@ -166,6 +166,7 @@ task_requeue(RemoteTask *task)
 		PQclear(task->error);
 	task->error = NULL;
 	task->prepared = NULL;
+	task->command = NULL;
 	task->state = TASK_QUEUED;
 }
 
@@ -231,6 +232,29 @@ send_plain(RemoteConnection *c, const char *sql)
 	return PQsendQueryParams(c->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
+/* One that comes again and again: it is prepared, unless that would cost another its place. */
+static bool
+send_command(RemoteConnection *c, RemoteTask *task, const char *sql)
+{
+	RemoteQuery query = {.sql = sql};
+	PreparedEntry *entry = prepared_command(c, sql);
+	bool is_new = false;
+	char *drop;
+
+	if (entry == NULL && !prepared_has_room(c))
+		return send_plain(c, sql);
+	if (entry == NULL)
+		entry = prepared_find(c, &query, &is_new, &drop);
+	if (is_new)
+	{
+		if (PQsendPrepare(c->conn, prepared_name(entry), sql, 0, NULL) != 1)
+			return false;
+		task->command = entry;
+		task->prefix++;
+	}
+	return PQsendQueryPrepared(c->conn, prepared_name(entry), 0, NULL, NULL, NULL, 0) == 1;
+}
+
 /* After a change of the first task: how its rows are to come. */
 static void
 expect_rows(RemoteConnection *c)
@@ -272,7 +296,7 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 
 	if (c->level == 0)
 	{
-		if (!send_plain(c, transaction_begin_command()))
+		if (!send_command(c, task, transaction_begin_command()))
 			return false;
 		task->prefix++;
 		c->level = 1;
@@ -365,6 +389,7 @@ static bool
 send_task(RemoteConnection *c, RemoteTask *task)
 {
 	const RemoteQuery *query = &task->query;
+	bool sent;
 
 	if (!task->internal && !send_settings(c, task))
 		return false;
@@ -382,12 +407,14 @@ send_task(RemoteConnection *c, RemoteTask *task)
 		if (!send_plain(c, task->first))
 			return false;
 	}
-	if (query->prepare
-			? !send_prepared(c, task)
-			: PQsendQueryParams(c->conn, query->sql, query->nparams, query->types, query->values,
-								query->lengths, query->formats, query->binary) != 1)
-		return false;
-	return PQpipelineSync(c->conn) == 1;
+	if (query->prepare)
+		sent = send_prepared(c, task);
+	else if (task->internal && strcmp(query->sql, "COMMIT") == 0)
+		sent = send_command(c, task, query->sql);
+	else
+		sent = PQsendQueryParams(c->conn, query->sql, query->nparams, query->types, query->values,
+								 query->lengths, query->formats, query->binary) == 1;
+	return sent && PQpipelineSync(c->conn) == 1;
 }
 
 /* Sends what waits in the list, if the connection can take it. */
@@ -516,6 +543,8 @@ task_completed(RemoteConnection *c, RemoteTask *task)
 			PQclear(error);
 			return;
 		}
+		if (task->command != NULL && task->failed_early)
+			prepared_forget(c, task->command);
 		if (task->prepared != NULL &&
 			(task->failed_early || error_code(task->error) == ERRCODE_FEATURE_NOT_SUPPORTED))
 			prepared_forget(c, task->prepared);
@@ -659,19 +688,21 @@ task_settle(RemoteConnection *c)
  * For the rest of the server
  */
 
-/* A task that is tied to "context", and in no list yet. */
+/* A task that is tied to "context", unless that is NULL, and in no list yet. */
 static RemoteTask *
 create_tied(RemoteConnection *c, const RemoteQuery *query, MemoryContext context)
 {
-	TaskTie *tie = MemoryContextAllocZero(context, sizeof(TaskTie));
+	TaskTie *tie = context != NULL ? MemoryContextAllocZero(context, sizeof(TaskTie)) : NULL;
 	RemoteTask *task = task_create(c, query);
 
+	task->level = GetCurrentTransactionNestLevel();
+	if (tie == NULL)
+		return task;
 	tie->task = task;
 	tie->callback.func = tie_released;
 	tie->callback.arg = tie;
 	MemoryContextRegisterResetCallback(context, &tie->callback);
 	task->tie = tie;
-	task->level = GetCurrentTransactionNestLevel();
 	return task;
 }
 

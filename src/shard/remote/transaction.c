@@ -504,11 +504,11 @@ wait_sole_commit(RemoteConnection *c)
 }
 
 /*
- * Sends the COMMIT that decides, behind "first" if that is not NULL.  A
- * connection that is seen to have ended before leaves no doubt.
+ * Before a COMMIT that decides, which is never sent again.  A connection that
+ * is seen to have ended before leaves no doubt.
  */
 static void
-send_deciding(RemoteConnection *c, const char *first)
+begin_deciding(RemoteConnection *c)
 {
 	/* What the node said last, and then its end. */
 	for (int i = 0; i < 2 && !connection_is_quiet(c) && c->state == CONNECTION_OPEN; i++)
@@ -516,7 +516,14 @@ send_deciding(RemoteConnection *c, const char *first)
 		if (!PQconsumeInput(c->conn))
 			connection_lost(c, NULL);
 	}
-	ending = true; /* a COMMIT that was sent is never sent again */
+	ending = true;
+}
+
+/* Sends it, behind "first" if that is not NULL. */
+static void
+send_deciding(RemoteConnection *c, const char *first)
+{
+	begin_deciding(c);
 	send_ending_after(c, first, "COMMIT");
 }
 
@@ -542,7 +549,17 @@ commit_sole_writer(RemoteConnection *c)
 {
 	if (c->level == 0)
 		return;
-	send_deciding(c, NULL);
+	begin_deciding(c);
+	if (c->ending != NULL)
+		task_release(c->ending);
+	if (wire_command(c, "COMMIT", &c->ending))
+	{
+		ending = false;
+		c->level = 0;
+		return;
+	}
+	if (c->ending == NULL)
+		send_ending(c, "COMMIT");
 	wait_sole_commit(c);
 	if (is_committed(c))
 	{

@@ -47,8 +47,12 @@ typedef struct Trip
 	const RemoteQuery *query;
 	MemoryContext context; /* of the task that it may become */
 	PreparedEntry *entry;
-	bool transaction; /* needs the remote transaction, which is open */
-	bool commits;	  /* commits by itself */
+	PreparedEntry *begin; /* goes ahead and opens the transaction; NULL: nothing does */
+	bool begun;			  /* ... which it has */
+	bool described;		  /* the rows were, as they are when something goes ahead */
+	const char *tag;	  /* with which a command must end; NULL: any */
+	bool transaction;	  /* needs the remote transaction, which is open then */
+	bool commits;		  /* commits by itself */
 	RemoteReceive receive;
 	void *arg;
 	RemoteTask *task; /* to which it was handed over */
@@ -87,66 +91,118 @@ length_of(const RemoteQuery *query, int i)
 	return query->formats[i] != 0 ? query->lengths[i] : (int) strlen(query->values[i]);
 }
 
-/* Bind, Execute and Sync; 0 when they do not fit. */
-static size_t
-write_messages(const RemoteQuery *query, const char *name)
+static char *
+put_name(char *at, const char *name)
 {
-	char *at = send_buffer;
-	char *length_at;
-	size_t name_length = strlen(name) + 1;
-	size_t room = SEND_SIZE - 64 - name_length;
+	size_t length = strlen(name) + 1;
 
-	if ((size_t) query->nparams * 6 > room)
-		return 0;
-	room -= query->nparams * 6;
-	*at++ = 'B';
-	length_at = at;
-	at += 4;
+	*at++ = '\0'; /* the portal has none */
+	memcpy(at, name, length);
+	return at + length;
+}
+
+static char *
+put_execute(char *at)
+{
+	*at++ = 'E';
+	at = put32(at, 9);
 	*at++ = '\0';
-	memcpy(at, name, name_length);
-	at += name_length;
+	return put32(at, 0);
+}
+
+static char *
+put_sync(char *at)
+{
+	*at++ = 'S';
+	return put32(at, 4);
+}
+
+/* A command without parameters and rows. */
+static char *
+put_command(char *at, const char *name)
+{
+	char *length_at = ++at;
+
+	at[-1] = 'B';
+	at = put_name(at + 4, name);
+	memset(at, 0, 6);
+	at += 6;
+	put32(length_at, at - length_at);
+	return put_execute(at);
+}
+
+/* Bind of the statement; NULL when it does not fit before "end". */
+static char *
+put_bind(char *at, const char *end, const RemoteQuery *query, const char *name)
+{
+	char *length_at = ++at;
+	ptrdiff_t room;
+
+	at[-1] = 'B';
+	at = put_name(at + 4, name);
+	room = end - at - 8 - (ptrdiff_t) query->nparams * 6;
+	if (room < 0)
+		return NULL;
 	at = put16(at, query->nparams);
 	for (int i = 0; i < query->nparams; i++)
 		at = put16(at, query->formats[i]);
 	at = put16(at, query->nparams);
 	for (int i = 0; i < query->nparams; i++)
 	{
-		int length;
+		int length = query->values[i] == NULL ? -1 : length_of(query, i);
 
-		if (query->values[i] == NULL)
-		{
-			at = put32(at, (uint32) -1);
+		at = put32(at, (uint32) length);
+		if (length <= 0)
 			continue;
-		}
-		length = length_of(query, i);
-		if ((size_t) length > room)
-			return 0;
+		if (length > room)
+			return NULL;
 		room -= length;
-		at = put32(at, length);
 		memcpy(at, query->values[i], length);
 		at += length;
 	}
 	at = put16(at, 1);
 	at = put16(at, query->binary);
 	put32(length_at, at - length_at);
-	*at++ = 'E';
-	at = put32(at, 9);
-	*at++ = '\0';
-	at = put32(at, 0);
-	*at++ = 'S';
-	at = put32(at, 4);
-	return at - send_buffer;
+	return at;
+}
+
+/* All that is sent at once; 0 when it does not fit. */
+static size_t
+write_messages(const Trip *trip)
+{
+	const RemoteQuery *query = trip->query;
+	char *at = send_buffer;
+
+	if (trip->begin != NULL)
+		at = put_command(at, prepared_name(trip->begin));
+	at = put_bind(at, send_buffer + SEND_SIZE - 64, query, prepared_name(trip->entry));
+	if (at == NULL)
+		return 0;
+	if (trip->begin != NULL && query->columns > 0)
+	{
+		*at++ = 'D';
+		at = put32(at, 6);
+		*at++ = 'P';
+		*at++ = '\0';
+	}
+	return put_sync(put_execute(at)) - send_buffer;
 }
 
 /* Nothing is in the way of a statement that goes out at once, and alone. */
 static bool
-is_free(RemoteConnection *c, const RemoteQuery *query)
+is_free(RemoteConnection *c)
 {
 	return c->by_wire && c->state == CONNECTION_OPEN && dlist_is_empty(&c->tasks) &&
 		   c->copy.state == COPY_NONE && c->pending_error == NULL && !c->at_replica &&
-		   query->prepare && query->nparams > 0 && query->formats != NULL && !query->measured &&
-		   query->helper == 0 && c->acting == GetUserId() && connection_none_underway() &&
-		   PQflush(c->conn) == 0;
+		   connection_none_underway() && PQflush(c->conn) == 0;
+}
+
+/* Can a statement like this be sent and read here at all? */
+static bool
+is_simple(const RemoteConnection *c, const RemoteQuery *query)
+{
+	return c->acting == GetUserId() && query->prepare && query->nparams > 0 &&
+		   query->formats != NULL && !query->measured && query->helper == 0;
 }
 
 /*
@@ -198,11 +254,13 @@ retell(Trip *trip, int theirs, const char *rest, size_t length)
 	char *described;
 	bool told;
 
-	if (PQsendQueryPrepared(conn, prepared_name(trip->entry), query->nparams, query->values,
+	if ((trip->task->prefix > 0 &&
+		 PQsendQueryPrepared(conn, prepared_name(trip->begin), 0, NULL, NULL, NULL, 0) != 1) ||
+		PQsendQueryPrepared(conn, prepared_name(trip->entry), query->nparams, query->values,
 							query->lengths, query->formats, query->binary) != 1 ||
 		PQpipelineSync(conn) != 1 || PQflush(conn) != 0)
 		return false;
-	if (query->columns == 0)
+	if (query->columns == 0 || (trip->begin != NULL && !trip->described))
 		return feed(conn, theirs, rest, length);
 	described = MemoryContextAlloc(remote_context(), 16 + query->columns * DESCRIBED_SIZE);
 	told = feed(conn, theirs, described, describe_rows(query, described)) &&
@@ -229,6 +287,8 @@ hand_over(Trip *trip, const char *rest, size_t length)
 	trip->task->commits = trip->commits;
 	trip->task->prepared = trip->entry;
 	trip->task->delivered = trip->rows;
+	trip->task->internal = trip->tag != NULL;
+	trip->task->prefix = trip->begin != NULL && !trip->begun;
 	c->on_wire = false;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && (kept = dup(fd)) >= 0 &&
 		fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 && dup2(pair[0], fd) == fd)
@@ -264,11 +324,11 @@ count_in_tag(const char *tag, size_t length)
 
 /* A message that is there as a whole: its size with its type, else 0; -1: not for us. */
 static ssize_t
-message_size(const char *at, const char *end)
+message_size(const Trip *trip, const char *at, const char *end)
 {
 	uint32 length;
 
-	if (end > at && memchr("2DCZ", *at, 4) == NULL)
+	if (end > at && memchr("2DCZ", *at, 4) == NULL && (*at != 'T' || trip->begin == NULL))
 		return -1;
 	if (end - at < 5)
 		return 0;
@@ -277,6 +337,21 @@ message_size(const char *at, const char *end)
 	if (length < 4 || length >= READ_SIZE)
 		return -1;
 	return end - at > (ptrdiff_t) length ? (ssize_t) length + 1 : 0;
+}
+
+/* The statement is over, if nothing but the end of the answer follows. */
+static bool
+read_end(Trip *trip, const char *at, ssize_t size, const char *end, bool *strange)
+{
+	ssize_t last = message_size(trip, at + size, end);
+
+	*strange = last < 0 || (last > 0 && (at[size] != 'Z' || at + size + last != end)) ||
+			   (trip->tag != NULL && strncmp(at + 5, trip->tag, size - 5) != 0);
+	if (*strange || last == 0)
+		return false;
+	trip->affected = count_in_tag(at + 5, size - 5);
+	trip->over = true;
+	return true;
 }
 
 /*
@@ -288,24 +363,19 @@ read_messages(Trip *trip, char *at, char *end, bool *strange)
 {
 	ssize_t size;
 
-	while ((size = message_size(at, end)) > 0 && *at != 'Z')
+	while ((size = message_size(trip, at, end)) > 0 && *at != 'Z')
 	{
 		if (*at == 'D')
 		{
 			trip->rows++;
 			trip->receive(trip->arg, at + 5, size - 5);
 		}
+		else if (*at == 'T')
+			trip->described = true;
+		else if (*at == 'C' && trip->begin != NULL && !trip->begun)
+			trip->begun = true;
 		else if (*at == 'C')
-		{
-			ssize_t last = message_size(at + size, end);
-
-			*strange = last < 0 || (last > 0 && (at[size] != 'Z' || at + size + last != end));
-			if (*strange || last == 0)
-				return at;
-			trip->affected = count_in_tag(at + 5, size - 5);
-			trip->over = true;
-			return end;
-		}
+			return read_end(trip, at, size, end, strange) ? end : at;
 		at += size;
 	}
 	*strange = size != 0;
@@ -405,6 +475,37 @@ set_out(Trip *trip, size_t length)
 	return false;
 }
 
+static void
+make_buffers(void)
+{
+	if (read_buffer != NULL)
+		return;
+	send_buffer = MemoryContextAlloc(remote_context(), SEND_SIZE);
+	read_buffer = MemoryContextAlloc(remote_context(), READ_SIZE);
+}
+
+/*
+ * Finds out what has to go ahead of the statement; false when that is more
+ * than the wire carries.
+ */
+static bool
+prepare_transaction(Trip *trip, int level)
+{
+	RemoteConnection *c = trip->c;
+	const RemoteQuery *query = trip->query;
+
+	trip->transaction = transaction_needed(c, query->writes) || query->snapshot != 0;
+	if (!trip->transaction || (c->level >= level && c->snapshot == query->snapshot))
+		return true;
+	if (c->level > 0 || level > 1 || query->snapshot != 0 ||
+		transaction_constraints_command() != NULL)
+		return false;
+	if (query->alone)
+		return true; /* it may not be needed after all */
+	trip->begin = prepared_command(c, transaction_begin_command());
+	return trip->begin != NULL;
+}
+
 /* Goes there and back, if it can go by wire; false when nothing has been done. */
 static bool
 travel(Trip *trip)
@@ -414,25 +515,28 @@ travel(Trip *trip)
 	int level = GetCurrentTransactionNestLevel();
 	size_t length;
 
-	if (!is_free(c, query) || !settings_told(c) || (trip->entry = prepared_known(c, query)) == NULL)
+	if (!is_simple(c, query) || !is_free(c) || !settings_told(c) ||
+		(trip->entry = prepared_known(c, query)) == NULL || !prepare_transaction(trip, level))
 		return false;
-	if (read_buffer == NULL)
-	{
-		read_buffer = MemoryContextAlloc(remote_context(), READ_SIZE);
-		send_buffer = MemoryContextAlloc(remote_context(), SEND_SIZE);
-	}
-	length = write_messages(query, prepared_name(trip->entry));
+	make_buffers();
+	length = write_messages(trip);
 	if (length == 0)
 		return false;
-	trip->commits =
-		query->alone && c->level == 0 && query->snapshot == 0 && transaction_may_commit_alone(c);
-	trip->transaction =
-		!trip->commits && (transaction_needed(c, query->writes) || query->snapshot != 0);
-	if (trip->transaction && (c->level < level || c->snapshot != query->snapshot))
-		return false;
+	if (query->alone && c->level == 0 && query->snapshot == 0)
+	{
+		trip->commits = transaction_may_commit_alone(c);
+		if (!trip->commits)
+			return false;
+		trip->transaction = false;
+	}
 	if (!set_out(trip, length))
 		return false;
 	c->committing += trip->commits;
+	if (trip->begin != NULL)
+	{
+		c->level = 1;
+		c->snapshot = 0;
+	}
 	if (trip->transaction && query->writes)
 		transaction_note_write(c, level);
 	if (!read_answer(trip))
@@ -444,6 +548,34 @@ travel(Trip *trip)
 		transaction_note_done(c, level);
 	if (trip->commits)
 		transaction_committed_alone();
+	return true;
+}
+
+/*
+ * A command of our own that is known to the node.  True when it has been
+ * carried out; otherwise *task is what it became, NULL if it was not sent.
+ */
+bool
+wire_command(RemoteConnection *c, const char *sql, RemoteTask **task)
+{
+	RemoteQuery query = {.sql = sql, .prepare = true};
+	Trip trip = {.c = c, .query = &query, .tag = sql};
+	size_t length;
+
+	*task = NULL;
+	if (!is_free(c) || (trip.entry = prepared_command(c, sql)) == NULL)
+		return false;
+	make_buffers();
+	length = put_sync(put_command(send_buffer, prepared_name(trip.entry))) - send_buffer;
+	if (!set_out(&trip, length))
+		return false;
+	if (!read_answer(&trip))
+	{
+		*task = trip.task;
+		return false;
+	}
+	c->on_wire = false;
+	c->silent_since = 0;
 	return true;
 }
 
