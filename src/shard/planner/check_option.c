@@ -121,13 +121,16 @@ is_possible(const Query *query, Relation relation)
 			!has_multiple((Node *) query->onConflict->onConflictSet, NULL));
 }
 
-/* Columns that are assigned from one subquery: such a list cannot be changed. */
+/* Columns that are assigned from one subquery, or in part: such a list cannot be changed. */
 static bool
 has_multiple(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
+		return true;
+	if (IsA(node, FieldStore) ||
+		(IsA(node, SubscriptingRef) && ((SubscriptingRef *) node)->refassgnexpr != NULL))
 		return true;
 	return expression_tree_walker(node, has_multiple, context);
 }

@@ -84,6 +84,7 @@ static void set_for_deparsing(const char *name, const char *value);
 static bool settings_are_usual(void);
 static void rename_ambiguous(Query *query);
 static bool name_relations(Node *node, SlotList *slots);
+static void free_excluded(Query *query);
 static void name_from_item(Node *item, Query *query, SlotList *slots);
 static void name_relation(RangeTblEntry *rte, SlotList *slots);
 static void find_slots(const char *sql, SlotList *slots);
@@ -232,6 +233,7 @@ name_relations(Node *node, SlotList *slots)
 			target->inFromCl = false;
 			name_relation(target, slots);
 		}
+		free_excluded(query);
 		foreach (cell, query->jointree->fromlist)
 		{
 			Node *item = lfirst(cell);
@@ -247,6 +249,22 @@ name_relations(Node *node, SlotList *slots)
 		return query_tree_walker(query, name_relations, slots, QTW_IGNORE_JOINALIASES);
 	}
 	return expression_tree_walker(node, name_relations, slots);
+}
+
+/* "excluded" of a view stays in the range table beside that of the table below it: one may have the name. */
+static void
+free_excluded(Query *query)
+{
+	ListCell *cell;
+
+	foreach (cell, query->onConflict != NULL ? query->rtable : NIL)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (foreach_current_index(cell) + 1 != query->onConflict->exclRelIndex && !rte->inFromCl &&
+			rte->alias != NULL && strcmp(rte->alias->aliasname, "excluded") == 0)
+			rte->alias = rte->eref = makeAlias("pgcluster_unused", NIL);
+	}
 }
 
 static void

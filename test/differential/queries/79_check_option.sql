@@ -127,3 +127,18 @@ EXECUTE up ('k4', 7);
 EXECUTE up ('k5', 8);
 ROLLBACK;
 DEALLOCATE up;
+
+-- on conflict through a view without a condition
+BEGIN;
+CREATE VIEW whole AS SELECT * FROM kv WITH CASCADED CHECK OPTION;
+INSERT INTO whole (key, n) VALUES ('k3', 5) ON CONFLICT (key) DO UPDATE SET n = excluded.n + 1, value = whole.value || excluded.key RETURNING *;
+CREATE VIEW over AS SELECT key AS k, n AS nn FROM whole;
+INSERT INTO over AS o VALUES ('k3', 50), ('k700', 7) ON CONFLICT (k) DO UPDATE SET nn = excluded.nn + o.nn RETURNING *;
+ROLLBACK;
+
+-- an element of an array through a view with a check
+-- refused: the check would have to know the whole array
+BEGIN;
+CREATE VIEW tagged AS SELECT * FROM users WHERE tags[1] <> 'none' WITH CHECK OPTION;
+UPDATE tagged SET tags[1] = 'none' WHERE user_id = 5;
+ROLLBACK;
