@@ -151,6 +151,8 @@ typedef struct ShardPlan
 	Query
 		*query; /* TIER_ON_NODE: to be planned when the shard is known; TIER_CALL: to be run here */
 
+	Oid reader; /* the role that nodes are asked as; InvalidOid: the user */
+
 	List *refusals; /* why no cheaper tier was possible: pairs of labels and reasons (String) */
 
 	/* A plan whose constants are others, and whose cache this one uses; NULL: none. */

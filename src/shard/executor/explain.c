@@ -310,12 +310,16 @@ explain_plan(const char *text, ExplainState *es)
 
 /* Runs a query that explains, and shows what it returns. */
 static void
-explain_by(RemoteQuery *query, ExplainState *es)
+explain_by(ShardScan *scan, RemoteQuery *query, ExplainState *es)
 {
-	RemoteTask *task = remote_task_start(query, CurrentMemoryContext, NULL, NULL);
+	RemoteTask *task;
+	TaskRole role;
 	StringInfoData text;
 	PGresult *row;
 
+	tasks_enter_role(scan, &role);
+	task = remote_task_start(query, CurrentMemoryContext, NULL, NULL);
+	tasks_leave_role(&role);
 	initStringInfo(&text);
 	while ((row = remote_task_next(task)) != NULL)
 	{
@@ -343,7 +347,7 @@ explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es)
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
 	query.reads = scan->plan->command == CMD_SELECT;
-	explain_by(&query, es);
+	explain_by(scan, &query, es);
 }
 
 /* What it did, unless it was stopped or is still at it. */
@@ -357,7 +361,7 @@ explain_outcome(ShardScan *scan, ExplainState *es)
 	query.group_id = scan->tasks[0].group_id;
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.sql = psprintf("SELECT pgcluster.explained(%d)", scan->explained);
-	explain_by(&query, es);
+	explain_by(scan, &query, es);
 }
 
 static void

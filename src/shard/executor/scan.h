@@ -248,6 +248,13 @@ extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, in
 /* --- tasks.c: statements under way on nodes --- */
 extern void tasks_create(ShardScan *scan, const DistributedTable *table, List *positions);
 extern void tasks_start(ShardScan *scan, ShardTask *task, const char *sql);
+typedef struct TaskRole
+{
+	Oid user;
+	int context;
+} TaskRole;
+extern void tasks_enter_role(ShardScan *scan, TaskRole *role);
+extern void tasks_leave_role(const TaskRole *role);
 extern void tasks_drain(ShardTask *task);
 /* The same for a task whose rows were to be passed on. */
 extern void tasks_spool(void *task);

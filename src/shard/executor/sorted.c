@@ -246,6 +246,7 @@ ask_collations(ShardScan *scan, char **expected)
 {
 	List *collations = collations_of(scan);
 	RemoteTask **tasks;
+	TaskRole role;
 	StringInfoData sql;
 	StringInfoData here;
 	ListCell *cell;
@@ -271,7 +272,9 @@ ask_collations(ShardScan *scan, char **expected)
 							 .reads = true,
 							 .snapshot = scan->snapshot};
 
+		tasks_enter_role(scan, &role);
 		tasks[i] = remote_task_start(&query, scan->context, NULL, NULL);
+		tasks_leave_role(&role);
 	}
 	return tasks;
 }

@@ -52,7 +52,8 @@ stream_start(ShardScan *scan, const DistributedTable *table, List *positions)
 	for (int i = 0; i < scan->nlanes; i++)
 		start_tasks(scan, &scan->lanes[i]);
 	scan->helped = scan->ntasks > scan->nlanes * UNDER_WAY && scan->plan->command == CMD_SELECT &&
-				   !scan->plan->writes && config_max_session_connections > 1;
+				   !scan->plan->writes && !OidIsValid(scan->plan->reader) &&
+				   config_max_session_connections > 1;
 	if (scan->helped)
 		scan->streaming_since = scan->help_looked = clock_now_us();
 	MemoryContextSwitchTo(old);

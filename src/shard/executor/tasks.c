@@ -63,12 +63,28 @@ add_bundle(ShardScan *scan, StringInfo bundle, RemoteQuery *query)
 	query->formats = formats;
 }
 
+/* Until tasks_leave_role, or the end of the transaction, nodes are asked as the plan says. */
+void
+tasks_enter_role(ShardScan *scan, TaskRole *role)
+{
+	GetUserIdAndSecContext(&role->user, &role->context);
+	if (OidIsValid(scan->plan->reader))
+		SetUserIdAndSecContext(scan->plan->reader, role->context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+tasks_leave_role(const TaskRole *role)
+{
+	SetUserIdAndSecContext(role->user, role->context);
+}
+
 /* Sends the statement to the group of the task's shard. */
 void
 tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 {
 	RemoteQuery query = {0};
 	MemoryContext values = NULL;
+	TaskRole role;
 
 	task->scan = scan;
 	query.group_id = task->group_id;
@@ -102,7 +118,9 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 		values = AllocSetContextCreate(scan->context, "pgcluster values", ALLOCSET_DEFAULT_SIZES);
 		exchange_values(scan, task->position, &query, values);
 	}
+	tasks_enter_role(scan, &role);
 	task->remote = remote_task_start(&query, scan->context, tasks_spool, task);
+	tasks_leave_role(&role);
 	if (values != NULL)
 		MemoryContextDelete(values);
 }

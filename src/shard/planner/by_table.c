@@ -36,6 +36,7 @@
 #include "shard/planner/by_table.h"
 #include "shard/planner/order.h"
 #include "shard/planner/prune.h"
+#include "shard/planner/security.h"
 #include "shard/planner/ship.h"
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
@@ -503,6 +504,8 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	plan->columns = order_note(root, path, plan, plan->columns);
 	plan->returning = true;
 	plan->writes = rte->values_lists != NIL;
+	if (security_is_of_another(root->parse, rte))
+		plan->reader = security_reader(rte->relid);
 	plan->refusals = copyObject(planning_refusals);
 	template_make(scan_query(rte, plan->columns, ship.remote), &plan->pieces, &plan->schemas);
 

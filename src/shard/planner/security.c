@@ -15,13 +15,16 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "rewrite/rowsecurity.h"
 #include "utils/lsyscache.h"
+#include "utils/acl.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
@@ -41,21 +44,51 @@ policies(Query *query, RangeTblEntry *rte, int rti, int *nquals)
 	return quals != NIL || checks != NIL;
 }
 
-static void
-check_role(Query *query, RangeTblEntry *rte)
+bool
+security_is_of_another(Query *query, RangeTblEntry *rte)
 {
 	Oid role = compat_check_as_user(query, rte);
 
-	if (!OidIsValid(role) || role == GetUserId() ||
-		(check_enable_rls(rte->relid, role, true) != RLS_ENABLED &&
-		 check_enable_rls(rte->relid, InvalidOid, true) != RLS_ENABLED))
-		return;
+	return OidIsValid(role) && role != GetUserId() &&
+		   (check_enable_rls(rte->relid, role, true) == RLS_ENABLED ||
+			check_enable_rls(rte->relid, InvalidOid, true) == RLS_ENABLED);
+}
+
+Oid
+security_reader(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	Oid owner;
+	bool forced;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	owner = form->relowner;
+	forced = form->relforcerowsecurity && !superuser_arg(owner) && !has_bypassrls_privilege(owner);
+	ReleaseSysCache(tuple);
+	if (forced)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row-level security of distributed table \"%s\" cannot be applied for the "
+						"owner of a view",
+						get_rel_name(relid)),
+				 errdetail("It is forced upon the owner of the table, too, who would read it."),
+				 errhint("Use a view with security_invoker, or query the table.")));
+	return owner;
+}
+
+/* Such a table's rows are written as the user, whose policies may be others. */
+static void
+refuse_write(RangeTblEntry *rte)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("row-level security of distributed table \"%s\" cannot be applied for the "
 					"owner of a view",
 					get_rel_name(rte->relid)),
-			 errdetail("Its shards apply the policies of user \"%s\".",
+			 errdetail("Its shards apply the policies of user \"%s\" to what is written.",
 					   GetUserNameFromId(GetUserId(), false)),
 			 errhint("Use a view with security_invoker, or query the table.")));
 }
@@ -103,7 +136,13 @@ leave_walker(Node *node, void *context)
 			here |= policies(query, rte, rti, &nquals);
 			continue;
 		}
-		check_role(query, rte);
+		if (security_is_of_another(query, rte))
+		{
+			if (rti == query->resultRelation)
+				refuse_write(rte);
+			here = true;
+			continue;
+		}
 		(void) policies(query, rte, rti, &nquals);
 		rte->securityQuals = list_copy_tail(rte->securityQuals, nquals);
 		if (rti == query->resultRelation)

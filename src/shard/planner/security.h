@@ -14,4 +14,13 @@
  */
 extern void security_leave_to_shards(Query *query);
 
+/*
+ * True for a table that the query reads for another role than the user, the
+ * owner of a view, and whose policies are not the same for both.
+ */
+extern bool security_is_of_another(Query *query, RangeTblEntry *rte);
+
+/* The role that shards of the table show all rows to; an error if there is none. */
+extern Oid security_reader(Oid relid);
+
 #endif
