@@ -146,17 +146,25 @@ run_and_follow(UtilityCall *call, List *relids, ShapeChange change, List *usings
 /* What a subcommand means for the shards. */
 typedef enum Concern
 {
-	CONCERNS_SHELL,	 /* nothing */
-	CONCERNS_SHARDS, /* they follow */
-	CONCERNS_TYPES	 /* they follow; what depends on a column is made anew */
+	CONCERNS_SHELL,	  /* nothing */
+	CONCERNS_SHARDS,  /* they follow */
+	CONCERNS_TYPES,	  /* they follow; what depends on a column is made anew */
+	CONCERNS_TOO_MUCH /* it is refused */
 } Concern;
 
 static const struct
 {
 	AlterTableType type;
 	Concern concern;
-	const char *repeat; /* what the shape of a table does not tell: the subcommand itself */
+	const char
+		*repeat; /* what the shape of a table does not tell: the subcommand itself; or why not */
 } subcommands[] = {
+	{AT_AddInherit, CONCERNS_TOO_MUCH, NO_INHERITANCE},
+	{AT_DropInherit, CONCERNS_TOO_MUCH, NO_INHERITANCE},
+	{AT_AddOf, CONCERNS_SHELL, NULL},
+	{AT_DropOf, CONCERNS_SHELL, NULL},
+	{AT_GenericOptions, CONCERNS_SHELL, NULL},
+	{AT_AlterColumnGenericOptions, CONCERNS_SHELL, NULL},
 	{AT_EnableRule, CONCERNS_SHELL, NULL},
 	{AT_EnableAlwaysRule, CONCERNS_SHELL, NULL},
 	{AT_EnableReplicaRule, CONCERNS_SHELL, NULL},
@@ -306,6 +314,44 @@ repeat(const DistributedTable *table, List *repeats)
 	relation_close(rel, NoLock);
 }
 
+/* Distributed tables that are declared OF the composite type. */
+static List *
+tables_of_type(RangeVar *name)
+{
+	Oid relid = RangeVarGetRelid(name, NoLock, true);
+	Oid type = OidIsValid(relid) ? get_rel_type_id(relid) : InvalidOid;
+	List *relids = NIL;
+	ListCell *lc;
+
+	foreach (lc, OidIsValid(type) ? metadata_tables() : NIL)
+	{
+		HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_class) GETSTRUCT(tuple))->reloftype == type)
+			relids = lappend_oid(relids, lfirst_oid(lc));
+		ReleaseSysCache(tuple);
+	}
+	return relids;
+}
+
+/* With CASCADE a change of the type changes the tables. */
+static bool
+alter_type(UtilityCall *call, AlterTableStmt *stmt)
+{
+	List *relids = tables_of_type(stmt->relation);
+	ShapeChange change = SHAPE_PARTS;
+	ListCell *lc;
+
+	foreach (lc, stmt->cmds)
+	{
+		if (castNode(AlterTableCmd, lfirst(lc))->subtype == AT_AlterColumnType)
+			change = SHAPE_TYPES;
+	}
+	return relids != NIL && run_and_follow(call, relids, change, NIL);
+}
+
 bool
 alter_handle_table(UtilityCall *call)
 {
@@ -317,6 +363,8 @@ alter_handle_table(UtilityCall *call)
 	bool drops = false;
 	ListCell *lc;
 
+	if (stmt->objtype == OBJECT_TYPE)
+		return alter_type(call, stmt);
 	if (table == NULL)
 		return refuse_alter_local_table(call);
 	if (partition_handle_alter(call, table))
@@ -328,6 +376,8 @@ alter_handle_table(UtilityCall *call)
 
 		if ((stmt->objtype != OBJECT_TABLE && stmt->objtype != OBJECT_INDEX) || i < 0)
 			refuse_statement(call, table->relid);
+		if (subcommands[i].concern == CONCERNS_TOO_MUCH)
+			refuse_because(call, table->relid, subcommands[i].repeat);
 		shards |= subcommands[i].concern == CONCERNS_SHARDS;
 		types |= subcommands[i].concern == CONCERNS_TYPES;
 		drops |= cmd->subtype == AT_DropConstraint;
@@ -389,9 +439,9 @@ alter_handle_rule(UtilityCall *call)
 	RuleStmt *stmt = castNode(RuleStmt, call->pstmt->utilityStmt);
 	const DistributedTable *table = utility_table(call, stmt->relation);
 
-	/* Rules rewrite queries here, before they are planned.  This one would make a view of the table. */
+	/* Rules rewrite queries here, before they are planned. */
 	if (table != NULL && stmt->event == CMD_SELECT)
-		refuse_statement(call, table->relid);
+		refuse_because(call, table->relid, "It would make a view of the table.");
 	return false;
 }
 
@@ -429,6 +479,12 @@ alter_handle_rename(UtilityCall *call)
 		return schema_handle_rename(call);
 	if (stmt->renameType == OBJECT_ROLE)
 		return roles_handle(call);
+	if (stmt->renameType == OBJECT_ATTRIBUTE)
+	{
+		List *relids = tables_of_type(stmt->relation);
+
+		return relids != NIL && run_and_follow(call, relids, SHAPE_RENAMES, NIL);
+	}
 	if (stmt->renameType == OBJECT_STATISTIC_EXT)
 		table = table_of_statistics(castNode(List, stmt->object));
 	else if (stmt->relation != NULL)

@@ -103,6 +103,34 @@ distribute_alike(const DistributedTable *parent, Oid partition)
 				 errhint("Use undistribute_table for \"%s\" first.", get_rel_name(partition))));
 }
 
+/* ALTER INDEX index ATTACH PARTITION index of a partition. */
+static void
+attach_index(UtilityCall *call, const DistributedTable *table, RangeVar *parent, RangeVar *child)
+{
+	Oid indexes[] = {RangeVarGetRelid(parent, NoLock, false),
+					 RangeVarGetRelid(child, NoLock, false)};
+	const DistributedTable *part = utility_table(call, child);
+	ShardRun *run;
+
+	alter_run(call, list_make2_oid(table->relid, part ? part->relid : InvalidOid));
+	CommandCounterIncrement();
+	run = shard_run_create();
+	for (int i = 0; i < shell_end(table->colocation); i++)
+	{
+		const Shard *shard = shell_or_shard(table->colocation, i);
+		char *names[2];
+
+		for (int j = 0; j < 2; j++)
+			names[j] =
+				psprintf("%s.%s", shard_ddl_schema_name(get_rel_namespace(indexes[j]), shard->id),
+						 quote_identifier(get_rel_name(indexes[j])));
+		shard_run_add_all(
+			run, shard_run_groups(shard),
+			list_make1(psprintf("ALTER INDEX %s ATTACH PARTITION %s", names[0], names[1])));
+	}
+	shard_run_finish(run);
+}
+
 /* Where on a shard the partition stands: "t" (being detached), "f" (attached) or NULL. */
 static char *
 state_on_shard(Relation parent, Relation rel, const Shard *shard)
@@ -179,6 +207,11 @@ partition_handle_alter(UtilityCall *call, const DistributedTable *table)
 	PartitionCmd *partition;
 	Oid relid;
 
+	if (stmt->objtype == OBJECT_INDEX && attach)
+	{
+		attach_index(call, table, stmt->relation, castNode(PartitionCmd, cmd->def)->name);
+		return true;
+	}
 	if (stmt->objtype != OBJECT_TABLE ||
 		(!attach && !finalize && cmd->subtype != AT_DetachPartition))
 		return false;

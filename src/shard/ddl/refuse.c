@@ -20,19 +20,26 @@
 void
 refuse_statement(UtilityCall *call, Oid relid)
 {
+	refuse_because(call, relid, NULL);
+}
+
+void
+refuse_because(UtilityCall *call, Oid relid, const char *why)
+{
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("%s is not supported for distributed table \"%s\"",
 						   CreateCommandName(call->pstmt->utilityStmt), get_rel_name(relid)),
+					why ? errdetail_internal("%s", why) : 0,
 					errhint("Use undistribute_table, change the table, and distribute it again.")));
 }
 
 static void
-refuse_if_distributed(UtilityCall *call, RangeVar *name)
+refuse_if_distributed(UtilityCall *call, RangeVar *name, const char *why)
 {
 	const DistributedTable *table = name != NULL ? utility_table(call, name) : NULL;
 
 	if (table != NULL)
-		refuse_statement(call, table->relid);
+		refuse_because(call, table->relid, why);
 }
 
 /*
@@ -186,7 +193,10 @@ refuse_create_table(UtilityCall *call)
 	ListCell *lc;
 
 	foreach (lc, stmt->inhRelations)
-		refuse_if_distributed(call, lfirst(lc));
+		refuse_if_distributed(call, lfirst(lc),
+							  stmt->partbound != NULL
+								  ? "A partition of it must be a table that can be distributed."
+								  : NO_INHERITANCE);
 	foreach (lc, stmt->tableElts)
 	{
 		if (IsA(lfirst(lc), Constraint))
@@ -210,9 +220,10 @@ refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
 	else if (IsA(cmd->def, ColumnDef))
 		refuse_column_constraints(call, (ColumnDef *) cmd->def);
 	else if (IsA(cmd->def, RangeVar))
-		refuse_if_distributed(call, (RangeVar *) cmd->def);
+		refuse_if_distributed(call, (RangeVar *) cmd->def, NO_INHERITANCE);
 	else if (IsA(cmd->def, PartitionCmd))
-		refuse_if_distributed(call, ((PartitionCmd *) cmd->def)->name);
+		refuse_if_distributed(call, ((PartitionCmd *) cmd->def)->name,
+							  "The table that it would be a partition of is not distributed.");
 }
 
 bool

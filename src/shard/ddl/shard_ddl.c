@@ -505,8 +505,10 @@ shard_ddl_index(Relation rel, Oid index, int64 shard_id)
 	const char *name = quote_identifier(get_rel_name(index));
 	bool unique = strncmp(text, "CREATE UNIQUE", 13) == 0;
 	char *start = psprintf("CREATE %sINDEX %s ON ", unique ? "UNIQUE " : "", name);
+	bool alone = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && !get_index_isvalid(index);
 
-	return psprintf("%s%s%s", start, shard_ddl_name(rel, shard_id),
+	/* One that waits for those of partitions to be attached makes none there. */
+	return psprintf("%s%s%s%s", start, alone ? "ONLY " : "", shard_ddl_name(rel, shard_id),
 					after(after(text, start), shard_ddl_shell_name(rel)));
 }
 

@@ -75,8 +75,12 @@ extern bool refuse_publication(UtilityCall *call);
 /* The relations that a statement is about, RangeVar or NULL. */
 extern List *utility_relations(Node *stmt);
 
+#define NO_INHERITANCE \
+	"Rows of a child are rows of its parent, wherever they are; shards know of partitions only."
+
 /* Raises the error that the statement is not supported for the table. */
 extern void refuse_statement(UtilityCall *call, Oid relid) __attribute__((noreturn));
+extern void refuse_because(UtilityCall *call, Oid relid, const char *why) __attribute__((noreturn));
 
 /* The text of the statement itself, out of what may be several. */
 extern char *utility_statement_text(const UtilityCall *call);
