@@ -222,6 +222,11 @@ COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups
 CREATE SEQUENCE pgcluster.shard_id_seq MINVALUE 102008;
 COMMENT ON SEQUENCE pgcluster.shard_id_seq IS 'numbers of shards';
 
+-- Counted on from the minute, so that no range comes twice, not even in a cluster that is made anew.
+CREATE SEQUENCE pgcluster.sequence_range_seq MAXVALUE 134217727;
+COMMENT ON SEQUENCE pgcluster.sequence_range_seq IS 'numbers of the ranges that sequences on worker groups have';
+SELECT pg_catalog.setval('pgcluster.sequence_range_seq', (extract(epoch FROM now()) / 60 - 26297280)::bigint);
+
 CREATE FUNCTION pgcluster.catalog_changed() RETURNS trigger
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'pgcluster_catalog_changed';

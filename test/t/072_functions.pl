@@ -141,7 +141,12 @@ fails_like($here, $_, qr/cannot use (?:COPY|TRUNCATE|LOCK) with distributed tabl
   for 'COPY app.sale TO STDOUT', 'TRUNCATE app.sale', 'LOCK app.sale';
 fails_like($here, $_, qr/cannot change distributed table "sale" on a worker group/, $_)
   for 'ALTER TABLE app.sale ADD COLUMN x integer', 'DROP TABLE app.sale', 'CREATE INDEX ON app.sale (remark)';
-fails_like($here, "INSERT INTO app.counted (k) VALUES ($key)", qr/default of column counted.id cannot be computed/, 'a sequence');
+fails_like($here, "INSERT INTO app.counted (k) VALUES ($key)", qr/default of column counted.id cannot be computed/, 'a sequence of integers');
+is($_->safe_psql('postgres', "INSERT INTO app.counted (k, id) SELECT k, 0 FROM (VALUES (" . ($_ == $here ? $key : $other) . "), ("
+	  . ($_ == $here ? $key : $other) . ")) v (k); SELECT currval('app.counted_ident_seq') = lastval()"), 't', 'one of bigints has a range there') for @workers;
+$coordinator->safe_psql('postgres', "INSERT INTO app.counted (k) VALUES ($key), ($other); ALTER TABLE app.counted ADD COLUMN more integer");
+is($here->safe_psql('postgres', "INSERT INTO app.counted (k, id) VALUES ($key, 0) RETURNING ident = (SELECT max(ident) + 1 FROM app.counted WHERE k = $key)"), 't', 'which it goes on with');
+is($coordinator->safe_psql('postgres', 'SELECT count(DISTINCT ident), count(*), count(DISTINCT ident >> 36) FROM app.counted'), '7|7|3', 'that nobody else has');
 is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price, remark) VALUES ($key, 3, 2, 1, 'x') RETURNING state, remark"), 'new|X', 'rows go in');
 is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 3, 2, 2), ($key, 4, 2, 2)"
 	  . ' ON CONFLICT ON CONSTRAINT sale_pkey DO UPDATE SET price = excluded.price RETURNING number'), "3\n4", 'several, with ON CONFLICT');

@@ -371,6 +371,8 @@ make_shards(List *rels)
 	ListCell *lc;
 
 	foreach (lc, rels)
+		shell_sequences(lfirst(lc), groups_elsewhere());
+	foreach (lc, rels)
 		run_on_shards(lfirst(lc), shard_ddl_table, 0);
 	foreach (lc, rels)
 	{
@@ -582,6 +584,8 @@ distribute_join(int group_id)
 		if (!list_member(done, schema))
 			run_on_shards(rel, schema_commands, group_id);
 		done = list_append_unique(done, schema);
+		if (groups_is_elsewhere(group_id))
+			shell_sequences(rel, list_make1_int(group_id));
 		run_on_shards(rel, shard_ddl_table, group_id);
 		if (kind == TABLE_REFERENCE && rel->rd_rel->relkind == RELKIND_RELATION)
 			(void) copy_rows(rel, list_make1_int(group_id));

@@ -34,6 +34,7 @@
 
 #include "shard/ddl/check.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/groups.h"
 #include "shard/ddl/fill.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/policy.h"
@@ -610,10 +611,10 @@ commands_for_shard(const Change *template, const Shard *shard)
 	add_parts(&change, false);
 	add_parts(&change, true);
 	change_properties(&change);
-	if (is_shell(shard->id))
+	if (is_shell(shard->id) && change.kind != SHAPE_RENAMES)
 		change.commands =
 			list_concat(change.commands, shell_defaults(change.rel, change.before->local_defaults));
-	else
+	else if (!is_shell(shard->id))
 		change_guard(&change);
 	change_owner(&change);
 	return change.commands;
@@ -637,6 +638,9 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 	objects_ensure_table(change.rel);
 
 	change.fill = fill_prepare(change.rel, before->table, before->ncolumns + 1);
+	/* Those of the table follow its new name, or schema, by themselves. */
+	if (kind != SHAPE_RENAMES)
+		shell_sequences(change.rel, groups_elsewhere());
 	run = shard_run_create();
 	level = shard_ddl_begin();
 	for (int i = 0; i < shell_end(colocation); i++)

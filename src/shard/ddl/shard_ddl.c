@@ -186,6 +186,24 @@ shard_ddl_grants(Relation rel, int64 shard_id)
 	return commands;
 }
 
+List *
+shard_ddl_sequence_grants(Oid sequence, const char *name)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
+	List *commands = NIL;
+	bool isnull;
+	Datum acl;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequence);
+	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	if (!isnull)
+		commands = grants(acl, ((Form_pg_class) GETSTRUCT(tuple))->relowner, "",
+						  psprintf("SEQUENCE %s", name));
+	ReleaseSysCache(tuple);
+	return commands;
+}
+
 char *
 shard_ddl_schema_name(Oid schema, int64 shard_id)
 {

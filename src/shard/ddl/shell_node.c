@@ -107,7 +107,8 @@ pgcluster_no_default(PG_FUNCTION_ARGS)
 					errmsg("the default of column %s cannot be computed on a worker group",
 						   PG_ARGISNULL(1) ? "?" : text_to_cstring(PG_GETARG_TEXT_PP(1))),
 					errdetail("It needs something that only the coordinator has."),
-					errhint("Give the column a value.")));
+					errhint("Give the column a value, for example an argument of the function: "
+							"that is evaluated on the coordinator.")));
 	PG_RETURN_NULL();
 }
 
