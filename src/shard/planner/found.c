@@ -640,6 +640,8 @@ found_finish(Found *found)
 													whole_row, found, NULL);
 	if (found->outer_join != 0)
 		compat_null_by_join(request.query->targetList, found->target, found->outer_join);
+	if (found->last != NULL)
+		request.query = found->last(request.query);
 	PG_TRY();
 	{
 		found->plan->local = plan_by_table(&request, &why);

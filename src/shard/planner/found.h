@@ -18,9 +18,10 @@ typedef struct Found
 	const DistributedTable *table; /* the same */
 	Query *read;				   /* the SELECT of what is to be written */
 	ShardPlan *plan;
-	List *columns;	 /* attribute numbers of the target that are given back */
-	List *echo_vars; /* Var in RETURNING that are not of the target */
-	int outer_join;	 /* in the SELECT's range table, if it may leave the target null */
+	List *columns;				 /* attribute numbers of the target that are given back */
+	List *echo_vars;			 /* Var in RETURNING that are not of the target */
+	int outer_join;				 /* in the SELECT's range table, if it may leave the target null */
+	Query *(*last)(Query *read); /* what is still to be done to the SELECT, or NULL */
 	char *why;
 } Found;
 

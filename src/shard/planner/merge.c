@@ -21,6 +21,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 
 #include "base/compat.h"
@@ -36,6 +37,17 @@ static Expr *number(int value);
 static Expr *when(Expr *condition, Expr *value);
 static Expr *in_case(List *whens, Expr *otherwise);
 static ShardPlan *plan_action(Found *found, MergeAction *action, Expr *chosen, int no);
+
+/* The walk through what is computed after the choice. */
+typedef struct Choice
+{
+	Node *chosen;  /* the number of the action, as the query computes it */
+	List *targets; /* TargetEntry of the query below: the choice, and the columns that are needed */
+	int depth;
+} Choice;
+
+static Query *choose_once(Query *read);
+static Node *above_choice(Node *node, void *context);
 
 PlannedStmt *
 plan_merge(const PlanRequest *request, char **why)
@@ -65,6 +77,8 @@ plan_merge(const PlanRequest *request, char **why)
 				lappend(found.plan->changes, plan_action(&found, action, chosen, ++no));
 	}
 	found.plan->once = found.plan->twice_fails = true;
+	if (contain_volatile_functions((Node *) chosen))
+		found.last = choose_once;
 	return found_finish(&found);
 }
 
@@ -83,8 +97,8 @@ check_actions(Query *query, char **why)
 
 		if (compat_merge_by_source(action))
 			*why = "WHEN NOT MATCHED BY SOURCE is not supported on distributed tables.";
-		if (contain_volatile_functions(action->qual))
-			*why = "A condition of WHEN calls a volatile function.";
+		if (contain_volatile_functions(action->qual) && query->cteList != NIL)
+			*why = "It has WITH, and a condition of WHEN calls a volatile function.";
 		foreach (target, action->targetList)
 		{
 			if (((TargetEntry *) lfirst(target))->resjunk)
@@ -263,4 +277,83 @@ plan_action(Found *found, MergeAction *action, Expr *chosen, int no)
 																	found->table->key_collation)));
 	}
 	return found_change(found, CMD_INSERT, attributes, columns);
+}
+
+/*
+ * The choice is made for each row by a query below, where a volatile condition
+ * is evaluated once; that it is volatile keeps it there.  All else is
+ * computed from its columns.
+ */
+static Query *
+choose_once(Query *read)
+{
+	Query *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	TargetEntry *choice = list_nth(read->targetList, FOUND_ACTION - 1);
+	Choice state = {.chosen = (Node *) choice->expr};
+	ListCell *cell;
+
+	state.targets = list_make1(makeTargetEntry(choice->expr, 1, pstrdup("c1"), false));
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->targetList = (List *) above_choice((Node *) read->targetList, &state);
+	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+
+	read->targetList = state.targets;
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = read;
+	rte->eref = makeAlias("choice", NIL);
+	rte->inFromCl = true;
+	foreach (cell, state.targets)
+		rte->eref->colnames = lappend(rte->eref->colnames,
+									  makeString(pstrdup(((TargetEntry *) lfirst(cell))->resname)));
+	query->rtable = list_make1(rte);
+	return query;
+}
+
+/* The same expression over the columns of the query below. */
+static Node *
+above_choice(Node *node, void *context)
+{
+	Choice *state = context;
+	bool is_choice = state->depth == 0 && equal(node, state->chosen);
+	Node *below;
+	Var *var = (Var *) node;
+	ListCell *cell;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		Query *query;
+
+		state->depth++;
+		query = query_tree_mutator((Query *) node, above_choice, context, 0);
+		state->depth--;
+		return (Node *) query;
+	}
+	if (!is_choice && (!IsA(var, Var) || (int) var->varlevelsup != state->depth))
+		return expression_tree_mutator(node, above_choice, context);
+
+	below = copyObject(node);
+	if (!is_choice)
+		((Var *) below)->varlevelsup = 0;
+	foreach (cell, state->targets)
+	{
+		if (equal(((TargetEntry *) lfirst(cell))->expr, below))
+			break;
+	}
+	if (cell == NULL)
+	{
+		int number = list_length(state->targets) + 1;
+
+		state->targets = lappend(state->targets, makeTargetEntry((Expr *) below, number,
+																 psprintf("c%d", number), false));
+		cell = list_tail(state->targets);
+	}
+	return (Node *) makeVar(1, ((TargetEntry *) lfirst(cell))->resno, exprType(below),
+							exprTypmod(below), exprCollation(below), state->depth);
 }

@@ -106,3 +106,19 @@ DROP FUNCTION pg_temp.upsert;
 
 -- merge into itself
 MERGE INTO measurements m USING measurements o ON o.sensor = m.sensor AND o.day = m.day + 1 WHEN MATCHED THEN UPDATE SET value = o.value WHEN NOT MATCHED THEN INSERT VALUES (o.sensor, o.day + 5000, 0);
+
+-- merge whose conditions are volatile
+CREATE SEQUENCE turn;
+MERGE INTO measurements m USING (SELECT g FROM generate_series(1, 40) g) s ON m.sensor = s.g % 20 AND m.day = date '2140-01-01' + s.g WHEN NOT MATCHED AND nextval('turn') % 2 = 0 THEN INSERT VALUES (s.g % 20, date '2140-01-01' + s.g, currval('turn') % 2) WHEN NOT MATCHED AND nextval('turn') % 2 = 0 THEN INSERT VALUES (s.g % 20, date '2140-01-01' + s.g, 10 + currval('turn') % 2);
+SELECT value, count(*) FROM measurements WHERE day > '2139-12-31' GROUP BY 1 ORDER BY 1;
+SELECT last_value FROM turn;
+DROP SEQUENCE turn;
+
+-- merge whose conditions are volatile but say nothing
+MERGE INTO kv USING users u ON kv.key = 'k' || u.user_id WHEN MATCHED AND random() < 2 AND u.user_id % 3 = 0 THEN UPDATE SET n = kv.n + u.user_id, value = u.name WHEN MATCHED AND random() > 2 THEN DELETE WHEN NOT MATCHED AND random() < 2 AND u.user_id > 55 THEN INSERT (key, n) VALUES ('k' || u.user_id, (SELECT count(*) FROM orders o WHERE o.user_id = u.user_id)) WHEN MATCHED AND random() < 2 THEN UPDATE SET n = -1;
+
+-- merge whose conditions are volatile, with whole rows and subqueries
+MERGE INTO gaps AS g USING (SELECT * FROM users WHERE user_id IN (SELECT owner FROM accounts)) u ON u.user_id = g.id WHEN MATCHED AND random() < 2 THEN UPDATE SET b = (SELECT count(*)::text FROM orders o WHERE o.user_id = g.id AND o.note > u.name) || u::text WHEN NOT MATCHED AND random() < 2 THEN INSERT (id, b) VALUES (u.user_id, (SELECT max(name) FROM products));
+
+-- merge by the distribution column whose conditions are volatile
+MERGE INTO orders o USING users u ON u.user_id = o.user_id WHEN MATCHED AND random() > 2 THEN DELETE WHEN MATCHED AND random() < 2 THEN UPDATE SET note = 'drawn' WHEN NOT MATCHED AND random() > 2 THEN INSERT (user_id, order_id) VALUES (u.user_id, 1);
