@@ -106,21 +106,30 @@
 	LogLogicalMessage((prefix), (message), (size), true)
 #endif
 
-/* All settings, and how many there are. */
+/*
+ * All settings, and a number that is another one when there are others that
+ * have a value.  Newer servers sort them all whenever they are listed; what
+ * parallel workers are told is had for a tenth of that.
+ */
 #if PG_VERSION_NUM >= 160000
+#include "common/hashfn.h"
 #include "utils/guc_tables.h"
 #define compat_guc_variables(count) get_guc_variables(count)
-static inline int
-compat_guc_count(void)
+static inline uint32
+compat_guc_state(void)
 {
-	int count;
+	Size size = EstimateGUCStateSpace();
+	char *state = palloc0(size);
+	uint32 hash;
 
-	pfree(get_guc_variables(&count));
-	return count;
+	SerializeGUCState(size, state);
+	hash = hash_bytes((const unsigned char *) state, (int) size);
+	pfree(state);
+	return hash;
 }
 #else
 #define compat_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
-#define compat_guc_count() GetNumConfigOptions()
+#define compat_guc_state() ((uint32) GetNumConfigOptions())
 #endif
 
 /* The status of a backend as of the local snapshot; index from 1. */

@@ -5,8 +5,8 @@
 # Without --distribute nothing may differ but what the file "known" explains:
 # lists of all objects of a database, in which the extension's own appear.  With
 # --distribute, each statement that gave something else is counted by the kind
-# of its difference (see README.md); --show prints those of kind "other".  Then
-# only a crash, a failed assertion or an internal error is a failure: statements
+# of its difference (see README.md); --show REGEX prints those of kinds that
+# match, for instance "other".  Then only a crash, a failed assertion or an internal error is a failure: statements
 # depend on those before them, so one refusal makes many differ.
 
 use strict;
@@ -19,7 +19,7 @@ use Getopt::Long;
 use PgCluster;
 use Test::More;
 
-GetOptions('distribute' => \my $distribute, 'show' => \my $show) or exit 2;
+GetOptions('distribute' => \my $distribute, 'show=s' => \my $show) or exit 2;
 my ($suite) = @ARGV;
 my $dir = PgCluster->new(workers => 0, setup => 0)->{dir};
 my $bindir = PgCluster::default_bindir();
@@ -141,25 +141,27 @@ sub read_known
 	return map { /^(\w+)\s/ ? ($1 => 1) : () } split /\n/, PgCluster::read_file("$FindBin::Bin/known");
 }
 
-# The output of a test as statements with what each gave: each line of the
-# input is there, in its order, but for empty ones.
-sub statements
+sub input
 {
-	my ($test, $file) = @_;
-	my @input = grep { $_ ne '' } split /\n/, PgCluster::read_file("$suite/sql/$test.sql");
-	my @statements;
-	my $sql = '';
+	my ($test) = @_;
+
+	return grep { $_ ne '' } split /\n/, PgCluster::read_file("$suite/sql/$test.sql");
+}
+
+# What came in a test's output after which line of its input: all of these are
+# there, in their order, but for empty ones.
+sub answers
+{
+	my ($file, @input) = @_;
+	my %answers;
+	my $at = 0;
 
 	foreach my $line (split /\n/, PgCluster::read_file($file))
 	{
-		if (@input && $line eq $input[0])
-		{
-			push @statements, [ $sql, [] ] if !@statements || @{ $statements[-1][1] };
-			$statements[-1][0] .= shift(@input) . "\n";
-		}
-		elsif (@statements) { push @{ $statements[-1][1] }, $line; }
+		if ($at < @input && $line eq $input[$at]) { $at++; }
+		else { push @{ $answers{$at} }, $line; }
 	}
-	return \@statements;
+	return \%answers;
 }
 
 # Tables and counts of rows look different with one row more.
@@ -210,14 +212,17 @@ sub compare_results
 	foreach my $file (sort glob "$plain/*.out")
 	{
 		my ($test) = $file =~ m{([^/]+)\.out$};
-		my ($before, $after) = map { statements($test, "$_/$test.out") } $plain, $ours;
+		my @input = input($test);
+		my ($before, $after) = map { answers("$_/$test.out", @input) } $plain, $ours;
+		my $said = 0;
 
-		is(scalar @$after, scalar @$before, "$test: the same statements") if !$distribute;
-		foreach my $i (0 .. $#$before)
+		is(join(' ', sort keys %$after), join(' ', sort keys %$before), "$test: the same statements") if !$distribute;
+		foreach my $line (sort { $a <=> $b } keys %{ { %$before, %$after } })
 		{
-			my ($sql, $gave) = @{ $before->[$i] };
-			my $gives = ($after->[$i] // [ '', [] ])->[1];
+			my $sql = join '', map { "$_\n" } @input[ $said .. $line - 1 ];
+			my ($gave, $gives) = map { $_->{$line} // [] } $before, $after;
 
+			$said = $line;
 			$statements++;
 			next if join("\n", @$gave) eq join("\n", @$gives) && ++$same;
 			next if !$distribute && $known{$test} && only_more($gave, $gives);
@@ -230,7 +235,7 @@ sub compare_results
 	if ($distribute)
 	{
 		diag(sprintf '%6d %s', scalar @{ $kinds{$_} }, $_) foreach sort { @{ $kinds{$b} } <=> @{ $kinds{$a} } } keys %kinds;
-		diag(join "\n", '=== other', @{ $kinds{other} // [] }) if $show;
+		diag(join "\n", "=== $_", @{ $kinds{$_} }) foreach grep { defined $show && /$show/ } sort keys %kinds;
 		return;
 	}
 	is(join("\n", @unknown), '', 'nothing differs that is not explained');

@@ -24,6 +24,7 @@
 #include "shard/metadata/metadata.h"
 #include "shard/planner/check_option.h"
 #include "shard/planner/call.h"
+#include "shard/planner/rule_made.h"
 #include "shard/planner/on_node.h"
 #include "shard/planner/piece.h"
 #include "shard/planner/security.h"
@@ -168,6 +169,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 	QueryClass class;
 	PlannedStmt *known;
 
+	if (!read_local && (metadata_any_table() || metadata_any_shell()))
+		rule_made_spell_out(query);
 	if (read_local || !metadata_any_table())
 	{
 		known = !read_local && metadata_any_shell() ? plan_on_node(&request) : NULL;

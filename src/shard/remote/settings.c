@@ -121,12 +121,13 @@ static List *
 own_names(void)
 {
 	static List *names = NIL;
-	static int known = 0;
+	static uint32 known = 0;
+	uint32 state = compat_guc_state();
 	struct config_generic **variables;
 	MemoryContext old;
 	int count;
 
-	if (compat_guc_count() == known)
+	if (state == known)
 		return names;
 	variables = compat_guc_variables(&count);
 	list_free_deep(names);
@@ -138,7 +139,7 @@ own_names(void)
 			names = lappend(names, pstrdup(variables[i]->name));
 	}
 	MemoryContextSwitchTo(old);
-	known = compat_guc_count();
+	known = state;
 	return names;
 }
 

@@ -114,3 +114,31 @@ ANALYZE orders;
 ANALYZE types;
 SELECT reltuples FROM pg_class WHERE oid = 'types'::regclass;
 SELECT attname, null_frac, n_distinct FROM pg_stats WHERE schemaname = current_schema AND tablename = 'types';
+
+-- rules with conditions
+BEGIN;
+CREATE RULE few AS ON INSERT TO gaps WHERE new.a > 10 DO INSTEAD NOTHING;
+CREATE RULE once AS ON INSERT TO gaps WHERE EXISTS (SELECT FROM gaps g WHERE g.id = new.id) DO INSTEAD NOTHING;
+INSERT INTO gaps (id, a) VALUES (8001, 20);
+INSERT INTO gaps (id, a) VALUES (8002, 5);
+INSERT INTO gaps (id, a) VALUES (8002, 6);
+INSERT INTO gaps (id, a) VALUES (8003, 5), (8004, 50), (8002, 1);
+INSERT INTO gaps (id, a) SELECT i, i * 4 - 32000 FROM generate_series(8001, 8005) i;
+SELECT id, a FROM gaps WHERE id > 8000;
+ROLLBACK;
+
+-- what rules do besides
+BEGIN;
+CREATE RULE told AS ON INSERT TO gaps WHERE new.a > 5 DO ALSO INSERT INTO kv (key, value) VALUES ('g' || new.id, new.a::text);
+CREATE RULE changed AS ON UPDATE TO gaps WHERE old.a <> new.a DO ALSO INSERT INTO kv (key, value) VALUES ('u' || new.id, old.a || new.b);
+CREATE RULE followed AS ON UPDATE TO gaps WHERE new.a > 2 DO ALSO UPDATE accounts SET owner = new.a WHERE accounts.id = new.id;
+CREATE RULE gone AS ON DELETE TO gaps DO ALSO DELETE FROM accounts WHERE accounts.id = old.id AND old.a > 1;
+INSERT INTO gaps (id, a, b) VALUES (8001, 1, 'x'), (8002, 10, 'y');
+INSERT INTO gaps (id, a, b) VALUES (8003, 7, 'z');
+UPDATE gaps SET a = a + 1 WHERE id = 8003;
+UPDATE gaps SET a = a + 1 WHERE id BETWEEN 10 AND 30;
+DELETE FROM gaps WHERE id = 12;
+DELETE FROM gaps WHERE id < 20;
+SELECT key, value FROM kv WHERE key ~ '^[gu]';
+SELECT id, owner FROM accounts;
+ROLLBACK;
