@@ -5,8 +5,12 @@
 use strict;
 use warnings;
 
+use IO::Select;
+use IO::Socket::INET;
 use PgCluster;
 use PgCluster::Session;
+use POSIX ();
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Test::More;
 
 my $c = PgCluster->new(
@@ -156,6 +160,73 @@ $c->sql('w1', $end);
 like($s->run($read), qr/^ERROR:  40001/, '... but not in the middle of a transaction');
 $s->run('ROLLBACK');
 is(again($read), $row, '... after which all is well');
+
+# A node that stands still for a moment.
+my $backend = $c->sql('w1', q{SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pgcluster%' AND query LIKE '%SELECT%' ORDER BY state_change DESC LIMIT 1});
+kill STOP => $backend;
+$s->send($read);
+$c->poll('c', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND state = 'active'});
+kill CONT => $backend;
+is($s->wait, $row, 'a node that stands still answers later');
+
+# A network that splits what a node says: each answer in two, one byte later each time.
+sub splitter
+{
+	my ($port) = @_;
+	my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "listen: $!";
+	my $pid = fork // die "fork: $!";
+	return ($pid, $listener->sockport) if $pid;
+
+	my $select = IO::Select->new($listener);
+	my (%peer, %splits);
+	my $n = 0;
+	while (my @ready = $select->can_read)
+	{
+		foreach my $from (@ready)
+		{
+			if ($from == $listener)
+			{
+				my $client = $listener->accept or next;
+				my $node = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or next;
+				$_->setsockopt(IPPROTO_TCP, TCP_NODELAY, 1) foreach $client, $node;
+				$select->add($client, $node);
+				($peer{$client}, $peer{$node}, $splits{$node}) = ($node, $client, 1);
+				next;
+			}
+			my $to = $peer{$from} // next;
+			if (!sysread $from, my $data, 65536)
+			{
+				delete @peer{ $from, $to };
+				$select->remove($from, $to);
+				close $_ foreach $from, $to;
+				next;
+			}
+			elsif ($splits{$from} && length $data > 1)
+			{
+				my $at = 1 + $n++ % (length($data) - 1);
+				syswrite $to, substr($data, 0, $at);
+				select undef, undef, undef, 0.002;
+				syswrite $to, substr($data, $at);
+			}
+			else { syswrite $to, $data; }
+		}
+	}
+	POSIX::_exit(0);
+}
+my ($splitter, $port) = splitter($c->node('w1')->{port});
+my $place = 'UPDATE pgcluster.member_group SET port = %d WHERE group_id = 1';
+$c->sql('c', sprintf $place, $port);
+foreach my $of ([ 'a read', $read, $row ], [ 'a write', "UPDATE t SET b = b WHERE a = $k" , '' ], [ 'an error', "SELECT 1 / (v - v) FROM t WHERE a = $k", qr/22012/ ],
+	[ 'a notice', "SELECT say(a) FROM t WHERE a = $k", qr/said $k\n(?:LOCATION.*\n)?$k$/ ], [ 'a block', "BEGIN; SELECT a, v FROM t WHERE a = $k; COMMIT", $row ])
+{
+	my ($name, $sql, $expected) = @$of;
+	my @bad = grep { ref $expected ? $_ !~ $expected : $_ ne $expected } map { $s->run($sql) } 1 .. 130;
+	ok(!@bad, "$name that is split at every byte") or diag($bad[0]);
+}
+$c->sql('c', sprintf $place, $c->node('w1')->{port});
+is($s->run($read), $row, '... and after that');
+kill TERM => $splitter;
+waitpid $splitter, 0;
 
 # The other protocol: what is read must be what there is.
 $c->sql('c', 'UPDATE t SET v = a * 2');
