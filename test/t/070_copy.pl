@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use PgCluster;
+use PgCluster::Session;
 use Test::More;
 
 my $c = PgCluster->new(workers => 2);
@@ -292,4 +293,26 @@ foreach my $case (@cases)
 	ok(length($plain->{$name} // ''), "$name: there is an outcome") or next;
 	is($ours->{$name}, $plain->{$name}, $name);
 }
+
+# What stops a COPY stops it as a whole, and the next statement works.
+my $rows = "$c->{dir}/copy.rows";
+PgCluster::write_file($rows, join '', map { "$_,$_,c\n" } 100_000 .. 130_000);
+my $holder = PgCluster::Session->new($c, 'c');
+my $session = PgCluster::Session->new($c, 'c');
+my $before = $c->sql('c', 'SELECT count(*) FROM keyed');
+$session->run("SET statement_timeout = '300ms'");
+like($session->run("COPY keyed FROM PROGRAM 'cat $rows; sleep 60' (FORMAT csv)"), qr/57014/, 'a COPY that waits for its source is cancelled');
+$holder->run("BEGIN; INSERT INTO keyed SELECT i, i, 'h' FROM generate_series(100000, 130000, 500) i");
+like($session->run("COPY keyed FROM '$rows' (FORMAT csv)"), qr/57014/, '... and one that waits for locks on the nodes');
+$holder->run('ROLLBACK');
+$session->run('RESET statement_timeout');
+is($session->run('SELECT count(*) FROM keyed'), $before, 'nothing is half loaded');
+
+my $worker = $c->postmaster_pid('w1');
+like($session->run("COPY keyed FROM PROGRAM 'cat $rows; kill -QUIT $worker; cat $rows' (FORMAT csv)"), qr/40001|08\w{3}/, 'a node that dies ends a COPY');
+$c->stop_node('w1');
+$c->start_node('w1');
+is($session->run('SELECT count(*) FROM keyed'), $before, 'nothing of it is there');
+like($session->run("COPY keyed FROM '$rows' (FORMAT csv); SELECT count(*) - $before FROM keyed"), qr/^30001$/m, 'the next COPY works');
+$_->close foreach $holder, $session;
 done_testing();
