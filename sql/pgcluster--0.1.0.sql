@@ -504,8 +504,11 @@ AS 'MODULE_PATHNAME', 'pgcluster_call' LANGUAGE C CALLED ON NULL INPUT VOLATILE 
 COMMENT ON FUNCTION pgcluster.call(anyelement, regprocedure, "any") IS 'for the planner only: a call on the worker group that has the key';
 
 -- Rows on their way to a shard, as one parameter of the statement that takes them.
+CREATE FUNCTION pgcluster.rows_support(request internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pgcluster_rows_support' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION pgcluster.rows_support(internal) IS 'tells the server''s planner how many rows a bundle has';
 CREATE FUNCTION pgcluster.rows(bundle bytea) RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pgcluster_rows' LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 1000;
+AS 'MODULE_PATHNAME', 'pgcluster_rows' LANGUAGE C STRICT STABLE PARALLEL RESTRICTED ROWS 1000 SUPPORT pgcluster.rows_support;
 COMMENT ON FUNCTION pgcluster.rows(bytea) IS 'the rows that the coordinator put into one value for a shard';
 
 -- Stands in statements for shards, where users may be those of any view.
@@ -526,6 +529,10 @@ CREATE FUNCTION pgcluster.capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pgcluster_capture_row' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pgcluster.capture_row() IS 'for the executor only: gives a changed row of a reference table to its other copies';
 REVOKE ALL ON FUNCTION pgcluster.capture_row() FROM PUBLIC;
+
+CREATE FUNCTION pgcluster.exchanged(source integer) RETURNS bytea
+AS 'MODULE_PATHNAME', 'pgcluster_exchanged' LANGUAGE C STRICT STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pgcluster.exchanged(integer) IS 'for the planner only: the rows that other shards have sent to the shard that is being asked';
 
 -- Rows that are exchanged between nodes: each keeps some for a statement that is to come.
 CREATE FUNCTION pgcluster.exchange_begin(exchange integer, parts integer) RETURNS void

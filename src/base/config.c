@@ -123,6 +123,7 @@ static const struct config_enum_entry insert_strategies[] = {{"auto", INSERT_AUT
 															 {NULL, 0, false}};
 static const struct config_enum_entry join_strategies[] = {{"auto", JOIN_AUTO, false},
 														   {"pull", JOIN_PULL, false},
+														   {"exchange", JOIN_EXCHANGE, false},
 														   {"ship", JOIN_SHIP, false},
 														   {NULL, 0, false}};
 
@@ -187,8 +188,8 @@ static const IntSetting int_settings[] = {
 	 "Port of the HTTP server; 0: there is none."},
 	{"pgcluster.max_cached_connections_per_node", &config_max_cached_connections, 1, 0, INT_MAX, PGC_USERSET, 0,
 	 "Connections to a node that a session keeps after a transaction."},
-	{"pgcluster.max_exchanged_size", &config_max_exchanged_size, 65536, 0, MAX_KILOBYTES / 4, PGC_USERSET, GUC_UNIT_KB,
-	 "Size up to which a relation that a query joins on the distribution column of another may travel, each row to its shard; 0: none does."},
+	{"pgcluster.max_exchanged_size", &config_max_exchanged_size, 1048576, 0, MAX_KILOBYTES / 4, PGC_USERSET, GUC_UNIT_KB,
+	 "Size up to which rows of a join are exchanged between nodes, each row to its shard; 0: none are."},
 	{"pgcluster.max_session_connections_per_node", &config_max_session_connections, 4, 1, 64, PGC_USERSET, 0,
 	 "Most connections to a node that a session uses for one query."},
 	{"pgcluster.max_shared_connections_per_node", &config_max_shared_connections, 0, -1, INT_MAX, PGC_SIGHUP, 0,
@@ -218,7 +219,7 @@ static const EnumSetting enum_settings[] = {
 	{"pgcluster.insert_strategy", &config_insert_strategy, INSERT_AUTO, insert_strategies, PGC_USERSET, 0,
 	 "How rows of INSERT ... SELECT reach their shards: as costs say, pulled through the coordinator, or exchanged between nodes wherever possible."},
 	{"pgcluster.join_strategy", &config_join_strategy, JOIN_AUTO, join_strategies, PGC_USERSET, 0,
-	 "How tables are joined on other columns than they are split by: as costs say, with rows pulled to the coordinator, or with the smaller side shipped to the shards of the other."},
+	 "How tables are joined on other columns than they are split by: as costs say, with rows pulled to the coordinator, with rows of both sides exchanged between nodes, or with the smaller side shipped to the shards of the other."},
 	{"pgcluster.read_consistency", &config_read_consistency, READ_SHARD, read_consistencies, PGC_USERSET, 0,
 	 "What a read over several shards sees of transactions that are committed meanwhile: each shard for itself, or each transaction everywhere or nowhere (atomic)."},
 	{"pgcluster.read_from_replicas", &config_read_from_replicas, REPLICAS_NEVER, replica_choices, PGC_USERSET, 0,

@@ -37,7 +37,8 @@ extern int config_http_verify_client; /* HttpVerifyClient */
 extern int config_insert_strategy;	  /* InsertStrategy */
 extern int config_join_strategy;	  /* JoinStrategy */
 extern int config_max_cached_connections;
-extern int config_max_exchanged_size; /* kilobytes */
+extern int config_max_exchanged_size; /* kilobytes; as arrays in memory, no more than ... */
+#define CONFIG_MAX_EXCHANGED_ARRAYS (64 * 1024)
 extern int config_max_session_connections;
 extern int config_max_shared_connections;
 extern int config_max_shipped_size; /* kilobytes */
@@ -85,9 +86,10 @@ typedef enum HttpVerifyClient
 /* How tables are joined that are not split by the columns they are joined on. */
 typedef enum JoinStrategy
 {
-	JOIN_AUTO, /* as costs say */
-	JOIN_PULL, /* rows come to the coordinator, which joins them */
-	JOIN_SHIP  /* the smaller side travels to the shards of the other */
+	JOIN_AUTO,	   /* as costs say */
+	JOIN_PULL,	   /* rows come to the coordinator, which joins them */
+	JOIN_EXCHANGE, /* rows of both sides are exchanged between nodes */
+	JOIN_SHIP	   /* the smaller side travels to the shards of the other */
 } JoinStrategy;
 
 /* How the rows of INSERT ... SELECT reach their shards. */

@@ -108,7 +108,9 @@ plan_copy(ExtensibleNode *target, const ExtensibleNode *source)
 	to->sort_collations = list_copy(from->sort_collations);
 	to->sort_nulls_first = list_copy(from->sort_nulls_first);
 	to->rows = copyObject(from->rows);
-	to->source = (ShardPlan *) copyObject((ExtensibleNode *) from->source);
+	to->sources = copyObject(from->sources);
+	to->types = list_copy(from->types);
+	to->source_params = list_copy(from->source_params);
 	to->local = copyObject(from->local);
 	to->insert = copyObject(from->insert);
 	to->changes = copyObject(from->changes);

@@ -106,11 +106,16 @@ typedef struct ShardPlan
 	bool in_order;	  /* each row gives one row back, in the same order */
 
 	/*
-	 * TIER_EXCHANGED: what shards are asked for, a ShardPlan.  Its last parameter
-	 * says where rows go; of what it returns the first column tells that for each
-	 * row, the others are taken by the SQL as a bundle, or "copied" as they are.
+	 * What other shards are asked for, before: each a ShardPlan, whose last
+	 * parameter says where rows go.  Of what it returns the first column tells
+	 * that for each row; the others, of these "types" (oids), are what the SQL gets
+	 * as a bundle.  TIER_EXCHANGED: there is one, and the bundle is the last
+	 * parameter, or the rows are "copied" as they are.  Else "source_params"
+	 * (indexes, ints) are the bundles.
 	 */
-	struct ShardPlan *source;
+	List *sources;
+	List *types;
+	List *source_params;
 	bool copied;
 
 	/*
@@ -184,6 +189,9 @@ shard_plan_owner(ShardPlan *plan)
 
 /* The SQL function that stands for an array of "parts". */
 #define SHARD_PART_NAME "exchanged"
+
+/* The SQL function that stands for the bundle of such a source, by number. */
+#define SHARD_SOURCE_NAME "exchanged"
 
 /* Names of the tiers, as EXPLAIN shows them. */
 extern const char *shard_tier_name(ShardTier tier);

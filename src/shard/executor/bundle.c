@@ -23,6 +23,9 @@
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -47,6 +50,7 @@ static Reader *make_readers(StringInfo in, TupleDesc desc);
 static Datum read_value(const Reader *reader, StringInfo in, int length);
 
 PGCLUSTER_FUNCTION(pgcluster_rows);
+PGCLUSTER_FUNCTION(pgcluster_rows_support);
 
 BundleForm *
 bundle_form(TupleDesc desc, List *from, MemoryContext context)
@@ -157,6 +161,31 @@ pgcluster_rows(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return (Datum) 0;
+}
+
+/* pgcluster.rows_support(internal): how many rows a bundle has, if it says where they are */
+Datum
+pgcluster_rows_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
+	Const *arg;
+	StringInfoData in = {0};
+	bytea *bundle;
+	double rows;
+
+	if (!IsA(request, SupportRequestRows) || !is_funcclause(request->node))
+		PG_RETURN_POINTER(NULL);
+	arg = (Const *) estimate_expression_value(request->root,
+											  linitial(((FuncExpr *) request->node)->args));
+	if (!IsA(arg, Const) || arg->constisnull)
+		PG_RETURN_POINTER(NULL);
+	bundle = DatumGetByteaPP(arg->constvalue);
+	in.data = VARDATA_ANY(bundle);
+	in.len = VARSIZE_ANY_EXHDR(bundle);
+	if (!is_elsewhere(&in) || (rows = exchanged_count(&in)) < 0)
+		PG_RETURN_POINTER(NULL);
+	request->rows = rows;
+	PG_RETURN_POINTER(request);
 }
 
 /* Does it only say where its rows are?  Then that follows. */

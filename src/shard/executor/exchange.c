@@ -198,8 +198,9 @@ pgcluster_exchange_row(PG_FUNCTION_ARGS)
 
 		for (int i = 0; i < ncolumns; i++)
 			types[i] = get_fn_expr_argtype(fcinfo->flinfo, i + first);
-		exchange = exchange_create(context, PG_GETARG_OID(2), PG_GETARG_INT32(3), PG_GETARG_OID(4),
-								   ncolumns, types, (Size) config_max_exchanged_size * 1024);
+		exchange = exchange_create(
+			context, PG_GETARG_OID(2), PG_GETARG_INT32(3), PG_GETARG_OID(4), ncolumns, types,
+			(Size) Min(config_max_exchanged_size, CONFIG_MAX_EXCHANGED_ARRAYS) * 1024);
 	}
 	for (int i = 0; i < ncolumns; i++)
 	{
@@ -302,6 +303,13 @@ exchange_values(ShardScan *scan, int position, RemoteQuery *query, MemoryContext
 			elog(ERROR, "rows were sorted out for other shards");
 		codec_encode(&scan->cache->params[param], array, false, &values[param], &lengths[param],
 					 &formats[param]);
+	}
+	for (int i = 0; i < list_length(scan->plan->source_params); i++)
+	{
+		int param = list_nth_int(scan->plan->source_params, i);
+
+		repartition_bundle(scan, i, position, &values[param], &lengths[param]);
+		formats[param] = 1;
 	}
 	query->values = values;
 	query->lengths = lengths;

@@ -297,6 +297,17 @@ exchanged_bundle(StringInfo out, int exchange, int part, bool binary)
 	pq_sendbyte(out, binary ? 1 : 0);
 }
 
+double
+exchanged_count(StringInfo bundle)
+{
+	Exchanged *exchange = find((int) pq_getmsgint(bundle, 4));
+	int part = (int) pq_getmsgint(bundle, 4);
+
+	if (exchange == NULL || part < 0 || part >= parts_count(exchange->store))
+		return -1;
+	return (double) parts_rows(exchange->store, part);
+}
+
 /* The body of the next row. */
 static char *
 next_row(char **at, char *end, uint32 *length)

@@ -21,6 +21,9 @@ extern void exchanged_bundle(StringInfo out, int exchange, int part, bool binary
 /* Gives its rows, as a function that returns a set; "bundle" is behind the mark. */
 extern void exchanged_rows(FunctionCallInfo fcinfo, StringInfo bundle);
 
+/* How many they are; -1: they are not there. */
+extern double exchanged_count(StringInfo bundle);
+
 /*
  * What a node is told to sort out rows for an exchange: where the hash range
  * of each part ends, and whether it stays at the node.

@@ -73,6 +73,7 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	ShardPlan *plan = scan->plan;
 	const DistributedTable *table = metadata_table(plan->relid);
 	List *positions;
+	ListCell *cell;
 
 	if (plan->tier == TIER_ROWS)
 		explain_rows(plan, es);
@@ -99,6 +100,13 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	positions = shards_choose(scan, table);
 	if (scan->started && plan->needed_parts != NIL)
 		positions = exchange_choose(scan, positions);
+	foreach (cell, plan->sources)
+	{
+		ShardPlan *source = lfirst(cell);
+
+		ExplainPropertyText("Exchanged",
+							template_fill(source->pieces, source->schemas, TEMPLATE_NO_SHARD), es);
+	}
 	ExplainPropertyInteger("Tasks", NULL, count_tasks(scan, table, positions), es);
 	ExplainPropertyInteger("Shards Pruned", NULL,
 						   table->colocation->nshards - list_length(positions), es);
@@ -219,7 +227,7 @@ static void
 explain_exchange(ShardScan *scan, ExplainState *es)
 {
 	ShardPlan *plan = scan->plan;
-	ShardPlan *source = plan->source;
+	ShardPlan *source = linitial(plan->sources);
 	const DistributedTable *from = metadata_table(source->relid);
 	const DistributedTable *to = metadata_table(plan->relid);
 

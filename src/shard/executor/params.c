@@ -114,7 +114,8 @@ params_evaluate(ShardScan *scan)
 	foreach (cell, scan->params)
 	{
 		/* Others for each shard. */
-		if (scan->plan->parts != NIL && list_member_int(scan->plan->parts, i))
+		if ((scan->plan->parts != NIL && list_member_int(scan->plan->parts, i)) ||
+			(scan->plan->source_params != NIL && list_member_int(scan->plan->source_params, i)))
 		{
 			scan->param_nulls[i] = true;
 			scan->param_values[i] = (Datum) 0;

@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  * repartition.c
- *	  Rows that shards find for other shards.
+ *	  Rows that shards find for other shards: those of an INSERT ... SELECT that
+ *	  change their shard, and those of a join on columns that no side, or one
+ *	  side only, is split by.
  *
  * First all nodes that have rows compute them, shard by shard, and sort them
  * out by the shards of the target.  What is for a shard of the same node stays
  * there, in the session's own memory and files (exchanged.c); the rest comes
  * here in messages, is put with the others of its shard, and goes on to the
  * node that it is for, without a value being looked at.  Only then is
- * anything written, so the query cannot see rows of its own.
+ * anything written, so the query cannot see rows of its own; or joined.
  *
  * Nodes work side by side.  Each is sent so much ahead that it is never idle,
  * and no more.
@@ -74,7 +76,8 @@ typedef struct Repartition
 	ShardScan *scan;
 	ShardPlan *source;
 	const DistributedTable *target;
-	bool writing; /* rows have been found */
+	bool inserts; /* the rows are written, not only sent */
+	bool sending; /* rows have been found */
 	int number;	  /* of the exchange */
 	bool binary;
 	PartStore *store; /* rows that have come here */
@@ -82,6 +85,7 @@ typedef struct Repartition
 	int nlanes;
 	MemoryContext request_context; /* what a request is made of */
 	MemoryContext result_context;  /* a row that is given back */
+	MemoryContextCallback callback;
 
 	/* Parameters of the source; the last are the routes. */
 	int nparams;
@@ -97,13 +101,19 @@ typedef struct Repartition
 	int64 affected;
 } Repartition;
 
+/* Numbers of exchanges that are under way in this session. */
+static Bitmapset *numbers = NULL;
+
+static Repartition *make_run(ShardScan *scan, ShardPlan *source);
+static void take_number(Repartition *run);
+static void give_number(void *arg);
 static void evaluate_source(Repartition *run);
 static void encode_columns(Repartition *run);
 static void make_lanes(Repartition *run);
 static NodeLane *lane_for(Repartition *run, int group_id);
 static void run_lanes(Repartition *run, const DistributedTable *table);
 static bool start_request(Repartition *run, NodeLane *lane);
-static void start_write(Repartition *run, NodeLane *lane, int part);
+static bool start_write(Repartition *run, NodeLane *lane);
 static void ask(Repartition *run, NodeLane *lane, RemoteQuery *query, RequestKind kind);
 static void ask_simple(Repartition *run, NodeLane *lane, const char *sql);
 static void ask_source(Repartition *run, NodeLane *lane, int position);
@@ -115,37 +125,99 @@ static bool receive(Repartition *run, NodeLane *lane);
 static void take_found(Repartition *run, PGresult *result);
 static void take_returned(Repartition *run, PGresult *result);
 
+/* An INSERT. */
 void
 repartition_start(ShardScan *scan)
 {
-	static int number = 0;
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
-	Repartition *run = palloc0(sizeof(Repartition));
+	Repartition *run = make_run(scan, linitial(scan->plan->sources));
 
-	run->scan = scan;
-	run->source = scan->plan->source;
-	run->target = scan_table(scan);
-	run->number = number = number % 1000000 + 1;
+	run->inserts = true;
 	run->relation = table_open(scan->plan->relid, NoLock);
-	run->request_context =
-		AllocSetContextCreate(scan->context, "pgcluster request", ALLOCSET_DEFAULT_SIZES);
-	run->result_context =
-		AllocSetContextCreate(scan->context, "pgcluster row", ALLOCSET_SMALL_SIZES);
 	scan->shards_total = run->target->colocation->nshards;
-	run->store =
-		parts_create(scan->context, scan->owner, scan->shards_total, (Size) work_mem * 1024);
 	if (scan->plan->returning)
 		scan->store = tasks_new_store(scan);
-	evaluate_source(run);
 	encode_columns(run);
-	make_lanes(run);
 	run_lanes(run, metadata_table(run->source->relid));
-	run->writing = true;
+	run->sending = true;
 	run_lanes(run, run->target);
 	parts_end(run->store);
 	table_close(run->relation, NoLock);
 	scan_count_affected(scan, run->affected);
 	MemoryContextSwitchTo(old);
+}
+
+void
+repartition_prepare(ShardScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->context);
+	ListCell *cell;
+
+	foreach (cell, scan->plan->sources)
+	{
+		Repartition *run = make_run(scan, lfirst(cell));
+
+		run_lanes(run, metadata_table(run->source->relid));
+		run->sending = true;
+		run_lanes(run, run->target);
+		parts_end(run->store);
+		scan->exchanges = lappend(scan->exchanges, run);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+repartition_bundle(ShardScan *scan, int source, int position, const char **value, int *length)
+{
+	Repartition *run = list_nth(scan->exchanges, source);
+	StringInfoData bundle;
+
+	initStringInfo(&bundle);
+	exchanged_bundle(&bundle, run->number, position, run->binary);
+	*value = bundle.data;
+	*length = bundle.len;
+}
+
+static Repartition *
+make_run(ShardScan *scan, ShardPlan *source)
+{
+	Repartition *run = palloc0(sizeof(Repartition));
+
+	run->scan = scan;
+	run->source = source;
+	run->target = scan_table(scan);
+	take_number(run);
+	run->request_context =
+		AllocSetContextCreate(scan->context, "pgcluster request", ALLOCSET_DEFAULT_SIZES);
+	run->result_context =
+		AllocSetContextCreate(scan->context, "pgcluster row", ALLOCSET_SMALL_SIZES);
+	run->store = parts_create(scan->context, scan->owner, run->target->colocation->nshards,
+							  (Size) work_mem * 1024);
+	evaluate_source(run);
+	make_lanes(run);
+	return run;
+}
+
+/* A number that no other scan uses; what nodes still keep under it goes. */
+static void
+take_number(Repartition *run)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	run->number = 1;
+	while (bms_is_member(run->number, numbers))
+		run->number++;
+	numbers = bms_add_member(numbers, run->number);
+	MemoryContextSwitchTo(old);
+	run->callback.func = give_number;
+	run->callback.arg = run;
+	MemoryContextRegisterResetCallback(run->scan->context, &run->callback);
+}
+
+static void
+give_number(void *arg)
+{
+	numbers = bms_del_member(numbers, ((Repartition *) arg)->number);
 }
 
 /* Evaluates the parameters of the source. */
@@ -155,12 +227,14 @@ evaluate_source(Repartition *run)
 	List *params = run->source->params;
 	int count = list_length(params);
 	bool safe = codec_binary_is_safe();
-	TupleDesc desc = RelationGetDescr(run->relation);
+	TupleDesc desc = CreateTemplateTupleDesc(list_length(run->source->types));
 	RowCodec rows = {0};
 	ListCell *cell;
 	int i = 0;
 
-	codec_init_row(&rows, desc, false, run->scan->plan->columns, safe, run->scan->context);
+	foreach (cell, run->source->types)
+		TupleDescInitEntry(desc, foreach_current_index(cell) + 1, NULL, lfirst_oid(cell), -1, 0);
+	codec_init_row(&rows, desc, true, NIL, safe, run->scan->context);
 	run->binary = rows.binary;
 	run->nparams = count + 1;
 	run->types = palloc0((count + 1) * sizeof(Oid));
@@ -243,7 +317,7 @@ run_lanes(Repartition *run, const DistributedTable *table)
 	for (int i = 0; i < run->nlanes; i++)
 	{
 		run->lanes[i].shards = NIL;
-		run->lanes[i].next = run->writing ? 0 : -1;
+		run->lanes[i].next = run->sending ? 0 : -1;
 	}
 	for (int i = 0; i < table->colocation->nshards; i++)
 	{
@@ -283,7 +357,7 @@ start_request(Repartition *run, NodeLane *lane)
 {
 	int count = list_length(lane->shards);
 
-	if (lane->next > count || (lane->next == count && !run->writing))
+	if (lane->next > count || (lane->next == count && !run->sending))
 		return false;
 	if (lane->next < 0)
 	{
@@ -292,41 +366,52 @@ start_request(Repartition *run, NodeLane *lane)
 							parts_count(run->store)));
 		lane->next++;
 	}
+	else if (lane->next == count && !run->inserts)
+		return false;
 	else if (lane->next == count)
 	{
 		ask_simple(run, lane, psprintf("SELECT pgcluster.exchange_end(%d)", run->number));
 		lane->next++;
 	}
-	else if (run->writing)
-		start_write(run, lane, list_nth_int(lane->shards, lane->next));
+	else if (run->sending)
+		return start_write(run, lane);
 	else
 		ask_source(run, lane, list_nth_int(lane->shards, lane->next++));
 	MemoryContextReset(run->request_context);
 	return true;
 }
 
-/* Sends what a shard gets from elsewhere, and then has it written. */
-static void
-start_write(Repartition *run, NodeLane *lane, int part)
+/* Sends what a shard gets from elsewhere, and then has it written; false when all is sent. */
+static bool
+start_write(Repartition *run, NodeLane *lane)
 {
-	char *data;
-	Size length;
-	int64 rows;
-
-	if (!lane->begun)
-		parts_read(run->store, part, &lane->reader);
-	lane->begun = true;
-	if (parts_next(&lane->reader, &data, &length, &rows))
+	for (; lane->next < list_length(lane->shards); lane->next++, lane->begun = false)
 	{
-		ask_put(run, lane, part, data, length, rows);
-		return;
+		int part = list_nth_int(lane->shards, lane->next);
+		char *data;
+		Size length;
+		int64 rows;
+
+		if (!lane->begun)
+			parts_read(run->store, part, &lane->reader);
+		lane->begun = true;
+		if (parts_next(&lane->reader, &data, &length, &rows))
+		{
+			ask_put(run, lane, part, data, length, rows);
+			return true;
+		}
+		if (!run->inserts)
+			continue;
+		if (run->scan->plan->copied && run->binary)
+			ask_copy(run, lane, part);
+		else
+			ask_insert(run, lane, part);
+		lane->next++;
+		lane->begun = false;
+		MemoryContextReset(run->request_context);
+		return true;
 	}
-	if (run->scan->plan->copied && run->binary)
-		ask_copy(run, lane, part);
-	else
-		ask_insert(run, lane, part);
-	lane->next++;
-	lane->begun = false;
+	return false;
 }
 
 /* --- what a node is asked ------------------------------------------------ */
@@ -339,7 +424,8 @@ ask(Repartition *run, NodeLane *lane, RemoteQuery *query, RequestKind kind)
 
 	request->kind = kind;
 	query->group_id = lane->group_id;
-	query->writes = true;
+	query->writes = run->inserts;
+	query->keeps = true;
 	query->version = run->scan->version;
 	query->snapshot = run->scan->snapshot;
 	request->remote = remote_task_start(query, run->scan->context, NULL, NULL);
@@ -532,7 +618,12 @@ take_found(Repartition *run, PGresult *result)
 		values = row.body + sizeof(columns);
 		length = row.length - sizeof(columns);
 		if (!pack_read_route(&values, &length, &route))
-			shards_refuse_null(run->target);
+		{
+			/* It equals no other row, and is one all the same. */
+			if (run->inserts)
+				shards_refuse_null(run->target);
+			route = PACK_ROUTE(0, 0);
+		}
 		exchanged_add(run->store, PACK_PART(route), pg_ntoh16(columns) - 1, values, length);
 	}
 }

@@ -289,6 +289,8 @@ start_gather(ShardScan *scan)
 
 	if (scan->plan->needed_parts != NIL)
 		positions = exchange_choose(scan, positions);
+	if (scan->plan->sources != NIL)
+		repartition_prepare(scan);
 	if (scan->plan->sort_columns != NIL)
 	{
 		sorted_start(scan, table, positions);
@@ -426,5 +428,6 @@ scan_rescan(CustomScanState *node)
 	scan->row_context = NULL;
 	scan->ntasks = scan->nlanes = scan->lane = 0;
 	scan->tasks = NULL;
+	scan->exchanges = NIL;
 	scan->started = false;
 }

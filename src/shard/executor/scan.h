@@ -107,6 +107,7 @@ struct ShardScan
 
 	QueryDesc *reading;		/* "local" of the plan, begun but not run */
 	struct StepsRun *steps; /* of TIER_STEPS */
+	List *exchanges;		/* Repartition, of the sources */
 
 	int ntasks;
 	ShardTask *tasks;
@@ -218,6 +219,11 @@ extern void rows_start(ShardScan *scan);
 extern void select_rows_start(ShardScan *scan);
 extern void every_copy_start(ShardScan *scan);
 extern void repartition_start(ShardScan *scan);
+/* Has nodes exchange the rows of a plan's sources, for statements that are to be started. */
+extern void repartition_prepare(ShardScan *scan);
+/* The parameter of such a statement for the rows of a source. */
+extern void
+repartition_bundle(ShardScan *scan, int source, int position, const char **value, int *length);
 
 /* --- copies.c --- */
 extern void copied_rows_start(ShardScan *scan);

@@ -113,9 +113,11 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 		query.sql = explain_mark(task, sql);
 		query.prepare &= query.sql == sql;
 	}
-	if (scan->plan->parts != NIL)
+	if (scan->plan->parts != NIL || scan->plan->sources != NIL)
 	{
 		values = AllocSetContextCreate(scan->context, "pgcluster values", ALLOCSET_DEFAULT_SIZES);
+		query.keeps = scan->plan->sources != NIL;
+		query.reads &= !query.keeps;
 		exchange_values(scan, task->position, &query, values);
 	}
 	tasks_enter_role(scan, &role);

@@ -39,7 +39,6 @@
 
 static RangeTblEntry *target_entry(const ChangeForm *form, bool read);
 static RangeTblEntry *no_rows_entry(ShardPlan *change, const ChangeForm *form);
-static void read_bundle(RangeTblEntry *rte, int param);
 static Var *row_var(ShardPlan *change, const ChangeForm *form, int column);
 static Node *is_same(Var *left, Var *right);
 static void add_conditions(Query *query, ShardPlan *change, const ChangeForm *form);
@@ -95,7 +94,7 @@ change_make(ShardPlan *change, const ChangeForm *form)
 	if (change->command == CMD_INSERT)
 		change_take_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
 	else
-		read_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
+		change_read_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
 	change->writes = true;
 	template_make(query, &change->pieces, &change->schemas);
 }
@@ -139,9 +138,8 @@ no_rows_entry(ShardPlan *change, const ChangeForm *form)
 	return rte;
 }
 
-/* Makes the rows those of a bundle. */
-static void
-read_bundle(RangeTblEntry *rte, int param)
+void
+change_read_bundle(RangeTblEntry *rte, int param)
 {
 	Oid types[] = {BYTEAOID};
 	RangeTblFunction *function = makeNode(RangeTblFunction);
@@ -180,7 +178,7 @@ change_take_bundle(RangeTblEntry *rte, int param)
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Query *query = makeNode(Query);
 
-	read_bundle(rte, param);
+	change_read_bundle(rte, param);
 	rows = copyObject(rte);
 	function = linitial_node(RangeTblFunction, rows->functions);
 

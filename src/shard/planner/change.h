@@ -36,6 +36,9 @@ extern void change_make(ShardPlan *change, const ChangeForm *form);
  */
 extern void change_take_bundle(RangeTblEntry *rte, int param);
 
+/* Makes a relation of these columns one of the rows of a bundle, which is parameter "param". */
+extern void change_read_bundle(RangeTblEntry *rte, int param);
+
 /* False, with "why", when ON CONFLICT cannot be told to a shard. */
 extern bool change_conflict_travels(const OnConflictExpr *conflict, char **why);
 

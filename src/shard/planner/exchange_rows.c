@@ -13,11 +13,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -26,6 +24,7 @@
 #include "base/config.h"
 #include "shard/planner/by_table.h"
 #include "shard/planner/change.h"
+#include "shard/planner/exchange.h"
 #include "shard/planner/insert_rows.h"
 #include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
@@ -36,9 +35,7 @@
 
 static bool may_exchange(Query *query, char **why);
 static double expected_rows(const PlanRequest *request, const Query *select);
-static ShardPlan *make_source(Query *select, const List *attributes, const DistributedTable *table,
-							  Oid source, char **why);
-static Expr *route_of(Expr *key, Oid hash, Oid collation, int param);
+static int key_column(const List *attributes, AttrNumber key);
 static bool make_insert(ShardPlan *plan, const Query *insert, char **why);
 
 PlannedStmt *
@@ -52,6 +49,7 @@ plan_exchange_rows(const PlanRequest *request, char **why)
 	Pin one_key = {0};
 	Query *select;
 	ShardPlan *plan;
+	ShardPlan *source;
 	double rows;
 
 	*why = NULL;
@@ -77,9 +75,12 @@ plan_exchange_rows(const PlanRequest *request, char **why)
 	plan->columns = attributes;
 	plan->copied = query->onConflict == NULL && query->returningList == NIL &&
 				   check_enable_rls(table->relid, InvalidOid, true) != RLS_ENABLED;
-	plan->source = make_source(select, attributes, table, pin.table->relid, why);
-	if (plan->source == NULL || !make_insert(plan, query, why))
+	source = exchange_source(select, key_column(attributes, table->key),
+							 pin_hash_function(table->key_type, table->key_type), table,
+							 pin.table->relid, why);
+	if (source == NULL || !make_insert(plan, query, why))
 		return NULL;
+	plan->sources = list_make1(source);
 	return statement_create(request, plan, rows);
 }
 
@@ -106,78 +107,18 @@ expected_rows(const PlanRequest *request, const Query *select)
 	return by_table_estimate(&estimate);
 }
 
-/* The SELECT, with where each row goes as its first column. */
-static ShardPlan *
-make_source(Query *select, const List *attributes, const DistributedTable *table, Oid source,
-			char **why)
+/* Number of the column, from 1, that is assigned to the distribution column; 0: none. */
+static int
+key_column(const List *attributes, AttrNumber key)
 {
-	ShardPlan *plan = shard_plan_create(TIER_PUSHDOWN, CMD_SELECT, source);
-	Oid hash = pin_hash_function(table->key_type, table->key_type);
-	TargetEntry *key = NULL;
-	Lift lift = {0};
 	ListCell *cell;
 
-	for (int i = 0; i < list_length(attributes); i++)
+	foreach (cell, attributes)
 	{
-		if (list_nth_int(attributes, i) == table->key)
-			key = list_nth(select->targetList, i);
+		if (lfirst_int(cell) == key)
+			return foreach_current_index(cell) + 1;
 	}
-	if (key == NULL || contain_volatile_functions((Node *) key->expr))
-	{
-		*why = "What it gives the distribution column is not a value of a row.";
-		return NULL;
-	}
-	if (!lift_builtin(hash) || !lift_builtin(table->key_collation) ||
-		exprType((Node *) key->expr) != table->key_type)
-	{
-		*why = "Not every node can hash values of the distribution column.";
-		return NULL;
-	}
-	if (!lift_query(select, LIFT_EVERY_SHARD, &lift))
-	{
-		*why = lift.why;
-		return NULL;
-	}
-	plan->params = statement_params(&lift);
-	foreach (cell, select->targetList)
-		((TargetEntry *) lfirst(cell))->resno++;
-	select->targetList =
-		lcons(makeTargetEntry(route_of(copyObject(key->expr), hash, table->key_collation,
-									   list_length(plan->params) + 1),
-							  1, pstrdup("route"), false),
-			  select->targetList);
-	template_make(select, &plan->pieces, &plan->schemas);
-	return plan;
-}
-
-/* pgcluster.exchange_route($param, hash(key)) */
-static Expr *
-route_of(Expr *key, Oid hash, Oid collation, int param)
-{
-	static const Oid types[] = {BYTEAOID, INT4OID};
-	Param *routes = makeNode(Param);
-	Expr *hashed;
-
-	routes->paramkind = PARAM_EXTERN;
-	routes->paramid = param;
-	routes->paramtype = BYTEAOID;
-	routes->paramtypmod = -1;
-	routes->location = -1;
-	if (OidIsValid(collation))
-	{
-		CollateExpr *collate = makeNode(CollateExpr);
-
-		collate->arg = key;
-		collate->collOid = collation;
-		collate->location = -1;
-		key = (Expr *) collate;
-	}
-	hashed = (Expr *) makeFuncExpr(hash, INT4OID, list_make1(key), InvalidOid, collation,
-								   COERCE_EXPLICIT_CALL);
-	return (Expr *) makeFuncExpr(
-		LookupFuncName(list_make2(makeString("pgcluster"), makeString("exchange_route")),
-					   lengthof(types), types, false),
-		INT8OID, list_make2(routes, hashed), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	return 0;
 }
 
 /* The INSERT, of rows that a bundle has. */

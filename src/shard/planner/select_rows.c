@@ -19,11 +19,11 @@
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/change.h"
+#include "shard/planner/exchange.h"
 #include "shard/planner/found.h"
 #include "shard/planner/select_rows.h"
 #include "shard/planner/statement.h"
 
-static bool is_plain(const Query *query);
 static PlannedStmt *plan_made_rows(const PlanRequest *request, char **why);
 static Query *insert_query(Query *insert, List *columns, List *targets);
 
@@ -164,22 +164,11 @@ select_rows_by_shard(Query *insert, List **attributes, Pin *pin)
 
 	/* It need not show the columns by which its rows are on a shard. */
 	memset(pin, 0, sizeof(Pin));
-	if (!is_plain(rte->subquery) || checkExprHasSubLink((Node *) select->targetList) ||
+	if (!exchange_is_plain(rte->subquery) || checkExprHasSubLink((Node *) select->targetList) ||
 		!pin_to_join(rte->subquery, pin))
 		return NULL;
 	pin->key_columns = NIL;
 	return select;
-}
-
-/* Does each of its rows come of one row of FROM and WHERE? */
-static bool
-is_plain(const Query *query)
-{
-	return !query->hasAggs && !query->hasWindowFuncs && query->groupClause == NIL &&
-		   query->groupingSets == NIL && query->havingQual == NULL &&
-		   query->distinctClause == NIL && query->setOperations == NULL &&
-		   query->limitCount == NULL && query->limitOffset == NULL && query->cteList == NIL &&
-		   query->rowMarks == NIL;
 }
 
 void

@@ -18,6 +18,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "shard/planner/change.h"
 #include "shard/planner/lift.h"
 #include "shard/planner/ship_relation.h"
 #include "shard/planner/ship_units.h"
@@ -29,6 +30,8 @@ static bool arrays_walker(Node *node, void *context);
 static Node *hidden(Node *array);
 static RangeTblFunction *unnest(Node *array, Oid type, Oid collation);
 static bool parts_walker(Node *node, void *context);
+static void read_source(RangeTblEntry *rte, ShipUnit *unit, Lift *lift);
+static Oid source_function(void);
 static char *arrays_name(ShipUnit *unit);
 static Param *array_param(ShipUnit *unit, int column);
 static Node *from_arrays(Node *node, void *context);
@@ -54,8 +57,11 @@ typedef struct Arrays
 typedef struct Parts
 {
 	List *units;
-	Lift lift; /* with the parameters of the piece */
+	bool sources; /* the rows come in bundles */
+	Lift lift;	  /* with the parameters of the piece */
 } Parts;
+
+static bool finish(Query *merge, PieceSet *set, Parts *parts, char **why);
 
 /* What travels becomes a function over parameters, wherever it is read. */
 void
@@ -152,16 +158,31 @@ unnest(Node *array, Oid type, Oid collation)
 bool
 ship_finish_parts(Query *merge, PieceSet *set, List *units, char **why)
 {
+	Parts parts = {.units = units};
+
+	return finish(merge, set, &parts, why);
+}
+
+bool
+ship_finish_sources(Query *merge, PieceSet *set, List *units, char **why)
+{
+	Parts parts = {.units = units, .sources = true};
+
+	return finish(merge, set, &parts, why);
+}
+
+static bool
+finish(Query *merge, PieceSet *set, Parts *parts, char **why)
+{
 	Piece *piece = llast(set->pieces);
 	RangeTblEntry *rte = linitial(merge->rtable);
-	Parts parts = {.units = units};
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 
 	/* The arguments before the parameters stay. */
-	parts.lift.params = list_copy_tail(call->args, PIECE_FIRST_PARAM);
-	(void) parts_walker((Node *) piece->remote, &parts);
-	call->args = list_concat(list_truncate(call->args, PIECE_FIRST_PARAM), parts.lift.params);
-	*why = parts.lift.why;
+	parts->lift.params = list_copy_tail(call->args, PIECE_FIRST_PARAM);
+	(void) parts_walker((Node *) piece->remote, parts);
+	call->args = list_concat(list_truncate(call->args, PIECE_FIRST_PARAM), parts->lift.params);
+	*why = parts->lift.why;
 	return *why == NULL;
 }
 
@@ -191,8 +212,11 @@ parts_walker(Node *node, void *context)
 		return query_tree_walker(query, parts_walker, context, QTW_IGNORE_JOINALIASES);
 	rte = ship_cte_relation(ship_make_cte(ship_rows_name(unit->number), unit->rows), 0);
 	linitial(query->rtable) = rte;
-	rte->rtekind = RTE_FUNCTION;
 	rte->ctename = NULL;
+	if (parts->sources)
+		read_source(rte, unit, &parts->lift);
+	else
+		rte->rtekind = RTE_FUNCTION;
 	for (int column = 0; column < list_length(rte->coltypes); column++)
 	{
 		Param *value = array_param(unit, column);
@@ -214,6 +238,30 @@ parts_walker(Node *node, void *context)
 		tle->resorigcol = 0;
 	}
 	return false;
+}
+
+/* The rows as those of a bundle. */
+static void
+read_source(RangeTblEntry *rte, ShipUnit *unit, Lift *lift)
+{
+	Node *number = (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									  Int32GetDatum(unit->number), false, true);
+	FuncExpr *bundle = makeFuncExpr(source_function(), BYTEAOID, list_make1(number), InvalidOid,
+									InvalidOid, COERCE_EXPLICIT_CALL);
+	Param *param = (Param *) lift_as_param((Expr *) bundle, lift);
+	ListCell *cell;
+
+	foreach (cell, rte->eref->colnames)
+		lfirst(cell) = makeString(psprintf("c%d", foreach_current_index(cell) + 1));
+	change_read_bundle(rte, param->paramid);
+}
+
+static Oid
+source_function(void)
+{
+	static const Oid types[] = {INT4OID};
+
+	return function_of_ours(SHARD_SOURCE_NAME, 1, types);
 }
 
 static char *
@@ -334,6 +382,9 @@ ship_relations_note(ShardPlan *plan, List *params)
 	static const Oid types[] = {INTERNALOID, INT4OID, ANYARRAYOID, BOOLOID};
 	ListCell *cell;
 
+	plan->source_params = NIL;
+	for (int i = 0; i < list_length(plan->sources); i++)
+		plan->source_params = lappend_int(plan->source_params, -1);
 	foreach (cell, params)
 	{
 		FuncExpr *call = lfirst(cell);
@@ -343,6 +394,14 @@ ship_relations_note(ShardPlan *plan, List *params)
 			continue;
 		if (call->funcid == function_of_ours("shipped", 3, types))
 			plan->ships = true;
+		else if (call->funcid == source_function())
+		{
+			int number = DatumGetInt32(linitial_node(Const, call->args)->constvalue);
+
+			plan->ships = true;
+			if (number < list_length(plan->sources))
+				lfirst_int(list_nth_cell(plan->source_params, number)) = index;
+		}
 		else if (call->funcid == function_of_ours(SHARD_PART_NAME, 4, types))
 		{
 			plan->ships = true;

@@ -39,6 +39,7 @@
 #include "base/config.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/by_table.h"
+#include "shard/planner/exchange.h"
 #include "shard/planner/pin.h"
 #include "shard/planner/ship_relation.h"
 #include "shard/planner/ship_units.h"
@@ -65,7 +66,6 @@ static bool choose(Query *query, List *units, Bitmapset **ships);
 static bool choose_around(Query *query, List *sorted, ShipUnit *anchor, Bitmapset **ships);
 static bool choose_part(Query *query, List *units, Bitmapset *ships, ShipUnit *unit,
 						const DistributedTable *like);
-static Oid hash_for(const DistributedTable *like, Oid type);
 static int compare_numbers(const ListCell *a, const ListCell *b);
 static int compare_units(const ListCell *a, const ListCell *b);
 static bool may_anchor(Query *query, List *units, Bitmapset *ships);
@@ -84,18 +84,30 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	Query *shipped;
 	Query *result;
 	int depth = -1;
+	char *no;
+	ListCell *cell;
 
 	if (!is_candidate(query, why))
 		return NULL;
 	units = ship_units_find(query);
+	foreach (cell, units)
+		estimate(lfirst(cell), query);
+	if (config_join_strategy == JOIN_EXCHANGE)
+		return exchange_relations(query, units, set, why);
 	if (!choose(query, units, &ships))
 	{
-		if (list_length(units) > 1)
+		if (list_length(units) < 2)
+			return NULL;
+		result = NULL;
+		if (config_join_strategy == JOIN_AUTO)
+			result = exchange_relations(query, units, set, why);
+		if (result == NULL)
 			*why = "No relation of it could travel to the shards of the others.";
-		return NULL;
+		return result;
 	}
 	if (!pays(query, units, ships, why))
-		return NULL;
+		return config_join_strategy == JOIN_AUTO ? exchange_relations(query, units, set, &no)
+												 : NULL;
 	here = ship_units_replace(query, units, ships, false);
 	if (query->cteList != NIL && left_walker((Node *) here, &depth))
 		return NULL;
@@ -221,8 +233,6 @@ choose(Query *query, List *units, Bitmapset **ships)
 	ListCell *other;
 
 	*ships = NULL;
-	foreach (cell, units)
-		estimate(lfirst(cell), query);
 	list_sort(sorted, compare_units);
 	foreach (cell, sorted)
 	{
@@ -311,7 +321,7 @@ choose_part(Query *query, List *units, Bitmapset *ships, ShipUnit *unit,
 		if (tle->resjunk)
 			continue;
 		column++;
-		unit->hash = hash_for(like, exprType((Node *) tle->expr));
+		unit->hash = ship_hash_for(like, exprType((Node *) tle->expr));
 		if (!OidIsValid(unit->hash))
 			continue;
 		unit->part = column;
@@ -322,9 +332,8 @@ choose_part(Query *query, List *units, Bitmapset *ships, ShipUnit *unit,
 	return false;
 }
 
-/* The function that hashes the type as the table's column is; InvalidOid if there is none. */
-static Oid
-hash_for(const DistributedTable *like, Oid type)
+Oid
+ship_hash_for(const DistributedTable *like, Oid type)
 {
 	Oid hash = pin_hash_function(like->key_type, type);
 
@@ -432,7 +441,8 @@ pays(Query *query, List *units, Bitmapset *ships, char **why)
 	foreach (cell, units)
 	{
 		ShipUnit *unit = lfirst(cell);
-		int limit = unit->part > 0 ? config_max_exchanged_size : config_max_shipped_size;
+		int limit = unit->part > 0 ? Min(config_max_exchanged_size, CONFIG_MAX_EXCHANGED_ARRAYS)
+								   : config_max_shipped_size;
 
 		all += unit->bytes + unit->count * ROW_COST;
 		if (bms_is_member(unit->number, ships) && unit->bytes > limit * 1024.0)

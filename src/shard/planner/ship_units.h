@@ -53,6 +53,11 @@ extern Query *ship_select_from(RangeTblEntry *rte);
 extern CommonTableExpr *ship_make_cte(char *name, Query *query);
 extern RangeTblEntry *ship_cte_relation(CommonTableExpr *cte, int levels);
 
+/* --- ship_relation.c --- */
+
+/* The function that hashes the type as the table's column is; InvalidOid if there is none. */
+extern Oid ship_hash_for(const DistributedTable *like, Oid type);
+
 /* --- ship_arrays.c --- */
 
 /* What travels becomes a function over parameters, wherever it is read. */
@@ -63,6 +68,9 @@ extern void ship_as_arrays(Query *query, List *units, Bitmapset *ships);
  * with "why", when their types cannot travel.
  */
 extern bool ship_finish_parts(Query *merge, PieceSet *set, List *units, char **why);
+
+/* The same for relations that are sources of the piece's plan, in this order. */
+extern bool ship_finish_sources(Query *merge, PieceSet *set, List *units, char **why);
 
 /* "shipped" when all arrays fit, else "here". */
 extern Query *

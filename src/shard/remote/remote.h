@@ -56,6 +56,7 @@ typedef struct RemoteQuery
 	uint64 version;		/* ... and by this: another one's result may have other types */
 	bool writes;		/* changes data or takes row locks: needs the remote transaction ... */
 	bool alone;			/* ... unless it is all that the local one does */
+	bool keeps;			/* needs what the session keeps for the remote transaction */
 	bool reads;			/* a SELECT of rows: a standby may answer it */
 	bool names;			/* what it runs looks for names on the search_path of this session */
 	int helper;			/* which of the connections to the node: 0, or what remote_helper gave */

@@ -741,8 +741,8 @@ remote_task_start(const RemoteQuery *query, MemoryContext context, RemoteSpool s
 	task->spool_arg = spool_arg;
 	task->commits =
 		query->alone && c->level == 0 && query->snapshot == 0 && transaction_may_commit_alone(c);
-	task->transaction =
-		!task->commits && (transaction_needed(c, query->writes) || query->snapshot != 0);
+	task->transaction = !task->commits && (transaction_needed(c, query->writes || query->keeps) ||
+										   query->snapshot != 0);
 	c->committing += task->commits;
 
 	dlist_push_tail(&c->tasks, &task->node);
