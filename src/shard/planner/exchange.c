@@ -43,10 +43,10 @@
  * exchanged and joined where it goes.
  */
 #define FETCH_COST 32.0
-#define EXCHANGE_COST 24.0
+#define EXCHANGE_COST 20.0
 
 /* ... and what it takes to ask one more shard. */
-#define SHARD_COST 4096.0
+#define SHARD_COST 16384.0
 
 static Expr *route_of(Expr *key, Oid hash, Oid collation, int param);
 static bool is_source(const ShipUnit *unit);
