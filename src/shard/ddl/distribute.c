@@ -627,7 +627,7 @@ drop_table_command(Relation rel, int64 shard_id)
 void
 distribute_leave(int group_id)
 {
-	bool elsewhere = list_member_int(groups_elsewhere(), group_id);
+	bool elsewhere = metadata_any_table() && groups_is_elsewhere(group_id);
 	List *schemas = NIL;
 	ShardRun *run = shard_run_create();
 	int level = quiet_begin();

@@ -94,6 +94,7 @@ plan_value(const PlanRequest *request, Query *query, FuncExpr *call, int key,
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 	TargetEntry *target = linitial_node(TargetEntry, query->targetList);
 	PlannedStmt *statement;
+	Oid any = InvalidOid;
 	bool fits = form->prorettype == call->funcresulttype && form->provariadic != ANYOID;
 	List *arguments = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
 	ListCell *cell;
@@ -111,7 +112,7 @@ plan_value(const PlanRequest *request, Query *query, FuncExpr *call, int key,
 					  arguments);
 	arguments = lcons(makeNullConst(call->funcresulttype, -1, call->funccollid), arguments);
 	target->expr = (Expr *) makeFuncExpr(
-		LookupFuncName(list_make2(makeString("pgcluster"), makeString("call")), -1, NULL, false),
+		LookupFuncName(list_make2(makeString("pgcluster"), makeString("call")), -1, &any, false),
 		call->funcresulttype, arguments, call->funccollid, call->inputcollid, COERCE_EXPLICIT_CALL);
 	statement = planner_server(request, query);
 	depend_on(statement, table->relid, call->funcid);

@@ -380,8 +380,9 @@ typedef struct Binding
 static void
 guard_key(Query *query, const DistributedTable *table, const Shard *shard)
 {
+	Oid any = InvalidOid;
 	Oid function = LookupFuncName(list_make2(makeString("pgcluster"), makeString("keep_key")), -1,
-								  NULL, false);
+								  &any, false);
 	ListCell *cell;
 
 	foreach (cell, query->targetList)
@@ -474,7 +475,10 @@ find_piece(Oid shell, int64 shard_id)
 	return OidIsValid(namespace) ? get_relname_relid(get_rel_name(shell), namespace) : InvalidOid;
 }
 
-/* Columns are named by their numbers from here on. */
+/*
+ * Columns are named by their numbers from here on, and policies are those of
+ * the shell: anybody can call a table of his own one.
+ */
 static void
 check_alike(Oid shell, Oid piece)
 {
@@ -482,7 +486,9 @@ check_alike(Oid shell, Oid piece)
 	Relation other = relation_open(piece, NoLock);
 	TupleDesc a = RelationGetDescr(one);
 	TupleDesc b = RelationGetDescr(other);
-	bool alike = a->natts == b->natts;
+	bool alike = a->natts == b->natts && one->rd_rel->relowner == other->rd_rel->relowner &&
+				 one->rd_rel->relrowsecurity == other->rd_rel->relrowsecurity &&
+				 one->rd_rel->relforcerowsecurity == other->rd_rel->relforcerowsecurity;
 
 	for (int i = 0; alike && i < a->natts; i++)
 	{
@@ -494,10 +500,11 @@ check_alike(Oid shell, Oid piece)
 									 strcmp(NameStr(x->attname), NameStr(y->attname)) == 0));
 	}
 	if (!alike)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("table \"%s\" and its shard %s have different columns here",
-							   RelationGetRelationName(one), RelationGetRelationName(other)),
-						errhint("Run this on the coordinator.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" and its shard are defined differently on this worker group",
+						RelationGetRelationName(one)),
+				 errhint("Run this on the coordinator.")));
 	relation_close(one, NoLock);
 	relation_close(other, NoLock);
 }
