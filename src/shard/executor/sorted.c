@@ -224,8 +224,7 @@ collations_of(ShardScan *scan)
 	{
 		Oid collation = lfirst_oid(cell);
 
-		if (OidIsValid(collation) && collation != C_COLLATION_OID &&
-			collation != POSIX_COLLATION_OID)
+		if (OidIsValid(collation) && collation != C_COLLATION_OID)
 			collations = list_append_unique_oid(collations, collation);
 	}
 
