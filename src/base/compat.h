@@ -349,6 +349,39 @@ compat_check_as_user(Query *query, RangeTblEntry *rte)
 	} while (0)
 
 /*
+ * Since 18 what a query groups by is a relation of its own, whose columns
+ * stand for the expressions: puts these back, at this level of the query.
+ */
+#if PG_VERSION_NUM >= 180000
+#include "optimizer/optimizer.h"
+#define COMPAT_GROUPS_ARE_RELATIONS true
+
+static inline void
+compat_flatten_groups(Query *query)
+{
+	ListCell *cell;
+
+	if (!query->hasGroupRTE)
+		return;
+	query->targetList = (List *) flatten_group_exprs(NULL, query, (Node *) query->targetList);
+	query->havingQual = flatten_group_exprs(NULL, query, query->havingQual);
+	query->hasGroupRTE = false;
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (rte->rtekind != RTE_GROUP)
+			continue;
+		rte->rtekind = RTE_RESULT;
+		rte->groupexprs = NIL;
+	}
+}
+#else
+#define COMPAT_GROUPS_ARE_RELATIONS false
+#define compat_flatten_groups(query) ((void) (query))
+#endif
+
+/*
  * Since 16 a column knows which outer joins may have made it null: those
  * among "relations", as it is seen within them ...
  */

@@ -90,6 +90,7 @@ piece_split(Query *query, PieceSet *set, char **why)
 	ListCell *cell;
 	RangeTblEntry *shards;
 
+	query = statement_with_groups(query);
 	if (!is_candidate(query, why))
 		return NULL;
 	split.remote = (Query *) set_ahead(copyObject((Node *) query), &split);

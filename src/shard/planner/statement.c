@@ -233,3 +233,27 @@ add_output(PlannedStmt *statement, CustomScan *scan, List *columns)
 	output->eref = makeAlias("remote", names);
 	statement->rtable = lappend(statement->rtable, output);
 }
+
+static bool
+groups_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		(void) query_tree_walker((Query *) node, groups_walker, context, QTW_IGNORE_JOINALIASES);
+		compat_flatten_groups((Query *) node);
+		return false;
+	}
+	return expression_tree_walker(node, groups_walker, context);
+}
+
+Query *
+statement_with_groups(Query *query)
+{
+	if (!COMPAT_GROUPS_ARE_RELATIONS)
+		return query;
+	query = copyObject(query);
+	(void) groups_walker((Node *) query, NULL);
+	return query;
+}

@@ -34,4 +34,10 @@ extern void statement_set_key(ShardPlan *plan, const Pin *pin, const Lift *lift)
 /* The parameters of a lifted statement, ready to be evaluated. */
 extern List *statement_params(const Lift *lift);
 
+/*
+ * The SELECT with what it and its subqueries group by where it is used: a
+ * copy, if the server keeps it elsewhere.
+ */
+extern Query *statement_with_groups(Query *query);
+
 #endif
