@@ -323,6 +323,13 @@ compat_check_as_user(Query *query, RangeTblEntry *rte)
 }
 #endif
 
+/* The rows of one run belong to those of all.  The includer has nodes/execnodes.h. */
+#if PG_VERSION_NUM >= 160000
+#define compat_add_to_total(state) ((state)->es_total_processed += (state)->es_processed)
+#else
+#define compat_add_to_total(state) ((void) 0)
+#endif
+
 /* Checks those of a statement to be run.  The includer has executor/executor.h. */
 #if PG_VERSION_NUM >= 160000
 #define compat_check_permissions(statement) \

@@ -334,6 +334,7 @@ direct_run(QueryDesc *query, ScanDirection direction, uint64 count)
 	if (dest->mydest == DestRemote && query->operation == CMD_SELECT)
 		dest->rStartup(dest, query->operation, query->tupDesc);
 	ask_node(run);
+	compat_add_to_total(query->estate);
 	if (dest->mydest == DestRemote && query->operation == CMD_SELECT)
 		dest->rShutdown(dest);
 	MemoryContextSwitchTo(old);
