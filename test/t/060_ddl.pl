@@ -101,6 +101,11 @@ $coordinator->safe_psql('postgres', 'CREATE ROLE keeper LOGIN; CREATE ROLE reade
 alike('app.t', 'ALTER TABLE app.t OWNER TO keeper; GRANT SELECT, UPDATE (name) ON app.t TO reader', 'owner and grants');
 is($coordinator->safe_psql('postgres', 'SET ROLE reader; SELECT count(*) FROM app.t'), 20, 'a reader reads');
 alike('app.t', 'REASSIGN OWNED BY keeper TO CURRENT_USER', 'REASSIGN OWNED');
+alike('app.t', 'CREATE ROLE third; GRANT SELECT, UPDATE (name) ON app.t TO reader WITH GRANT OPTION; SET ROLE reader; '
+	  . 'GRANT SELECT, UPDATE (name) ON app.t TO third; RESET ROLE; GRANT INSERT ON ALL TABLES IN SCHEMA app TO third',
+	'who passes on what was granted to him is known on the shards');
+alike('app.t', 'SET ROLE reader; REVOKE SELECT ON app.t FROM third; GRANT DELETE ON app.t TO third', 'and can take it back');
+alike('app.t', 'REVOKE ALL ON app.t FROM reader CASCADE; GRANT SELECT ON app.t TO reader; DROP OWNED BY third', 'as can the owner');
 alike('app.t', 'DROP OWNED BY reader', 'DROP OWNED');
 fails_like('SET ROLE reader; SELECT count(*) FROM app.t', qr/permission denied/, 'what was granted is gone');
 alike('app.t', 'ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader; '

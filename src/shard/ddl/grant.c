@@ -2,8 +2,9 @@
  * grant.c
  *	  GRANT and REVOKE on distributed tables and their schemas.
  *
- * The server changes the grants of the shell, or of its schema; the shards
- * then get exactly those.
+ * The server changes the grants of the shell, and if that changed anything
+ * the shards are told the same.  Schemas of shards, and shards of tables that
+ * DROP OWNED was about, get exactly the grants of the shell and its schema.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -14,13 +15,17 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
@@ -159,25 +164,16 @@ follow(ShardRun *run, Oid relid, List *before)
 static void
 follow_schema(ShardRun *run, Oid schema, List *before)
 {
-	List *done = NIL;
 	ListCell *lc;
 
-	foreach (lc, metadata_tables())
+	foreach (lc, shard_run_shards(schema))
 	{
-		const Colocation *colocation = metadata_table(lfirst_oid(lc))->colocation;
+		const Shard *shard = lfirst(lc);
+		char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard->id));
 
-		if (get_rel_namespace(lfirst_oid(lc)) != schema || list_member_int(done, colocation->id))
-			continue;
-		done = lappend_int(done, colocation->id);
-		for (int i = 0; i < colocation->nshards; i++)
-		{
-			const Shard *shard = &colocation->shards[i];
-			char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard->id));
-
-			shard_run_add_all(
-				run, shard_run_groups(shard),
-				list_concat(revokes(object, before), shard_ddl_schema_grants(schema, shard->id)));
-		}
+		shard_run_add_all(
+			run, shard_run_groups(shard),
+			list_concat(revokes(object, before), shard_ddl_schema_grants(schema, shard->id)));
 	}
 }
 
@@ -207,25 +203,138 @@ handle_schemas(UtilityCall *call, List *names)
 	return true;
 }
 
+static void
+append_acl(StringInfo text, Datum acl, bool isnull)
+{
+	appendStringInfo(text, "%s;", isnull ? "" : OidOutputFunctionCall(F_ARRAY_OUT, acl));
+}
+
+/* All privileges on the table and its columns, to see whether anything has changed. */
+static char *
+privileges_text(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	int natts;
+	StringInfoData text;
+	bool isnull;
+	Datum acl;
+
+	initStringInfo(&text);
+	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	append_acl(&text, acl, isnull);
+	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	for (int i = 1; i <= natts; i++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(i));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
+		append_acl(&text, acl, isnull);
+		ReleaseSysCache(tuple);
+	}
+	return text.data;
+}
+
+/* "SELECT, UPDATE (a, b)" */
+static char *
+privilege_list(List *privileges)
+{
+	StringInfoData text;
+	ListCell *lc;
+	ListCell *column;
+
+	initStringInfo(&text);
+	foreach (lc, privileges)
+	{
+		AccessPriv *privilege = lfirst(lc);
+
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 privilege->priv_name ? privilege->priv_name : "ALL");
+		foreach (column, privilege->cols)
+			appendStringInfo(&text, "%s%s%s", foreach_current_index(column) == 0 ? " (" : ", ",
+							 quote_identifier(strVal(lfirst(column))),
+							 lnext(privilege->cols, column) == NULL ? ")" : "");
+	}
+	return privileges == NIL ? "ALL" : text.data;
+}
+
+static char *
+grantee_list(List *grantees)
+{
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&text);
+	foreach (lc, grantees)
+	{
+		RoleSpec *role = lfirst(lc);
+
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 role->roletype == ROLESPEC_PUBLIC
+							 ? "PUBLIC"
+							 : quote_identifier(get_rolespec_name(role)));
+	}
+	return text.data;
+}
+
+/*
+ * The same on the shards: who gives and takes what others gave him is known
+ * there as it is here.
+ */
+static void
+pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
+{
+	Relation rel = relation_open(relid, NoLock);
+	bool option = stmt->grant_option;
+	char *before = psprintf("%s %s%s ON TABLE %%s", stmt->is_grant ? "GRANT" : "REVOKE",
+							option && !stmt->is_grant ? "GRANT OPTION FOR " : "",
+							privilege_list(stmt->privileges));
+	char *after =
+		psprintf(" %s %s%s%s", stmt->is_grant ? "TO" : "FROM", grantee_list(stmt->grantees),
+				 option && stmt->is_grant ? " WITH GRANT OPTION" : "",
+				 !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
+
+	shard_run_add_format(run, rel, before, after);
+	relation_close(rel, NoLock);
+}
+
+/* What there is to be said the server has said about the table here. */
+static int
+quiet_begin(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 static bool
 handle_tables(UtilityCall *call, GrantStmt *stmt)
 {
 	List *relids = named_tables(call, stmt);
-	List *before = NIL;
+	List *texts = NIL;
 	ShardRun *run;
+	int level;
 	ListCell *lc;
-	ListCell *roles;
+	ListCell *text;
 
 	if (relids == NIL)
 		return false;
 	foreach (lc, relids)
-		before = lappend(before, grantees(lfirst_oid(lc)));
+		texts = lappend(texts, privileges_text(lfirst_oid(lc)));
 	utility_run(call);
 	CommandCounterIncrement();
+	level = quiet_begin();
 	run = shard_run_create();
-	forboth (lc, relids, roles, before)
-		follow(run, lfirst_oid(lc), lfirst(roles));
+	forboth (lc, relids, text, texts)
+	{
+		if (strcmp(privileges_text(lfirst_oid(lc)), lfirst(text)) != 0)
+			pass_on(run, lfirst_oid(lc), stmt);
+	}
 	shard_run_finish(run);
+	AtEOXact_GUC(true, level);
 	return true;
 }
 

@@ -22,26 +22,17 @@ static void
 run_on_schemas(Oid schema, const char *name, const char *renamed, const char *action)
 {
 	ShardRun *run = shard_run_create();
-	List *done = NIL;
 	ListCell *lc;
 
-	foreach (lc, metadata_tables())
+	foreach (lc, shard_run_shards(schema))
 	{
-		const Colocation *colocation = metadata_table(lfirst_oid(lc))->colocation;
+		const Shard *shard = lfirst(lc);
+		char *old = pstrdup(quote_identifier(metadata_shard_schema(name, shard->id)));
+		const char *new =
+			renamed ? quote_identifier(metadata_shard_schema(renamed, shard->id)) : "";
 
-		if (get_rel_namespace(lfirst_oid(lc)) != schema || list_member_int(done, colocation->id))
-			continue;
-		done = lappend_int(done, colocation->id);
-		for (int i = 0; i < colocation->nshards; i++)
-		{
-			const Shard *shard = &colocation->shards[i];
-			char *old = pstrdup(quote_identifier(metadata_shard_schema(name, shard->id)));
-			const char *new =
-				renamed ? quote_identifier(metadata_shard_schema(renamed, shard->id)) : "";
-
-			shard_run_add_all(run, shard_run_groups(shard),
-							  list_make1(psprintf("ALTER SCHEMA %s %s%s", old, action, new)));
-		}
+		shard_run_add_all(run, shard_run_groups(shard),
+						  list_make1(psprintf("ALTER SCHEMA %s %s%s", old, action, new)));
 	}
 	shard_run_finish(run);
 }

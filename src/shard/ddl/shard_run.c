@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "shard/ddl/groups.h"
@@ -74,6 +75,26 @@ shard_run_add_all(ShardRun *run, List *group_ids, List *commands)
 		foreach (command, commands)
 			shard_run_add(run, lfirst_int(group), lfirst(command));
 	}
+}
+
+List *
+shard_run_shards(Oid schema)
+{
+	List *done = NIL;
+	List *shards = NIL;
+	ListCell *lc;
+
+	foreach (lc, metadata_tables())
+	{
+		const Colocation *colocation = metadata_table(lfirst_oid(lc))->colocation;
+
+		if (get_rel_namespace(lfirst_oid(lc)) != schema || list_member_int(done, colocation->id))
+			continue;
+		done = lappend_int(done, colocation->id);
+		for (int i = 0; i < colocation->nshards; i++)
+			shards = lappend(shards, &colocation->shards[i]);
+	}
+	return shards;
 }
 
 List *

@@ -30,6 +30,9 @@ extern void shard_run_add_format(ShardRun *run, struct RelationData *rel, const 
 extern void shard_run_add_format_alone(ShardRun *run, struct RelationData *rel, const char *before,
 									   const char *after);
 
+/* The shards (const Shard *) that have a schema for the tables of this one. */
+extern List *shard_run_shards(Oid schema);
+
 /* The groups that have a shard: a list of ints. */
 struct Shard;
 extern List *shard_run_groups(const struct Shard *shard);

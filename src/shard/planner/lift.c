@@ -76,6 +76,7 @@ static bool is_value(Node *node);
 static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
 static bool names_type(Node *node);
+static Oid operator_of(Node *node);
 static bool travels(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
 static bool type_travels(Oid type, LiftState *state);
@@ -588,6 +589,23 @@ names_type(Node *node)
 	}
 }
 
+/* The operator by whose name the node is written, if any: its function may be another's too. */
+static Oid
+operator_of(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			return ((OpExpr *) node)->opno;
+		case T_ScalarArrayOpExpr:
+			return ((ScalarArrayOpExpr *) node)->opno;
+		default:
+			return InvalidOid;
+	}
+}
+
 /* May this node itself, apart from what is below it, be sent as it is? */
 static bool
 travels(Node *node, LiftState *state)
@@ -605,6 +623,10 @@ travels(Node *node, LiftState *state)
 	if (IsA(node, CollateExpr) && !lift_collation_travels(((CollateExpr *) node)->collOid))
 		return refuse(state, psprintf("Collation \"%s\" may not exist on other nodes.",
 									  get_collation_name(((CollateExpr *) node)->collOid)));
+	if (OidIsValid(operator_of(node)) && !lift_builtin(operator_of(node)))
+		return refuse(state,
+					  psprintf("Operator %s is not built in, and may not exist on other nodes.",
+							   get_opname(operator_of(node))));
 	if (IsA(node, NextValueExpr))
 		return refuse(state, "A sequence would have to be asked for each row.");
 	if (IsA(node, CurrentOfExpr))
