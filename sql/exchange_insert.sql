@@ -39,6 +39,10 @@ SELECT ways_of('INSERT INTO by_v SELECT v, id FROM source ORDER BY v LIMIT 1000'
 SELECT ways_of('INSERT INTO by_name SELECT name, count(*) FROM source GROUP BY name');
 SELECT ways_of('INSERT INTO by_v SELECT (random() * 1000)::integer, id FROM source');
 SELECT ways_of('INSERT INTO by_v SELECT v, id FROM source RETURNING (SELECT max(id) FROM source)');
+-- hashed by a function for another type
+CREATE TABLE by_time (at timestamptz, id integer);
+SELECT create_distributed_table('by_time', 'at', colocate_with => 'none', shard_count => 2);
+SELECT ways_of('INSERT INTO by_time SELECT timestamptz ''2024-01-01Z'' + id * interval ''1 h'', id FROM source');
 CREATE TEMP SEQUENCE numbers;
 SELECT ways_of('INSERT INTO by_v SELECT nextval(''numbers''), id FROM source');
 -- as told
@@ -117,7 +121,7 @@ SELECT pgcluster.exchange_put(7, 0, '', 0);
 ROLLBACK;
 
 SET client_min_messages = warning;
-DROP TABLE source, alike, by_v, by_name;
+DROP TABLE source, alike, by_v, by_name, by_time;
 DROP SCHEMA exchange_insert CASCADE;
 DROP ROLE exchange_writer;
 DROP EXTENSION pgcluster;

@@ -53,8 +53,7 @@ stream_start(ShardScan *scan, const DistributedTable *table, List *positions)
 		start_tasks(scan, &scan->lanes[i]);
 	scan->helped = scan->ntasks > scan->nlanes * UNDER_WAY && scan->plan->command == CMD_SELECT &&
 				   !scan->plan->writes && !OidIsValid(scan->plan->reader) &&
-				   scan->plan->sources == NIL &&
-				   config_max_session_connections > 1;
+				   scan->plan->sources == NIL && config_max_session_connections > 1;
 	if (scan->helped)
 		scan->streaming_since = scan->help_looked = clock_now_us();
 	MemoryContextSwitchTo(old);

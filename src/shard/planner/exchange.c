@@ -22,6 +22,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_func.h"
 #include "utils/lsyscache.h"
 
@@ -48,6 +49,7 @@
 /* ... and what it takes to ask one more shard. */
 #define SHARD_COST 16384.0
 
+static bool can_call(Oid hash, Oid type);
 static Expr *route_of(Expr *key, Oid hash, Oid collation, int param);
 static bool is_source(const ShipUnit *unit);
 static bool choose_columns(Query *query, List *units, Bitmapset *all, int number,
@@ -70,8 +72,8 @@ exchange_source(Query *select, int key, Oid hash, const DistributedTable *target
 		*why = "What it gives the distribution column is not a value of a row.";
 		return NULL;
 	}
-	if (!OidIsValid(hash) || !lift_builtin(hash) || !lift_builtin(target->key_collation) ||
-		!lift_builtin(exprType((Node *) column->expr)))
+	if (!lift_builtin(target->key_collation) || !lift_builtin(exprType((Node *) column->expr)) ||
+		!can_call(hash, exprType((Node *) column->expr)))
 	{
 		*why = "Not every node can hash values of the distribution column.";
 		return NULL;
@@ -95,6 +97,19 @@ exchange_source(Query *select, int key, Oid hash, const DistributedTable *target
 			  select->targetList);
 	template_make(select, &plan->pieces, &plan->schemas);
 	return plan;
+}
+
+/* Is the value of the type, as it is, what the hash function gets from a call in SQL? */
+static bool
+can_call(Oid hash, Oid type)
+{
+	Oid *types;
+	int count;
+
+	if (!OidIsValid(hash) || !lift_builtin(hash))
+		return false;
+	(void) get_func_signature(hash, &types, &count);
+	return count == 1 && IsBinaryCoercible(type, types[0]);
 }
 
 /* pgcluster.exchange_route($param, hash(key)) */
@@ -231,7 +246,7 @@ choose_columns(Query *query, List *units, Bitmapset *all, int number, const Dist
 		column++;
 		unit->hash = ship_hash_for(like, exprType((Node *) tle->expr));
 		unit->part = column;
-		if (OidIsValid(unit->hash) && *tries > 0 &&
+		if (can_call(unit->hash, exprType((Node *) tle->expr)) && *tries > 0 &&
 			choose_columns(query, units, all, number + 1, like, tries))
 			return true;
 	}
