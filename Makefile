@@ -12,7 +12,7 @@ EXTRA_CLEAN = test/unit/build test/sim/build
 
 # "make demo" and "make test" run on a machine where pg_config may not be
 # there yet; only they and the targets that need no server skip PGXS.
-BARE_GOALS = demo test nightly sim format format-check
+BARE_GOALS = demo test nightly valgrind sim format format-check
 ifneq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
 
 PG_CONFIG ?= pg_config
@@ -78,8 +78,10 @@ test:
 	@test/run
 nightly:
 	@test/nightly
+valgrind:
+	@test/valgrind/run
 RUNS ?= 10000
 SEED ?= 1
 sim:
 	@$(MAKE) -s -C test/sim run RUNS=$(RUNS) SEED=$(SEED)
-.PHONY: format format-check demo test nightly sim
+.PHONY: format format-check demo test nightly valgrind sim

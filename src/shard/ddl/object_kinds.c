@@ -376,7 +376,7 @@ ask_here(const char *query, const ObjectAddress *a)
 	Datum values[] = {ObjectIdGetDatum(a->objectId),
 					  CStringGetTextDatum(getObjectIdentity(a, false))};
 	List *texts = NIL;
-	Datum value;
+	Datum value = (Datum) 0;
 	bool isnull = true;
 
 	if (SPI_connect() != SPI_OK_CONNECT ||

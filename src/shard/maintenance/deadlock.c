@@ -346,7 +346,7 @@ end_one_deadlock(List *groups)
 	Waits *first = look(groups);
 	Waits *graph;
 	Deadlock deadlock;
-	TimestampTz xact_start;
+	TimestampTz xact_start = 0;
 	int victim;
 
 	reduce(first);
