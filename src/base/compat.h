@@ -253,6 +253,14 @@ compat_forget_permissions(RangeTblEntry *rte)
 	rte->perminfoindex = 0;
 }
 
+/* The planner wants an entry for each table, be there nothing to check. */
+static inline void
+compat_complete_permissions(Query *query, RangeTblEntry *rte)
+{
+	if (rte->perminfoindex == 0)
+		(void) addRTEPermissionInfo(&query->rteperminfos, rte);
+}
+
 /* "to", in the query "into", takes over what is checked for "from". */
 static inline void
 compat_move_permissions(Query *query, RangeTblEntry *from, Query *into, RangeTblEntry *to)
@@ -297,6 +305,11 @@ compat_keep_permissions(PlannedStmt *statement, Query *query, RangeTblEntry *cop
 
 static inline void
 compat_forget_permissions(RangeTblEntry *rte)
+{
+}
+
+static inline void
+compat_complete_permissions(Query *query, RangeTblEntry *rte)
 {
 }
 

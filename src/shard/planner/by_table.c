@@ -197,6 +197,26 @@ mark_streams(Plan *plan)
 		mark_streams(lfirst(cell));
 }
 
+/* A query that is planned, and never run, may lack what would be checked then. */
+static bool
+permissions_walker(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, permissions_walker, context);
+	foreach (cell, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (rte->rtekind == RTE_RELATION)
+			compat_complete_permissions((Query *) node, rte);
+	}
+	return query_tree_walker((Query *) node, permissions_walker, context, 0);
+}
+
 double
 by_table_estimate(const PlanRequest *request)
 {
@@ -211,6 +231,7 @@ by_table_estimate_size(const PlanRequest *request, int *width)
 	bool outer_planning = planning;
 	volatile double rows = 0;
 
+	(void) permissions_walker((Node *) request->query, NULL);
 	planning = true;
 	PG_TRY();
 	{
