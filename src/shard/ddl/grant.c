@@ -285,7 +285,7 @@ grantee_list(List *grantees)
 static void
 pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
 {
-	Relation rel = relation_open(relid, NoLock);
+	Relation rel = relation_open(relid, AccessShareLock);
 	bool option = stmt->grant_option;
 	char *before = psprintf("%s %s%s ON TABLE %%s", stmt->is_grant ? "GRANT" : "REVOKE",
 							option && !stmt->is_grant ? "GRANT OPTION FOR " : "",
