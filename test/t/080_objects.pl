@@ -175,8 +175,8 @@ END
 CREATE OPERATOR app.< (FUNCTION = app.num_lt, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.>), NEGATOR = OPERATOR(app.>=), RESTRICT = scalarltsel);
 CREATE OPERATOR app.<= (FUNCTION = app.num_le, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.>=), NEGATOR = OPERATOR(app.>));
 CREATE OPERATOR app.= (FUNCTION = app.num_eq, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.=), MERGES);
-CREATE OPERATOR app.>= (FUNCTION = app.num_ge, LEFTARG = app.num, RIGHTARG = app.num);
-CREATE OPERATOR app.> (FUNCTION = app.num_gt, LEFTARG = app.num, RIGHTARG = app.num);
+CREATE OPERATOR app.>= (FUNCTION = app.num_ge, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.<=), NEGATOR = OPERATOR(app.<));
+CREATE OPERATOR app.> (FUNCTION = app.num_gt, LEFTARG = app.num, RIGHTARG = app.num, COMMUTATOR = OPERATOR(app.<), NEGATOR = OPERATOR(app.<=));
 CREATE OPERATOR FAMILY app.nums USING btree;
 END
 	'CREATE OPERATOR CLASS app.num_ops DEFAULT FOR TYPE app.num USING btree FAMILY app.nums AS FUNCTION 1 app.num_cmp(app.num, app.num),',
