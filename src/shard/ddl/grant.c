@@ -279,23 +279,30 @@ grantee_list(List *grantees)
 }
 
 /*
- * The same on the shards: who gives and takes what others gave him is known
+ * The same on the shards and shells: who gives and takes what others gave him is known
  * there as it is here.
  */
 static void
 pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
 {
+	const DistributedTable *table = metadata_table(relid);
 	Relation rel = relation_open(relid, AccessShareLock);
 	bool option = stmt->grant_option;
-	char *before = psprintf("%s %s%s ON TABLE %%s", stmt->is_grant ? "GRANT" : "REVOKE",
+	char *before = psprintf("%s %s%s ON TABLE", stmt->is_grant ? "GRANT" : "REVOKE",
 							option && !stmt->is_grant ? "GRANT OPTION FOR " : "",
 							privilege_list(stmt->privileges));
-	char *after =
-		psprintf(" %s %s%s%s", stmt->is_grant ? "TO" : "FROM", grantee_list(stmt->grantees),
-				 option && stmt->is_grant ? " WITH GRANT OPTION" : "",
-				 !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
+	char *after = psprintf("%s %s%s%s", stmt->is_grant ? "TO" : "FROM",
+						   grantee_list(stmt->grantees),
+						   option && stmt->is_grant ? " WITH GRANT OPTION" : "",
+						   !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
 
-	shard_run_add_format(run, rel, before, after);
+	for (int i = 0; i < shell_end(table->colocation); i++)
+	{
+		const Shard *shard = shell_or_shard(table->colocation, i);
+		char *command = psprintf("%s %s %s", before, shard_ddl_name(rel, shard->id), after);
+
+		shard_run_add_all(run, shard_run_groups(shard), list_make1(command));
+	}
 	relation_close(rel, NoLock);
 }
 
