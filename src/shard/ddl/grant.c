@@ -291,10 +291,10 @@ pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
 	char *before = psprintf("%s %s%s ON TABLE", stmt->is_grant ? "GRANT" : "REVOKE",
 							option && !stmt->is_grant ? "GRANT OPTION FOR " : "",
 							privilege_list(stmt->privileges));
-	char *after = psprintf("%s %s%s%s", stmt->is_grant ? "TO" : "FROM",
-						   grantee_list(stmt->grantees),
-						   option && stmt->is_grant ? " WITH GRANT OPTION" : "",
-						   !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
+	char *after =
+		psprintf("%s %s%s%s", stmt->is_grant ? "TO" : "FROM", grantee_list(stmt->grantees),
+				 option && stmt->is_grant ? " WITH GRANT OPTION" : "",
+				 !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
 
 	for (int i = 0; i < shell_end(table->colocation); i++)
 	{

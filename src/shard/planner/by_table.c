@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -27,6 +28,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -361,6 +363,74 @@ find_mark(Query *query, int rti)
 	return NULL;
 }
 
+/* Is the relation's whole row a value somewhere? */
+typedef struct WholeRow
+{
+	int rti;
+	int depth;
+	RangeTblEntry *rte;
+	AttrNumber there; /* a column that is null only where there is no row */
+} WholeRow;
+
+static bool
+whole_row_walker(Node *node, void *context)
+{
+	WholeRow *whole = context;
+	bool found;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varno == whole->rti && ((Var *) node)->varattno == 0 &&
+			   (int) ((Var *) node)->varlevelsup == whole->depth;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, whole_row_walker, context);
+	whole->depth++;
+	found = query_tree_walker((Query *) node, whole_row_walker, context, QTW_IGNORE_JOINALIASES);
+	whole->depth--;
+	return found;
+}
+
+/* CASE WHEN there THEN ROW(columns)::type END */
+static Node *
+spell_out(Var *var, replace_rte_variables_context *context)
+{
+	WholeRow *whole = context->callback_arg;
+	RowExpr *row = makeNode(RowExpr);
+	CaseExpr *choice = makeNode(CaseExpr);
+	CaseWhen *when = makeNode(CaseWhen);
+
+	if (var->varattno != 0)
+		return (Node *) copyObject(var);
+	compat_expand_rte(whole->rte, whole->rti, var->varlevelsup, -1, var->vartype != RECORDOID,
+					  &row->colnames, &row->args);
+	row->row_typeid = var->vartype;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	when->expr =
+		(Expr *) makeVar(whole->rti, whole->there, BOOLOID, -1, InvalidOid, var->varlevelsup);
+	when->result = (Expr *) row;
+	when->location = -1;
+	choice->casetype = var->vartype;
+	choice->args = list_make1(when);
+	choice->defresult = (Expr *) makeNullConst(var->vartype, -1, InvalidOid);
+	choice->location = -1;
+	return (Node *) choice;
+}
+
+/*
+ * The row of a subquery has no type of its own, and the server keeps it for
+ * locked rows: beside that one of the table's type would be taken for it.
+ */
+static void
+spell_out_rows(Query *query, int rti, RangeTblEntry *rte, AttrNumber there)
+{
+	WholeRow whole = {.rti = rti, .depth = -1, .rte = rte, .there = there};
+
+	if (whole_row_walker((Node *) query, &whole))
+		*query = *(Query *) replace_rte_variables((Node *) query, rti, 0, spell_out, &whole, NULL);
+}
+
 static void
 wrap_table(Query *query, int rti)
 {
@@ -398,6 +468,14 @@ wrap_table(Query *query, int rti)
 		table->targetList = lappend(
 			table->targetList, makeTargetEntry(lfirst(column), list_length(table->targetList) + 1,
 											   strVal(lfirst(name)), false));
+
+	spell_out_rows(query, rti, inner, list_length(table->targetList) + 1);
+	rte = rt_fetch(rti, query->rtable);
+	table->targetList =
+		lappend(table->targetList,
+				makeTargetEntry((Expr *) makeBoolConst(true, false),
+								list_length(table->targetList) + 1, pstrdup("there"), false));
+	rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup("there")));
 
 	/* What is said to lock rows is planned by itself, yet takes conditions in. */
 	table->hasForUpdate = true;

@@ -121,3 +121,7 @@ SELECT a.k FROM r1 a LEFT JOIN LATERAL (SELECT b.v FROM r6 b) x ON true FOR UPDA
 
 -- of the nullable side, which a condition makes one that is not
 SELECT b.k FROM r2 a RIGHT JOIN r1 b USING (k) WHERE a.v > 2 FOR UPDATE;
+
+-- whole rows beside locked rows
+SELECT to_jsonb(t1), t2.k FROM r1 t1 JOIN r3 t2 ON t1.d = t2.d WHERE (0, to_jsonb(t1)::text) IS DISTINCT FROM (t2.v, 's1') FOR UPDATE OF t1;
+SELECT t1, t2, t2 IS NULL FROM r1 t1 LEFT JOIN r3 t2 ON t1.v = t2.k WHERE t1.k < 8 FOR UPDATE OF t1;
