@@ -119,6 +119,13 @@ my @workloads = (
 		script => 'INSERT INTO taken_same SELECT * FROM source_rows'
 	},
 	{
+		name => 'insert_select_unordered',
+		measure => \&insert_select,
+		prepare => \&load_unordered,
+		count => 1_000_000,
+		script => 'INSERT INTO taken_mixed SELECT * FROM source_mixed'
+	},
+	{
 		name => 'insert_select_repartition',
 		measure => \&insert_select,
 		prepare => \&load_sources,
@@ -266,17 +273,34 @@ sub load_pairs
 	return;
 }
 
-# What INSERT ... SELECT reads, and tables for it that are split alike and by another column.
-sub load_sources
+# A table of its rows' shape, split by a column, and filled with some of them.
+sub load_rows
 {
+	my ($name, $key, $of) = @_;
 	my $columns = 'id integer, v integer, amount numeric, at timestamptz, note text';
 	my $row = q{SELECT i, (i * 7919::bigint) % 1000003, i / 7.0, timestamptz '2024-01-01Z' + i * interval '1 s', 'note ' || i};
 
-	load_table('source_rows', "$columns, PRIMARY KEY (id)", 'id', "$row FROM generate_series(1, 1000000) i");
-	load_table('taken_same', "$columns, PRIMARY KEY (id)", 'id', "$row FROM generate_series(1, 1) i");
-	load_table('taken_other', "$columns, PRIMARY KEY (v, id)", 'v', "$row FROM generate_series(1, 1) i");
+	load_table($name, "$columns, PRIMARY KEY (" . join(', ', $key, grep { $_ ne $key } 'id') . ')', $key, "$row FROM $of");
 	return;
 }
+
+# What INSERT ... SELECT reads, and tables for it that are split alike and by another column.
+sub load_sources
+{
+	load_rows('source_rows', 'id', 'generate_series(1, 1000000) i');
+	load_rows('taken_same', 'id', 'generate_series(1, 1) i');
+	load_rows('taken_other', 'v', 'generate_series(1, 1) i');
+	return;
+}
+
+# Rows that do not stand in the order of their key.
+sub load_unordered
+{
+	load_rows('source_mixed', 'id', 'generate_series(1, 1000000) i ORDER BY 2');
+	load_rows('taken_mixed', 'id', 'generate_series(1, 1) i');
+	return;
+}
+
 
 # For INSERTs of keys that are not there yet.
 sub make_added
