@@ -396,17 +396,20 @@ ship_relations_note(ShardPlan *plan, List *params)
 			plan->ships = true;
 		else if (call->funcid == source_function())
 		{
-			int number = DatumGetInt32(linitial_node(Const, call->args)->constvalue);
+			const Const *which = linitial(call->args);
+			int number = IsA(which, Const) ? DatumGetInt32(which->constvalue) : -1;
 
+			/* A user may call it as well, with anything. */
 			plan->ships = true;
-			if (number < list_length(plan->sources))
+			if (number >= 0 && number < list_length(plan->sources))
 				lfirst_int(list_nth_cell(plan->source_params, number)) = index;
 		}
 		else if (call->funcid == function_of_ours(SHARD_PART_NAME, 4, types))
 		{
 			plan->ships = true;
 			plan->parts = lappend_int(plan->parts, index);
-			if (DatumGetBool(llast_node(Const, call->args)->constvalue))
+			if (IsA(llast(call->args), Const) &&
+				DatumGetBool(llast_node(Const, call->args)->constvalue))
 				plan->needed_parts = lappend_int(plan->needed_parts, index);
 		}
 	}
