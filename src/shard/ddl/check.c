@@ -445,7 +445,8 @@ check_incoming(Relation rel, const Distribution *distribution)
 					 errmsg("cannot distribute \"%s\"", RelationGetRelationName(rel)),
 					 errdetail("A foreign key of table \"%s\", which has rows, points at it.",
 							   RelationGetRelationName(other)),
-					 errhint("Drop the foreign key, or make this a reference table.")));
+					 errhint("Drop the foreign key and add it again when both tables are distributed, "
+							 "or make this a reference table.")));
 		table_close(other, NoLock);
 	}
 }
