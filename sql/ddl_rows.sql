@@ -125,16 +125,11 @@ SELECT count(*) FROM mine WHERE id = 2;
 RESET ROLE;
 -- A view of a role that policies hold for: they are the role's, but the user is who is asking.
 GRANT SELECT, UPDATE ON doc TO ddl_amy, ddl_bob;
-CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line !~ '^ *(Shard|Node): ' THEN
-            RETURN NEXT regexp_replace(line, '_[0-9]+[.]', '_#.', 'g');
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
 SET ROLE ddl_amy;
 CREATE TEMP VIEW seen AS SELECT id, owner, body FROM doc;
 GRANT SELECT, UPDATE ON seen TO ddl_bob;

@@ -15,16 +15,13 @@ SELECT create_distributed_table('by_name', 'name', shard_count => 3, colocate_wi
 INSERT INTO source SELECT g, g % 100, 'name ' || g FROM generate_series(1, 2000) g;
 ANALYZE source;
 
-CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line ~ '^ *(Tier|Tasks|Copied|Not Exchanged)' THEN
-            RETURN NEXT trim(line);
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE sql AS
+    $$ SELECT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Tasks|Copied|Not Exchanged)' $$;
 
 -- by cost
 SELECT ways_of('INSERT INTO alike SELECT * FROM source');

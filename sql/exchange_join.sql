@@ -45,16 +45,11 @@ SELECT (compare('SELECT o.id, s.n FROM one o JOIN (SELECT w, count(*) AS n FROM 
 SET work_mem = '64kB';
 SELECT (compare('SELECT o.id, t.id AS tid, repeat(t.name, 50) FROM one o JOIN two t ON o.v = t.w')).*;
 RESET work_mem;
-CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line !~ '^ *(Node|Shard):' THEN
-            RETURN NEXT line;
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
 SELECT plan_of('SELECT o.name, count(*) FROM one o JOIN two t ON o.v = t.w GROUP BY o.name');
 PREPARE p(integer) AS SELECT count(*) FROM one o JOIN two t ON o.v = t.w WHERE t.id < $1;
 EXECUTE p(300);

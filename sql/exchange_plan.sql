@@ -14,16 +14,13 @@ INSERT INTO here VALUES (1, 'one'), (2, 'two');
 ANALYZE big, small, here;
 
 -- Only what tells the ways apart.
-CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line ~ '^ *(CTE shipped [0-9]+ |Tier|Tasks|Not Shipped)|UNNEST|unnest' THEN
-            RETURN NEXT regexp_replace(trim(line), 'exchanged_[0-9]+', 'exchanged_#', 'g');
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE sql AS
+    $$ SELECT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(CTE shipped [0-9]+ |Tier|Tasks|Not Shipped)|UNNEST|unnest' $$;
 
 SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.v');
 SELECT ways_of('SELECT b.id, h.name FROM big b LEFT JOIN here h USING (v)');
@@ -34,16 +31,8 @@ SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.id'
 SELECT ways_of('SELECT s.id, b.v FROM small s LEFT JOIN big b ON s.w = b.id');
 SELECT ways_of('SELECT count(*) FROM big WHERE id IN (SELECT w FROM small)');
 SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.id;
-CREATE FUNCTION pruned(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
-        IF line ~ 'Tasks' THEN
-            RETURN NEXT trim(line);
-        END IF;
-    END LOOP;
-END $$;
+CREATE FUNCTION pruned(query text) RETURNS SETOF text LANGUAGE sql AS
+    $$ SELECT trim(line) FROM plan_of('ANALYZE, TIMING OFF, SUMMARY OFF', query) line WHERE line ~ 'Tasks' $$;
 SELECT pruned('SELECT b.v FROM big b JOIN here h ON h.v = b.id WHERE h.v = 1');
 SET pgcluster.max_exchanged_size = 0;
 SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.id');

@@ -9,18 +9,11 @@ CREATE TABLE t (k integer PRIMARY KEY, v integer, x text);
 SELECT create_distributed_table('t', 'k', shard_count => 4);
 INSERT INTO t SELECT g, g % 3, 'text ' || g FROM generate_series(1, 30) g;
 
-CREATE FUNCTION plan_of(options text, query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF, ' || options || ') ' || query LOOP
-        IF line !~ '^ *(Shard|Node|Planning|Buffers|Batches|Sort Method): ?' THEN
-            line := regexp_replace(line, '((UPDATE|DELETE FROM) \S+) AS ', '\1 ');
-            line := regexp_replace(line, 'rows=([0-9]+)\.00', 'rows=\1', 'g');
-            RETURN NEXT regexp_replace(line, 'explained_[0-9]+', 'explained_#', 'g');
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
 
 -- VERBOSE asks one node for its plan, for the values at hand
 SET enable_bitmapscan = off;

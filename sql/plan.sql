@@ -24,18 +24,11 @@ SELECT create_reference_table('currency');
 INSERT INTO other VALUES (1, 'a'), (2, 'b');
 INSERT INTO currency VALUES ('EUR', 1), ('USD', 1.1);
 
-CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line !~ '^ *(Shard|Node|Nodes): ' THEN
-            -- Minor releases differ in whether they write AS here.
-            line := regexp_replace(line, '((UPDATE|DELETE FROM|MERGE INTO) \S+) AS ', '\1 ');
-            RETURN NEXT regexp_replace(line, 'planned_[0-9]+', 'planned_#', 'g');
-        END IF;
-    END LOOP;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/test/plan_of.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
 -- Only the tier and why, for those whose SQL says nothing new.
 CREATE FUNCTION tier_of(query text) RETURNS SETOF text LANGUAGE sql AS
     $$ SELECT DISTINCT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Not Single Shard|Not Pushdown): ' ORDER BY 1 DESC $$;

@@ -396,20 +396,14 @@ static Node *
 spell_out(Var *var, replace_rte_variables_context *context)
 {
 	WholeRow *whole = context->callback_arg;
-	RowExpr *row = makeNode(RowExpr);
 	CaseExpr *choice = makeNode(CaseExpr);
 	CaseWhen *when = makeNode(CaseWhen);
 
 	if (var->varattno != 0)
 		return (Node *) copyObject(var);
-	compat_expand_rte(whole->rte, whole->rti, var->varlevelsup, -1, var->vartype != RECORDOID,
-					  &row->colnames, &row->args);
-	row->row_typeid = var->vartype;
-	row->row_format = COERCE_IMPLICIT_CAST;
-	row->location = -1;
 	when->expr =
 		(Expr *) makeVar(whole->rti, whole->there, BOOLOID, -1, InvalidOid, var->varlevelsup);
-	when->result = (Expr *) row;
+	when->result = (Expr *) lift_row_of(whole->rte, whole->rti, var->varlevelsup, var->vartype);
 	when->location = -1;
 	choice->casetype = var->vartype;
 	choice->args = list_make1(when);

@@ -48,7 +48,6 @@ static bool system_walker(Node *node, void *context);
 static void make_read(Found *found);
 static void wrap_target(Found *found);
 static Node *whole_row(Var *var, replace_rte_variables_context *context);
-static Node *row_of(RangeTblEntry *rte, int rti, Var *whole);
 static Node *show_mutator(Node *node, void *context);
 static Node *show_column(Var *var, Showing *showing);
 static Node *show_other(Node *expr, Showing *showing);
@@ -291,21 +290,9 @@ whole_row(Var *var, replace_rte_variables_context *context)
 	Found *found = context->callback_arg;
 
 	if (var->varattno == 0)
-		return row_of(rt_fetch(found->target, found->query->rtable), found->target, var);
+		return (Node *) lift_row_of(rt_fetch(found->target, found->query->rtable), found->target,
+									var->varlevelsup, var->vartype);
 	return copyObject((Node *) var);
-}
-
-static Node *
-row_of(RangeTblEntry *rte, int rti, Var *whole)
-{
-	RowExpr *row = makeNode(RowExpr);
-
-	compat_expand_rte(rte, rti, whole->varlevelsup, -1, whole->vartype != RECORDOID, &row->colnames,
-					  &row->args);
-	row->row_typeid = whole->vartype;
-	row->row_format = COERCE_IMPLICIT_CAST;
-	row->location = -1;
-	return (Node *) row;
 }
 
 /*
@@ -424,7 +411,8 @@ show_column(Var *var, Showing *showing)
 	ListCell *cell;
 
 	if (var->varattno == 0)
-		return show_mutator(row_of(rte, var->varno, var), showing);
+		return show_mutator((Node *) lift_row_of(rte, var->varno, var->varlevelsup, var->vartype),
+							showing);
 	if (var->varno != found->target)
 		return show_other((Node *) var, showing);
 	foreach (cell, found->columns)

@@ -82,7 +82,8 @@ static bool travels_function(Oid function, void *context);
 static bool type_travels(Oid type, LiftState *state);
 static bool is_temporary_type(Oid type);
 static bool refuse(LiftState *state, char *why);
-static bool reads_shards(Node *node, void *context);
+static bool reads_walker(Node *node, void *context);
+static bool is_on_shards(RangeTblEntry *rte);
 static bool check_query(Query *query, LiftState *state);
 static bool check_assignment(TargetEntry *tle, LiftState *state);
 static bool check_targets(List *targets, LiftState *state);
@@ -431,7 +432,6 @@ lift_row(Var *var, LiftState *state)
 {
 	Query *query = linitial(state->levels);
 	RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
-	RowExpr *row = makeNode(RowExpr);
 
 	if (list_length(state->levels) > 1 || rte->rtekind != RTE_RELATION ||
 		is_nullable(var->varno, (Node *) query->jointree, false))
@@ -439,11 +439,19 @@ lift_row(Var *var, LiftState *state)
 		refuse(state, "It uses a row of a table as a value.");
 		return (Node *) var;
 	}
-	compat_expand_rte(rte, var->varno, 0, -1, false, &row->colnames, &row->args);
-	row->row_typeid = RECORDOID;
+	return (Node *) lift_row_of(rte, var->varno, 0, RECORDOID);
+}
+
+RowExpr *
+lift_row_of(RangeTblEntry *rte, int rti, int levels, Oid type)
+{
+	RowExpr *row = makeNode(RowExpr);
+
+	compat_expand_rte(rte, rti, levels, -1, type != RECORDOID, &row->colnames, &row->args);
+	row->row_typeid = type;
 	row->row_format = COERCE_IMPLICIT_CAST;
 	row->location = -1;
-	return (Node *) row;
+	return row;
 }
 
 /* May an outer join have made the rows of this relation null? */
@@ -752,7 +760,7 @@ check_query(Query *query, LiftState *state)
 	if (state->scope == LIFT_EVERY_COPY && has_limit)
 		return refuse(state, "LIMIT may choose other rows on each copy.");
 	if (state->scope == LIFT_EVERY_SHARD && state->levels != NIL &&
-		!reads_shards((Node *) query, NULL) &&
+		!lift_reads((Node *) query, is_on_shards) &&
 		(has_limit || contain_volatile_functions((Node *) query)))
 		return refuse(state, "A subquery of it may come out differently on each shard.");
 	foreach (cell, query->rtable)
@@ -780,27 +788,44 @@ check_query(Query *query, LiftState *state)
 	return query->onConflict == NULL || check_targets(query->onConflict->onConflictSet, state);
 }
 
-/* Does anything in it read a hash distributed table? */
-static bool
-reads_shards(Node *node, void *context)
+typedef struct Reads
 {
-	ListCell *cell;
+	bool (*fits)(RangeTblEntry *rte);
+} Reads;
+
+bool
+lift_reads(Node *node, bool (*fits)(RangeTblEntry *rte))
+{
+	Reads reads = {fits};
+
+	if (node != NULL && IsA(node, RangeTblEntry))
+		return range_table_entry_walker((RangeTblEntry *) node, reads_walker, &reads,
+										QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	return reads_walker(node, &reads);
+}
+
+static bool
+reads_walker(Node *node, void *context)
+{
+	const Reads *reads = context;
 
 	if (node == NULL)
 		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+			   reads->fits((RangeTblEntry *) node);
 	if (!IsA(node, Query))
-		return expression_tree_walker(node, reads_shards, context);
-	foreach (cell, ((Query *) node)->rtable)
-	{
-		RangeTblEntry *rte = lfirst(cell);
-		const DistributedTable *table = NULL;
+		return expression_tree_walker(node, reads_walker, context);
+	return query_tree_walker((Query *) node, reads_walker, context,
+							 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+}
 
-		if (rte->rtekind == RTE_RELATION)
-			table = metadata_table(rte->relid);
-		if (table != NULL && table->kind == TABLE_HASH)
-			return true;
-	}
-	return query_tree_walker((Query *) node, reads_shards, context, QTW_IGNORE_JOINALIASES);
+static bool
+is_on_shards(RangeTblEntry *rte)
+{
+	const DistributedTable *table = metadata_table(rte->relid);
+
+	return table != NULL && table->kind == TABLE_HASH;
 }
 
 /*

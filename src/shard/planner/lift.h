@@ -59,6 +59,15 @@ extern Node *lift_value_of_row(Node *expr, Lift *lift);
 /* A parameter of the statement that stands for an expression which the plan evaluates. */
 extern Node *lift_as_param(Expr *expr, Lift *lift);
 
+/*
+ * ROW(columns), of "type", which stands for the row of "rte"; of a RECORD the
+ * columns that were dropped are none.
+ */
+extern RowExpr *lift_row_of(RangeTblEntry *rte, int rti, int levels, Oid type);
+
+/* Does anything in it read a relation that fits? */
+extern bool lift_reads(Node *node, bool (*fits)(RangeTblEntry *rte));
+
 /* May an outer join make the rows of this relation null? */
 extern bool lift_is_nullable(int rti, FromExpr *jointree);
 

@@ -40,9 +40,8 @@ typedef struct Merge
 
 static bool begin(Merge *merge, Query *query, char **why);
 static bool check_action(Merge *merge, MergeAction *action);
-static bool reads_shards(Node *node, void *context);
-static bool is_on_shards(RangeTblEntry *rte);
-static bool source_reads_shards(Merge *merge);
+static bool is_elsewhere(RangeTblEntry *rte);
+static bool source_is_elsewhere(Merge *merge);
 static bool is_sole_row(Query *query);
 static Expr *value_of(Merge *merge, Node *expr);
 static bool is_split_likewise(Merge *merge, Node *expr);
@@ -62,7 +61,7 @@ plan_merge_shard(const PlanRequest *request, char **why)
 
 	if (!begin(&merge, copyObject(request->query), why))
 		return NULL;
-	if (source_reads_shards(&merge) ||
+	if (source_is_elsewhere(&merge) ||
 		!find_key(&merge, compat_merge_condition(merge.query), fits_value, &pin))
 	{
 		*why = "The distribution column is not compared with one value that is also inserted.";
@@ -81,7 +80,7 @@ plan_merge_shards(const PlanRequest *request, char **why)
 
 	if (!begin(&merge, copyObject(request->query), why))
 		return NULL;
-	if (source_reads_shards(&merge)
+	if (source_is_elsewhere(&merge)
 			? !find_key(&merge, compat_merge_condition(merge.query), fits_source, &pin)
 			: merge.inserts)
 	{
@@ -104,7 +103,7 @@ begin(Merge *merge, Query *query, char **why)
 	else if (list_length(query->jointree->fromlist) != 1 ||
 			 !IsA(linitial(query->jointree->fromlist), RangeTblRef))
 		merge->why = "Its source is a join.";
-	else if (reads_shards(compat_merge_condition(query), NULL))
+	else if (lift_reads(compat_merge_condition(query), is_elsewhere))
 		merge->why = "A subquery of its condition reads distributed tables.";
 	if (merge->why == NULL)
 		merge->source = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
@@ -125,7 +124,8 @@ check_action(Merge *merge, MergeAction *action)
 	merge->inserts |= action->commandType == CMD_INSERT;
 	if (compat_merge_by_source(action))
 		merge->why = "WHEN NOT MATCHED BY SOURCE is not supported on distributed tables.";
-	if (reads_shards(action->qual, NULL) || reads_shards((Node *) action->targetList, NULL))
+	if (lift_reads(action->qual, is_elsewhere) ||
+		lift_reads((Node *) action->targetList, is_elsewhere))
 		merge->why = "A subquery of an action reads distributed tables.";
 	foreach (cell, action->targetList)
 	{
@@ -143,41 +143,21 @@ check_action(Merge *merge, MergeAction *action)
 	return merge->why == NULL;
 }
 
-/* Does it name a table that is not a reference table? */
+/* Is the table none that every node has? */
 static bool
-reads_shards(Node *node, void *context)
+is_elsewhere(RangeTblEntry *rte)
 {
-	ListCell *cell;
+	const DistributedTable *table = metadata_table(rte->relid);
 
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Query))
-		return expression_tree_walker(node, reads_shards, context);
-	foreach (cell, ((Query *) node)->rtable)
-	{
-		if (is_on_shards(lfirst(cell)))
-			return true;
-	}
-	return query_tree_walker((Query *) node, reads_shards, context, QTW_IGNORE_JOINALIASES);
-}
-
-static bool
-is_on_shards(RangeTblEntry *rte)
-{
-	const DistributedTable *table;
-
-	if (rte->rtekind != RTE_RELATION)
-		return false;
-	table = metadata_table(rte->relid);
 	return table == NULL || table->kind != TABLE_REFERENCE;
 }
 
 static bool
-source_reads_shards(Merge *merge)
+source_is_elsewhere(Merge *merge)
 {
 	RangeTblEntry *rte = rt_fetch(merge->source, merge->query->rtable);
 
-	return is_on_shards(rte) || range_table_entry_walker(rte, reads_shards, NULL, 0);
+	return lift_reads((Node *) rte, is_elsewhere);
 }
 
 /*
