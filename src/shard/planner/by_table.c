@@ -62,6 +62,7 @@ static bool planning = false;
 static List *planning_refusals = NIL;
 
 static void pgcluster_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
+static void drop_partitioned_indexes(RelOptInfo *rel);
 static void pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
 static void mark_streams(Plan *plan);
 static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
@@ -511,6 +512,25 @@ by_table_take_whole(Query *query)
 	(void) whole_walker((Node *) query, NULL);
 }
 
+/*
+ * Servers from 16 on list the indexes of a partitioned table, for what they
+ * prove of it.  They have no costs, so none may be there for a table that is
+ * planned as if it had no partitions.
+ */
+static void
+drop_partitioned_indexes(RelOptInfo *rel)
+{
+	ListCell *cell;
+
+	foreach (cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(cell);
+
+		if (index->amcostestimate == NULL)
+			rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+	}
+}
+
 static void
 pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 {
@@ -526,6 +546,7 @@ pgcluster_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo
 		}
 		rel->tuples = rows > 0 ? rows : DEFAULT_ROWS;
 		rel->pages = Max(rel->pages, rel->tuples / 50);
+		drop_partitioned_indexes(rel);
 	}
 	if (prev_relation_info)
 		prev_relation_info(root, relid, inhparent, rel);
