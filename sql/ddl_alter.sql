@@ -1,14 +1,8 @@
 -- What changes a table changes its shards: after each statement all have the
 -- same definition.
-CREATE EXTENSION IF NOT EXISTS pgcluster;
--- Contexts name the node.
-\set SHOW_CONTEXT never
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/test/ddl_compare.sql'
-\set ECHO none
-\i :helpers
-\set ECHO all
-SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+\set begin :abs_srcdir '/test/ddl_begin.sql'
+\i :begin
 CREATE TABLE item (
     k integer NOT NULL, n integer NOT NULL, v text DEFAULT 'none', amount numeric(10,2), at timestamptz DEFAULT now(),
     PRIMARY KEY (k, n)

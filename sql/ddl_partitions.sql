@@ -1,13 +1,7 @@
 -- Partitioned tables that are distributed with their partitions.
-CREATE EXTENSION IF NOT EXISTS pgcluster;
--- Contexts name the node.
-\set SHOW_CONTEXT never
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/test/ddl_compare.sql'
-\set ECHO none
-\i :helpers
-\set ECHO all
-SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+\set begin :abs_srcdir '/test/ddl_begin.sql'
+\i :begin
 CREATE TABLE kind (id integer PRIMARY KEY);
 INSERT INTO kind VALUES (1), (2);
 SELECT create_reference_table('kind');

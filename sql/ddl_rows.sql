@@ -1,14 +1,8 @@
 -- What happens to rows of distributed tables: triggers, row-level security,
 -- rules and views.
-CREATE EXTENSION IF NOT EXISTS pgcluster;
--- Contexts name the node.
-\set SHOW_CONTEXT never
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/test/ddl_compare.sql'
-\set ECHO none
-\i :helpers
-\set ECHO all
-SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
+\set begin :abs_srcdir '/test/ddl_begin.sql'
+\i :begin
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN NEW.name := upper(NEW.name); NEW.changes := coalesce(NEW.changes, 0) + 1; RETURN NEW; END$$;
 CREATE FUNCTION shift() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.k := NEW.k + 1; RETURN NEW; END$$;

@@ -1,12 +1,10 @@
 -- Every subcommand of ALTER TABLE, and every kind of statement that names a
 -- table: it works, and shards are as their table afterwards, or it is refused
 -- with a reason.
-CREATE EXTENSION IF NOT EXISTS pgcluster;
-\set SHOW_CONTEXT never
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/test/ddl_compare.sql'
+\set begin :abs_srcdir '/test/ddl_begin.sql'
+\i :begin
 \set ECHO none
-\i :helpers
 -- What comes of a statement; the tables that it names are compared.
 CREATE FUNCTION outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -23,7 +21,6 @@ EXCEPTION WHEN OTHERS THEN
     RETURN concat_ws(E'\n', nullif(SQLSTATE, '0A000'), why, nullif(reason, ''));
 END $$;
 \set ECHO all
-SELECT cluster_add_node(current_setting('unix_socket_directories'), current_setting('port')::integer) > 0 AS added;
 SET client_min_messages = error;
 CREATE ROLE ddl_other;
 CREATE TYPE row_type AS (k integer, v text);

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use PgCluster;
+use POSIX qw(mkfifo);
 use PgCluster::Session;
 use Test::More;
 
@@ -295,13 +296,14 @@ foreach my $case (@cases)
 }
 
 # What stops a COPY stops it as a whole, and the next statement works.
-my $rows = "$c->{dir}/copy.rows";
+my ($rows, $silent) = ("$c->{dir}/copy.rows", "$c->{dir}/copy.fifo");
+mkfifo($silent, 0600) or die "mkfifo $silent: $!";
 PgCluster::write_file($rows, join '', map { "$_,$_,c\n" } 100_000 .. 130_000);
 my $holder = PgCluster::Session->new($c, 'c');
 my $session = PgCluster::Session->new($c, 'c');
 my $before = $c->sql('c', 'SELECT count(*) FROM keyed');
 $session->run("SET statement_timeout = '300ms'");
-like($session->run("COPY keyed FROM PROGRAM 'cat $rows; sleep 60' (FORMAT csv)"), qr/57014/, 'a COPY that waits for its source is cancelled');
+like($session->run("COPY keyed FROM PROGRAM 'cat $rows $silent' (FORMAT csv)"), qr/57014/, 'a COPY that waits for its source is cancelled');
 $holder->run("BEGIN; INSERT INTO keyed SELECT i, i, 'h' FROM generate_series(100000, 130000, 500) i");
 like($session->run("COPY keyed FROM '$rows' (FORMAT csv)"), qr/57014/, '... and one that waits for locks on the nodes');
 $holder->run('ROLLBACK');

@@ -205,8 +205,8 @@ static const struct
 	{AT_DisableTrig, CONCERNS_SHARDS, NULL},
 	{AT_EnableTrigUser, CONCERNS_SHARDS, NULL},
 	{AT_DisableTrigUser, CONCERNS_SHARDS, NULL},
-	{AT_EnableTrigAll, CONCERNS_SHARDS, "ENABLE TRIGGER ALL"},
-	{AT_DisableTrigAll, CONCERNS_SHARDS, "DISABLE TRIGGER ALL"},
+	{AT_EnableTrigAll, CONCERNS_SHARDS, " ENABLE TRIGGER ALL"},
+	{AT_DisableTrigAll, CONCERNS_SHARDS, " DISABLE TRIGGER ALL"},
 	{AT_EnableRowSecurity, CONCERNS_SHARDS, NULL},
 	{AT_DisableRowSecurity, CONCERNS_SHARDS, NULL},
 	{AT_ForceRowSecurity, CONCERNS_SHARDS, NULL},
@@ -309,7 +309,7 @@ repeat(const DistributedTable *table, List *repeats)
 	ListCell *lc;
 
 	foreach (lc, repeats)
-		shard_run_add_format(shard_run, rel, "ALTER TABLE %s ", lfirst(lc));
+		shard_run_add_pieces(shard_run, rel, SHARD_RUN_SHELLS, "ALTER TABLE ", lfirst(lc), false);
 	shard_run_finish(shard_run);
 	relation_close(rel, NoLock);
 }

@@ -45,6 +45,7 @@
 #include "shard/ddl/check.h"
 #include "shard/ddl/copy_text.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/grant.h"
 #include "shard/ddl/groups.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/policy.h"
@@ -283,8 +284,11 @@ run_on_shards(Relation rel, ShardCommands commands, int group_id)
 
 		if (group_id != 0)
 			groups = list_intersection_int(groups, list_make1_int(group_id));
-		if (groups != NIL)
-			shard_run_add_all(run, groups, commands(rel, shard->id));
+		if (groups == NIL)
+			continue;
+		shard_run_add_all(run, groups, commands(rel, shard->id));
+		if (commands == shard_ddl_rest)
+			grant_repeat(run, groups, rel, shard->id);
 	}
 	shard_ddl_end(level);
 	shard_run_finish(run);

@@ -185,7 +185,8 @@ count_rows(Fill *fill)
 	RemoteTask **tasks = palloc(colocation->nshards * sizeof(RemoteTask *));
 	int64 total = 0;
 
-	shard_run_add_format(run, fill->rel, "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", "");
+	shard_run_add_pieces(run, fill->rel, SHARD_RUN_SHARDS, "LOCK TABLE ",
+						 " IN ACCESS EXCLUSIVE MODE", false);
 	shard_run_finish(run);
 	for (int i = 0; i < colocation->nshards; i++)
 	{

@@ -12,7 +12,6 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "lib/stringinfo.h"
@@ -23,9 +22,10 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/grant.h"
+#include "shard/ddl/rights.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
@@ -67,11 +67,9 @@ named_tables(UtilityCall *call, GrantStmt *stmt)
 }
 
 static List *
-add_grantees(List *roles, Datum acl_datum, Oid owner)
+add_grantees(List *roles, const Acl *acl, Oid owner)
 {
-	Acl *acl = DatumGetAclP(acl_datum);
-
-	for (int i = 0; i < ACL_NUM(acl); i++)
+	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
 	{
 		if (ACL_DAT(acl)[i].ai_grantee != owner)
 			roles = list_append_unique_oid(roles, ACL_DAT(acl)[i].ai_grantee);
@@ -83,28 +81,12 @@ add_grantees(List *roles, Datum acl_datum, Oid owner)
 static List *
 grantees(Oid relid)
 {
-	Relation rel = relation_open(relid, AccessShareLock);
-	Oid owner = rel->rd_rel->relowner;
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
 	List *roles = NIL;
-	bool isnull;
-	Datum acl;
+	ListCell *lc;
 
-	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	if (!isnull)
-		roles = add_grantees(roles, acl, owner);
-	ReleaseSysCache(tuple);
-	for (int i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
-	{
-		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(i));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
-		if (!isnull)
-			roles = add_grantees(roles, acl, owner);
-		ReleaseSysCache(tuple);
-	}
-	relation_close(rel, NoLock);
+	foreach (lc, rights_read_table(relid, &owner))
+		roles = add_grantees(roles, lfirst(lc), owner);
 	return roles;
 }
 
@@ -112,18 +94,10 @@ grantees(Oid relid)
 static List *
 schema_grantees(Oid schema)
 {
-	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	List *roles = NIL;
-	bool isnull;
-	Datum acl;
+	Oid owner;
+	Acl *acl = rights_read(NamespaceRelationId, schema, &owner);
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
-	if (!isnull)
-		roles = add_grantees(roles, acl, ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner);
-	ReleaseSysCache(tuple);
-	return roles;
+	return add_grantees(NIL, acl, owner);
 }
 
 /* REVOKE of everything on "object" from each role. */
@@ -134,12 +108,26 @@ revokes(const char *object, List *roles)
 	ListCell *lc;
 
 	foreach (lc, roles)
-		commands = lappend(
-			commands, psprintf("REVOKE ALL ON %s FROM %s CASCADE", object,
-							   lfirst_oid(lc) == ACL_ID_PUBLIC
-								   ? "PUBLIC"
-								   : quote_identifier(GetUserNameFromId(lfirst_oid(lc), false))));
+		commands = lappend(commands, psprintf("REVOKE ALL ON %s FROM %s CASCADE", object,
+											  rights_role(lfirst_oid(lc))));
 	return commands;
+}
+
+void
+grant_repeat(ShardRun *run, List *groups, Relation rel, int64 shard_id)
+{
+	Oid owner = rel->rd_rel->relowner;
+	ListCell *lc;
+	ListCell *group;
+
+	foreach (lc, rights_of_table(rel, psprintf("TABLE %s", shard_ddl_name(rel, shard_id))))
+	{
+		const RightsGrant *grant = lfirst(lc);
+
+		foreach (group, groups)
+			shard_run_add_as(run, lfirst_int(group), grant->command,
+							 grant->grantor == owner ? GetUserId() : grant->grantor);
+	}
 }
 
 /* Takes from all who had privileges, and gives to those who have. */
@@ -152,10 +140,11 @@ follow(ShardRun *run, Oid relid, List *before)
 	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
 		const Shard *shard = shell_or_shard(table->colocation, i);
-		char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard->id));
+		List *groups = shard_run_groups(shard);
 
-		shard_run_add_all(run, shard_run_groups(shard),
-						  list_concat(revokes(object, before), shard_ddl_grants(rel, shard->id)));
+		shard_run_add_all(run, groups,
+						  revokes(psprintf("TABLE %s", shard_ddl_name(rel, shard->id)), before));
+		grant_repeat(run, groups, rel, shard->id);
 	}
 	relation_close(rel, NoLock);
 }
@@ -203,36 +192,19 @@ handle_schemas(UtilityCall *call, List *names)
 	return true;
 }
 
-static void
-append_acl(StringInfo text, Datum acl, bool isnull)
-{
-	appendStringInfo(text, "%s;", isnull ? "" : OidOutputFunctionCall(F_ARRAY_OUT, acl));
-}
-
 /* All privileges on the table and its columns, to see whether anything has changed. */
 static char *
 privileges_text(Oid relid)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	int natts;
 	StringInfoData text;
-	bool isnull;
-	Datum acl;
+	Oid owner;
+	ListCell *lc;
 
 	initStringInfo(&text);
-	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	append_acl(&text, acl, isnull);
-	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
-	ReleaseSysCache(tuple);
-	for (int i = 1; i <= natts; i++)
-	{
-		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(i));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
-		append_acl(&text, acl, isnull);
-		ReleaseSysCache(tuple);
-	}
+	foreach (lc, rights_read_table(relid, &owner))
+		appendStringInfo(
+			&text, "%s;",
+			lfirst(lc) ? OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(lfirst(lc))) : "");
 	return text.data;
 }
 
@@ -285,24 +257,17 @@ grantee_list(List *grantees)
 static void
 pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
 {
-	const DistributedTable *table = metadata_table(relid);
 	Relation rel = relation_open(relid, AccessShareLock);
 	bool option = stmt->grant_option;
-	char *before = psprintf("%s %s%s ON TABLE", stmt->is_grant ? "GRANT" : "REVOKE",
+	char *before = psprintf("%s %s%s ON TABLE ", stmt->is_grant ? "GRANT" : "REVOKE",
 							option && !stmt->is_grant ? "GRANT OPTION FOR " : "",
 							privilege_list(stmt->privileges));
 	char *after =
-		psprintf("%s %s%s%s", stmt->is_grant ? "TO" : "FROM", grantee_list(stmt->grantees),
+		psprintf(" %s %s%s%s", stmt->is_grant ? "TO" : "FROM", grantee_list(stmt->grantees),
 				 option && stmt->is_grant ? " WITH GRANT OPTION" : "",
 				 !stmt->is_grant && stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
 
-	for (int i = 0; i < shell_end(table->colocation); i++)
-	{
-		const Shard *shard = shell_or_shard(table->colocation, i);
-		char *command = psprintf("%s %s %s", before, shard_ddl_name(rel, shard->id), after);
-
-		shard_run_add_all(run, shard_run_groups(shard), list_make1(command));
-	}
+	shard_run_add_pieces(run, rel, SHARD_RUN_SHELLS, before, after, false);
 	relation_close(rel, NoLock);
 }
 

@@ -40,26 +40,6 @@ is_partitioned(Oid relid)
 	return kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_PARTITIONED_INDEX;
 }
 
-/* The same command for each shard of the tables, in transactions of the session or by itself. */
-static void
-run_on_shards(List *relids, const char *before, const char *after, bool alone)
-{
-	ShardRun *run = shard_run_create();
-	ListCell *lc;
-
-	foreach (lc, relids)
-	{
-		Relation rel = relation_open(lfirst_oid(lc), AccessShareLock);
-
-		if (metadata_table(lfirst_oid(lc)) != NULL && alone)
-			shard_run_add_format_alone(run, rel, before, after);
-		else if (metadata_table(lfirst_oid(lc)) != NULL)
-			shard_run_add_format(run, rel, before, after);
-		relation_close(rel, NoLock);
-	}
-	shard_run_finish(run);
-}
-
 /*
  * REINDEX
  */
@@ -233,8 +213,9 @@ reindex_many(UtilityCall *call, ReindexStmt *stmt)
 	}
 	MemoryContextSwitchTo(old);
 	utility_run(call);
-	run_on_shards(relids, psprintf("%s TABLE %s%%s", start, concurrently ? "CONCURRENTLY " : ""),
-				  "", true);
+	shard_run_on_tables(relids, SHARD_RUN_SHARDS,
+						psprintf("%s TABLE %s", start, concurrently ? "CONCURRENTLY " : ""), "",
+						true);
 	return true;
 }
 
@@ -298,10 +279,10 @@ cluster_all(UtilityCall *call, const char *start)
 		if (user_owns_relation(lfirst_oid(lc)) && is_clustered(lfirst_oid(lc)))
 			relids = lappend_oid(relids, lfirst_oid(lc));
 	}
-	start = psprintf("%s %%s", start);
+	start = psprintf("%s ", start);
 	MemoryContextSwitchTo(old);
 	utility_run(call);
-	run_on_shards(relids, start, "", true);
+	shard_run_on_tables(relids, SHARD_RUN_SHARDS, start, "", true);
 	foreach (lc, relids)
 		analyze_count(lfirst_oid(lc), false);
 	return true;
@@ -322,9 +303,10 @@ maintain_handle_cluster(UtilityCall *call)
 		return false;
 	relids = list_make1_oid(table->relid);
 	alter_run(call, relids);
-	run_on_shards(relids, psprintf("%s %%s", start),
-				  stmt->indexname ? psprintf(" USING %s", quote_identifier(stmt->indexname)) : "",
-				  is_partitioned(table->relid));
+	shard_run_on_tables(relids, SHARD_RUN_SHELLS, psprintf("%s ", start),
+						stmt->indexname ? psprintf(" USING %s", quote_identifier(stmt->indexname))
+										: "",
+						is_partitioned(table->relid));
 	analyze_count(linitial_oid(relids), false);
 	return true;
 }
@@ -366,8 +348,8 @@ maintain_handle_lock(UtilityCall *call)
 	if (relids == NIL || stmt->mode < AccessShareLock || stmt->mode > AccessExclusiveLock)
 		return true;
 	list_sort(relids, list_oid_cmp);
-	run_on_shards(relids, "LOCK TABLE %s",
-				  psprintf(" IN %s MODE%s", lock_names[stmt->mode], stmt->nowait ? " NOWAIT" : ""),
-				  false);
+	shard_run_on_tables(
+		relids, SHARD_RUN_SHARDS, "LOCK TABLE ",
+		psprintf(" IN %s MODE%s", lock_names[stmt->mode], stmt->nowait ? " NOWAIT" : ""), false);
 	return true;
 }

@@ -170,24 +170,6 @@ of_alter_function(Node *node)
 }
 
 static List *
-of_alter_enum(Node *node)
-{
-	return one(OBJECT_TYPE, makeTypeNameFromNameList(castNode(AlterEnumStmt, node)->typeName));
-}
-
-static List *
-of_alter_type(Node *node)
-{
-	return one(OBJECT_TYPE, makeTypeNameFromNameList(castNode(AlterTypeStmt, node)->typeName));
-}
-
-static List *
-of_alter_domain(Node *node)
-{
-	return one(OBJECT_TYPE, makeTypeNameFromNameList(castNode(AlterDomainStmt, node)->typeName));
-}
-
-static List *
 of_alter_table(Node *node)
 {
 	AlterTableStmt *stmt = castNode(AlterTableStmt, node);
@@ -195,36 +177,6 @@ of_alter_table(Node *node)
 	if (stmt->objtype == OBJECT_VIEW)
 		return view(stmt->relation);
 	return stmt->objtype == OBJECT_TYPE ? type_of_relation(stmt->relation) : NIL;
-}
-
-static List *
-of_alter_collation(Node *node)
-{
-	return one(OBJECT_COLLATION, castNode(AlterCollationStmt, node)->collname);
-}
-
-static List *
-of_alter_operator(Node *node)
-{
-	return one(OBJECT_OPERATOR, castNode(AlterOperatorStmt, node)->opername);
-}
-
-static List *
-of_alter_dictionary(Node *node)
-{
-	return one(OBJECT_TSDICTIONARY, castNode(AlterTSDictionaryStmt, node)->dictname);
-}
-
-static List *
-of_alter_configuration(Node *node)
-{
-	return one(OBJECT_TSCONFIGURATION, castNode(AlterTSConfigurationStmt, node)->cfgname);
-}
-
-static List *
-of_alter_extension(Node *node)
-{
-	return one(OBJECT_EXTENSION, makeString(castNode(AlterExtensionStmt, node)->extname));
 }
 
 static List *
@@ -236,49 +188,11 @@ of_alter_family(Node *node)
 }
 
 static List *
-of_alter_wrapper(Node *node)
-{
-	return one(OBJECT_FDW, makeString(castNode(AlterFdwStmt, node)->fdwname));
-}
-
-static List *
-of_alter_server(Node *node)
-{
-	return one(OBJECT_FOREIGN_SERVER,
-			   makeString(castNode(AlterForeignServerStmt, node)->servername));
-}
-
-static List *
-of_alter_mapping(Node *node)
-{
-	return one(OBJECT_FOREIGN_SERVER, makeString(castNode(AlterUserMappingStmt, node)->servername));
-}
-
-static List *
-of_create_mapping(Node *node)
-{
-	return one(OBJECT_FOREIGN_SERVER,
-			   makeString(castNode(CreateUserMappingStmt, node)->servername));
-}
-
-static List *
 of_create_cast(Node *node)
 {
 	CreateCastStmt *stmt = castNode(CreateCastStmt, node);
 
 	return list_concat(one(OBJECT_TYPE, stmt->sourcetype), one(OBJECT_TYPE, stmt->targettype));
-}
-
-static List *
-of_create_class(Node *node)
-{
-	return one(OBJECT_TYPE, castNode(CreateOpClassStmt, node)->datatype);
-}
-
-static List *
-of_create_transform(Node *node)
-{
-	return one(OBJECT_TYPE, castNode(CreateTransformStmt, node)->type_name);
 }
 
 static List *
@@ -350,39 +264,69 @@ of_grant(Node *node)
 	return stmt->targtype == ACL_TARGET_OBJECT ? many(stmt->objtype, stmt->objects) : NIL;
 }
 
-static const struct
+/*
+ * Where a statement says which object it is about.  Most have its name in one
+ * field, a string or what the server takes as a name.
+ */
+typedef struct Statement
 {
 	NodeTag tag;
-	List *(*objects)(Node *stmt);
 	Following following;
-} statements[] = {
-	{T_AlterCollationStmt, of_alter_collation, FOLLOW_REPEATS},
-	{T_AlterDomainStmt, of_alter_domain, FOLLOW_NEEDS},
-	{T_AlterEnumStmt, of_alter_enum, FOLLOW_REPEATS},
-	{T_AlterExtensionStmt, of_alter_extension, FOLLOW_REPEATS},
-	{T_AlterFdwStmt, of_alter_wrapper, FOLLOW_NEEDS},
-	{T_AlterForeignServerStmt, of_alter_server, FOLLOW_REPEATS},
-	{T_AlterFunctionStmt, of_alter_function, FOLLOW_NEEDS},
-	{T_AlterObjectSchemaStmt, of_set_schema, FOLLOW_REPEATS},
-	{T_AlterOpFamilyStmt, of_alter_family, FOLLOW_NEEDS},
-	{T_AlterOperatorStmt, of_alter_operator, FOLLOW_NEEDS},
-	{T_AlterOwnerStmt, of_owner, FOLLOW_REPEATS},
-	{T_AlterTableStmt, of_alter_table, FOLLOW_NEEDS},
-	{T_AlterTSConfigurationStmt, of_alter_configuration, FOLLOW_NEEDS},
-	{T_AlterTSDictionaryStmt, of_alter_dictionary, FOLLOW_REPEATS},
-	{T_AlterTypeStmt, of_alter_type, FOLLOW_NEEDS},
-	{T_AlterUserMappingStmt, of_alter_mapping, FOLLOW_REPEATS},
-	{T_CommentStmt, of_comment, FOLLOW_REPEATS},
-	{T_CreateCastStmt, of_create_cast, FOLLOW_MAKES},
-	{T_CreateFunctionStmt, of_create_function, FOLLOW_NEEDS},
-	{T_CreateOpClassStmt, of_create_class, FOLLOW_MAKES},
-	{T_CreateTransformStmt, of_create_transform, FOLLOW_MAKES},
-	{T_CreateUserMappingStmt, of_create_mapping, FOLLOW_MAKES},
-	{T_DefineStmt, of_define, FOLLOW_NEEDS},
-	{T_GrantStmt, of_grant, FOLLOW_REPEATS},
-	{T_RenameStmt, of_rename, FOLLOW_REPEATS},
-	{T_ViewStmt, of_create_view, FOLLOW_NEEDS},
+	List *(*objects)(Node *stmt); /* NULL: by the following */
+	ObjectType type;
+	size_t name;
+	bool string;
+} Statement;
+
+#define FOUND_BY(function) function, (ObjectType) 0, 0, false
+#define NAMED(node, type, field) NULL, type, offsetof(node, field), false
+#define NAMED_STRING(node, type, field) NULL, type, offsetof(node, field), true
+
+static const Statement statements[] = {
+	{T_AlterCollationStmt, FOLLOW_REPEATS, NAMED(AlterCollationStmt, OBJECT_COLLATION, collname)},
+	{T_AlterDomainStmt, FOLLOW_NEEDS, NAMED(AlterDomainStmt, OBJECT_TYPE, typeName)},
+	{T_AlterEnumStmt, FOLLOW_REPEATS, NAMED(AlterEnumStmt, OBJECT_TYPE, typeName)},
+	{T_AlterExtensionStmt, FOLLOW_REPEATS,
+	 NAMED_STRING(AlterExtensionStmt, OBJECT_EXTENSION, extname)},
+	{T_AlterFdwStmt, FOLLOW_NEEDS, NAMED_STRING(AlterFdwStmt, OBJECT_FDW, fdwname)},
+	{T_AlterForeignServerStmt, FOLLOW_REPEATS,
+	 NAMED_STRING(AlterForeignServerStmt, OBJECT_FOREIGN_SERVER, servername)},
+	{T_AlterFunctionStmt, FOLLOW_NEEDS, FOUND_BY(of_alter_function)},
+	{T_AlterObjectSchemaStmt, FOLLOW_REPEATS, FOUND_BY(of_set_schema)},
+	{T_AlterOpFamilyStmt, FOLLOW_NEEDS, FOUND_BY(of_alter_family)},
+	{T_AlterOperatorStmt, FOLLOW_NEEDS, NAMED(AlterOperatorStmt, OBJECT_OPERATOR, opername)},
+	{T_AlterOwnerStmt, FOLLOW_REPEATS, FOUND_BY(of_owner)},
+	{T_AlterTableStmt, FOLLOW_NEEDS, FOUND_BY(of_alter_table)},
+	{T_AlterTSConfigurationStmt, FOLLOW_NEEDS,
+	 NAMED(AlterTSConfigurationStmt, OBJECT_TSCONFIGURATION, cfgname)},
+	{T_AlterTSDictionaryStmt, FOLLOW_REPEATS,
+	 NAMED(AlterTSDictionaryStmt, OBJECT_TSDICTIONARY, dictname)},
+	{T_AlterTypeStmt, FOLLOW_NEEDS, NAMED(AlterTypeStmt, OBJECT_TYPE, typeName)},
+	{T_AlterUserMappingStmt, FOLLOW_REPEATS,
+	 NAMED_STRING(AlterUserMappingStmt, OBJECT_FOREIGN_SERVER, servername)},
+	{T_CommentStmt, FOLLOW_REPEATS, FOUND_BY(of_comment)},
+	{T_CreateCastStmt, FOLLOW_MAKES, FOUND_BY(of_create_cast)},
+	{T_CreateFunctionStmt, FOLLOW_NEEDS, FOUND_BY(of_create_function)},
+	{T_CreateOpClassStmt, FOLLOW_MAKES, NAMED(CreateOpClassStmt, OBJECT_TYPE, datatype)},
+	{T_CreateTransformStmt, FOLLOW_MAKES, NAMED(CreateTransformStmt, OBJECT_TYPE, type_name)},
+	{T_CreateUserMappingStmt, FOLLOW_MAKES,
+	 NAMED_STRING(CreateUserMappingStmt, OBJECT_FOREIGN_SERVER, servername)},
+	{T_DefineStmt, FOLLOW_NEEDS, FOUND_BY(of_define)},
+	{T_GrantStmt, FOLLOW_REPEATS, FOUND_BY(of_grant)},
+	{T_RenameStmt, FOLLOW_REPEATS, FOUND_BY(of_rename)},
+	{T_ViewStmt, FOLLOW_NEEDS, FOUND_BY(of_create_view)},
 };
+
+static List *
+objects_of(const Statement *row, Node *stmt)
+{
+	void *name;
+
+	if (row->objects != NULL)
+		return row->objects(stmt);
+	name = *(void **) ((char *) stmt + row->name);
+	return one(row->type, row->string ? makeString(name) : name);
+}
 
 static bool
 is_followed(ObjectType type)
@@ -488,7 +432,7 @@ begin_following(ObjectChange *change, UtilityCall *call)
 	{
 		if (statements[i].tag != nodeTag(stmt))
 			continue;
-		change->addresses = known_addresses(statements[i].objects(stmt), &others);
+		change->addresses = known_addresses(objects_of(&statements[i], stmt), &others);
 		change->following = statements[i].following;
 	}
 	if (change->addresses == NIL)

@@ -44,7 +44,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/object_kinds.h"
-#include "shard/ddl/shard_ddl.h"
+#include "shard/ddl/rights.h"
 
 /*
  * $1 is the Oid, $2 the object's name as the server identifies it.  "create"
@@ -379,9 +379,9 @@ ask_here(const char *query, const ObjectAddress *a)
 	Datum value = (Datum) 0;
 	bool isnull = true;
 
-	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute_with_args(query, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the catalogs: %s", query);
+	SPI_connect();
+	if (SPI_execute_with_args(query, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read how %s is made", getObjectDescription(a, false));
 	if (SPI_processed > 0)
 		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	MemoryContextSwitchTo(context);
@@ -500,34 +500,20 @@ grant_name(const ObjectAddress *a)
 static List *
 add_rights(List *commands, const ObjectAddress *a)
 {
-	AttrNumber owner_attno = get_object_attnum_owner(a->classId);
-	AttrNumber acl_attno = get_object_attnum_acl(a->classId);
-	int cache = get_object_catcache_oid(a->classId);
-	HeapTuple tuple;
-	bool isnull;
 	Oid owner;
-	Datum acl;
 
 	/* The server lets nobody give an extension to another. */
-	if (owner_attno == InvalidAttrNumber || cache < 0 || a->classId == ExtensionRelationId)
+	if (get_object_attnum_owner(a->classId) == InvalidAttrNumber ||
+		get_object_catcache_oid(a->classId) < 0 || a->classId == ExtensionRelationId)
 		return commands;
-	tuple = SearchSysCache1(cache, ObjectIdGetDatum(a->objectId));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for object %u of catalog %u", a->objectId, a->classId);
-	owner = DatumGetObjectId(SysCacheGetAttr(cache, tuple, owner_attno, &isnull));
-	if (acl_attno != InvalidAttrNumber)
+	if (rights_read(a->classId, a->objectId, &owner) != NULL)
 	{
-		acl = SysCacheGetAttr(cache, tuple, acl_attno, &isnull);
-		if (!isnull)
-		{
-			commands = lappend(commands, psprintf("REVOKE ALL ON %s FROM PUBLIC", grant_name(a)));
-			commands = list_concat(commands, shard_ddl_acl_grants(acl, owner, grant_name(a)));
-		}
+		commands = lappend(commands, psprintf("REVOKE ALL ON %s FROM PUBLIC", grant_name(a)));
+		commands = list_concat(commands, rights_commands(a->classId, a->objectId, grant_name(a)));
 	}
-	ReleaseSysCache(tuple);
 	if (owner != GetUserId())
-		commands = lappend(commands, psprintf("ALTER %s OWNER TO %s", command_name(a),
-											  quote_identifier(GetUserNameFromId(owner, false))));
+		commands = lappend(commands,
+						   psprintf("ALTER %s OWNER TO %s", command_name(a), rights_role(owner)));
 	return commands;
 }
 

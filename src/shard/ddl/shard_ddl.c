@@ -47,6 +47,7 @@
 #include "shard/ddl/copy_text.h"
 #include "shard/ddl/policy.h"
 #include "shard/ddl/property.h"
+#include "shard/ddl/rights.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
@@ -96,114 +97,6 @@ after(const char *text, const char *prefix)
 	return text + length;
 }
 
-/*
- * Grants
- */
-static const struct
-{
-	AclMode mode;
-	const char *name;
-} privileges[] = {
-	{ACL_INSERT, "INSERT"},	  {ACL_SELECT, "SELECT"},	  {ACL_UPDATE, "UPDATE"},
-	{ACL_DELETE, "DELETE"},	  {ACL_TRUNCATE, "TRUNCATE"}, {ACL_REFERENCES, "REFERENCES"},
-	{ACL_TRIGGER, "TRIGGER"}, {ACL_USAGE, "USAGE"},		  {ACL_CREATE, "CREATE"},
-	{ACL_EXECUTE, "EXECUTE"},
-};
-
-static const char *
-role_name(Oid role)
-{
-	return role == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(role, false));
-}
-
-/*
- * The grants of one aclitem[] on "object" ("TABLE x", "SCHEMA x"), those of
- * the owner apart, who has his by default.  "columns": "(a)" or "".
- */
-static List *
-grants(Datum acl_datum, Oid owner, const char *columns, const char *object)
-{
-	Acl *acl = DatumGetAclP(acl_datum);
-	AclItem *items = ACL_DAT(acl);
-	List *commands = NIL;
-
-	for (int i = 0; i < ACL_NUM(acl); i++)
-	{
-		for (size_t p = 0; p < lengthof(privileges); p++)
-		{
-			AclMode mode = privileges[p].mode;
-
-			if (items[i].ai_grantee == owner || (ACLITEM_GET_PRIVS(items[i]) & mode) == 0)
-				continue;
-			commands = lappend(
-				commands,
-				psprintf("GRANT %s%s ON %s TO %s%s", privileges[p].name, columns, object,
-						 role_name(items[i].ai_grantee),
-						 (ACLITEM_GET_GOPTIONS(items[i]) & mode) != 0 ? " WITH GRANT OPTION" : ""));
-		}
-	}
-	return commands;
-}
-
-List *
-shard_ddl_acl_grants(Datum acl, Oid owner, const char *object)
-{
-	return grants(acl, owner, "", object);
-}
-
-List *
-shard_ddl_grants(Relation rel, int64 shard_id)
-{
-	Oid owner = rel->rd_rel->relowner;
-	char *object = psprintf("TABLE %s", shard_ddl_name(rel, shard_id));
-	List *commands = NIL;
-	HeapTuple tuple;
-	Datum acl;
-	bool isnull;
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
-	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	if (!isnull)
-		commands = grants(acl, owner, "", object);
-	ReleaseSysCache(tuple);
-
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
-
-		if (att->attisdropped)
-			continue;
-		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(rel)),
-								Int16GetDatum(att->attnum));
-		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &isnull);
-		if (!isnull)
-			commands = list_concat(
-				commands,
-				grants(acl, owner, psprintf(" (%s)", quote_identifier(NameStr(att->attname))),
-					   object));
-		ReleaseSysCache(tuple);
-	}
-	return commands;
-}
-
-List *
-shard_ddl_sequence_grants(Oid sequence, const char *name)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
-	List *commands = NIL;
-	bool isnull;
-	Datum acl;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for sequence %u", sequence);
-	acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	if (!isnull)
-		commands = grants(acl, ((Form_pg_class) GETSTRUCT(tuple))->relowner, "",
-						  psprintf("SEQUENCE %s", name));
-	ReleaseSysCache(tuple);
-	return commands;
-}
-
 char *
 shard_ddl_schema_name(Oid schema, int64 shard_id)
 {
@@ -218,44 +111,26 @@ List *
 shard_ddl_schema(Oid schema, int64 shard_id)
 {
 	char *name = shard_ddl_schema_name(schema, shard_id);
-	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	List *commands;
 	Oid owner;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
 	if (is_shell(shard_id))
-	{
-		ReleaseSysCache(tuple);
 		return shell_schema(schema);
-	}
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	(void) rights_read(NamespaceRelationId, schema, &owner);
 	if (is_member_of_role(GetUserId(), owner))
 		commands =
-			list_make1(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", name, role_name(owner)));
+			list_make1(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", name, rights_role(owner)));
 	else
 		commands = list_make2(psprintf("CREATE SCHEMA %s", name),
-							  psprintf("GRANT ALL ON SCHEMA %s TO %s", name, role_name(owner)));
-	ReleaseSysCache(tuple);
+							  psprintf("GRANT ALL ON SCHEMA %s TO %s", name, rights_role(owner)));
 	return list_concat(commands, shard_ddl_schema_grants(schema, shard_id));
 }
 
 List *
 shard_ddl_schema_grants(Oid schema, int64 shard_id)
 {
-	char *object = psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard_id));
-	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	List *commands = NIL;
-	bool isnull;
-	Datum acl;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
-	if (!isnull)
-		commands = grants(acl, ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, "", object);
-	ReleaseSysCache(tuple);
-	return commands;
+	return rights_commands(NamespaceRelationId, schema,
+						   psprintf("SCHEMA %s", shard_ddl_schema_name(schema, shard_id)));
 }
 
 /*
@@ -625,11 +500,10 @@ shard_ddl_rest(Relation rel, int64 shard_id)
 		commands =
 			lappend(commands, policy_command(rel, ((PolicyName *) lfirst(lc))->id, shard_id));
 	commands = list_concat(commands, property_list(rel, PROPERTY_LATE, shard_id));
-	commands = list_concat(commands, shard_ddl_grants(rel, shard_id));
 	if (rel->rd_rel->relowner != GetUserId())
 		commands =
 			lappend(commands, psprintf("ALTER TABLE %s OWNER TO %s", shard_ddl_name(rel, shard_id),
-									   role_name(rel->rd_rel->relowner)));
+									   rights_role(rel->rd_rel->relowner)));
 	return commands;
 }
 

@@ -58,13 +58,8 @@ extern bool shard_ddl_fills_alike(Relation rel, AttrNumber attnum, TableKind kin
 /* Does an expression need something of the coordinator? */
 extern bool shard_ddl_is_local(Node *expression);
 
-/* Grants of the table and its columns, and of the schema. */
-extern List *shard_ddl_grants(Relation rel, int64 shard_id);
+/* Grants on the schema. */
 extern List *shard_ddl_schema_grants(Oid schema, int64 shard_id);
-extern List *shard_ddl_sequence_grants(Oid sequence, const char *name);
-
-/* Those of an aclitem[] on "object" ("SCHEMA x"), without the owner's. */
-extern List *shard_ddl_acl_grants(Datum acl, Oid owner, const char *object);
 
 /* "schema_id" and "schema_id"."table", quoted; the table here. */
 extern char *shard_ddl_schema_name(Oid schema, int64 shard_id);

@@ -8,12 +8,15 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "shard/ddl/groups.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 #include "shard/metadata/metadata.h"
 #include "shard/remote/remote.h"
 
@@ -56,6 +59,18 @@ void
 shard_run_add(ShardRun *run, int group_id, const char *sql)
 {
 	start(run, group_id, sql, true);
+}
+
+void
+shard_run_add_as(ShardRun *run, int group_id, const char *sql, Oid user)
+{
+	Oid self;
+	int context;
+
+	GetUserIdAndSecContext(&self, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE);
+	start(run, group_id, sql, true);
+	SetUserIdAndSecContext(self, context);
 }
 
 void
@@ -105,36 +120,40 @@ shard_run_groups(const Shard *shard)
 	return shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
 }
 
-/* "before" has one %s. */
-static void
-add_format(ShardRun *run, Relation rel, const char *before, const char *after, bool in_transaction)
+void
+shard_run_add_pieces(ShardRun *run, Relation rel, ShardRunPlaces places, const char *before,
+					 const char *after, bool alone)
 {
-	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
-	const char *mark = strstr(before, "%s");
+	const Colocation *colocation = metadata_table(RelationGetRelid(rel))->colocation;
+	int end = places == SHARD_RUN_SHELLS ? shell_end(colocation) : colocation->nshards;
 
-	Assert(mark != NULL);
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < end; i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
-		char *sql = psprintf("%.*s%s%s%s", (int) (mark - before), before,
-							 shard_ddl_name(rel, shard->id), mark + 2, after);
+		const Shard *shard = shell_or_shard(colocation, i);
+		char *sql = psprintf("%s%s%s", before, shard_ddl_name(rel, shard->id), after);
 		ListCell *lc;
 
 		foreach (lc, shard_run_groups(shard))
-			start(run, lfirst_int(lc), sql, in_transaction);
+			start(run, lfirst_int(lc), sql, !alone);
 	}
 }
 
 void
-shard_run_add_format(ShardRun *run, Relation rel, const char *before, const char *after)
+shard_run_on_tables(List *relids, ShardRunPlaces places, const char *before, const char *after,
+					bool alone)
 {
-	add_format(run, rel, before, after, true);
-}
+	ShardRun *run = shard_run_create();
+	ListCell *lc;
 
-void
-shard_run_add_format_alone(ShardRun *run, Relation rel, const char *before, const char *after)
-{
-	add_format(run, rel, before, after, false);
+	foreach (lc, relids)
+	{
+		Relation rel = relation_open(lfirst_oid(lc), AccessShareLock);
+
+		if (metadata_table(lfirst_oid(lc)) != NULL)
+			shard_run_add_pieces(run, rel, places, before, after, alone);
+		relation_close(rel, NoLock);
+	}
+	shard_run_finish(run);
 }
 
 void

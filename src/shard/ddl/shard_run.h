@@ -20,15 +20,27 @@ extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);
 /* Adds one that cannot run in a transaction; the local session must not be in a block. */
 extern void shard_run_add_alone(ShardRun *run, int group_id, const char *sql);
 
+/* Adds one that another user runs, in the transaction of the present one. */
+extern void shard_run_add_as(ShardRun *run, int group_id, const char *sql, Oid user);
+
+/* Where the pieces of a table are that a statement is about. */
+typedef enum ShardRunPlaces
+{
+	SHARD_RUN_SHARDS, /* the statement is about rows */
+	SHARD_RUN_SHELLS  /* it changes what the table is: shells follow too */
+} ShardRunPlaces;
+
 /*
- * Adds "before" (with the name of the shard's piece for %s) and "after" for
- * each shard of a distributed table.
+ * Adds "before", the name of the table's piece, and "after" for each piece; "alone": as
+ * shard_run_add_alone.
  */
 struct RelationData;
-extern void shard_run_add_format(ShardRun *run, struct RelationData *rel, const char *before,
-								 const char *after);
-extern void shard_run_add_format_alone(ShardRun *run, struct RelationData *rel, const char *before,
-									   const char *after);
+extern void shard_run_add_pieces(ShardRun *run, struct RelationData *rel, ShardRunPlaces places,
+								 const char *before, const char *after, bool alone);
+
+/* The same for several tables (Oids), as far as they are distributed, and waits for all. */
+extern void shard_run_on_tables(List *relids, ShardRunPlaces places, const char *before,
+								const char *after, bool alone);
 
 /* The shards (const Shard *) that have a schema for the tables of this one. */
 extern List *shard_run_shards(Oid schema);

@@ -22,6 +22,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
@@ -34,6 +35,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "shard/ddl/rights.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
@@ -61,27 +63,20 @@ shell_schema(Oid schema)
 {
 	const char *name = get_namespace_name(schema);
 	const char *quoted = pstrdup(quote_identifier(name));
-	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	StringInfoData body;
 	StringInfoData command;
 	Oid owner;
 	ListCell *lc;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-
+	(void) rights_read(NamespaceRelationId, schema, &owner);
 	initStringInfo(&body);
 	appendStringInfo(&body, "BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN ",
 					 quote_literal_cstr(quoted));
 	appendStringInfo(&body, "CREATE SCHEMA %s", quoted);
 	if (is_member_of_role(GetUserId(), owner))
-		appendStringInfo(&body, " AUTHORIZATION %s; ",
-						 quote_identifier(GetUserNameFromId(owner, false)));
+		appendStringInfo(&body, " AUTHORIZATION %s; ", rights_role(owner));
 	else
-		appendStringInfo(&body, "; GRANT ALL ON SCHEMA %s TO %s; ", quoted,
-						 quote_identifier(GetUserNameFromId(owner, false)));
+		appendStringInfo(&body, "; GRANT ALL ON SCHEMA %s TO %s; ", quoted, rights_role(owner));
 	foreach (lc, shard_ddl_schema_grants(schema, SHELL_SHARD))
 		appendStringInfo(&body, "%s; ", (char *) lfirst(lc));
 	appendStringInfoString(&body, "END IF; END");
@@ -222,7 +217,7 @@ sequence_command(Oid sequence)
 		" CACHE " INT64_FORMAT "; ",
 		quote_literal_cstr(name), name, form->seqincrement, least + 1,
 		least + (INT64CONST(1) << RANGE_BITS) - 1, form->seqcache);
-	foreach (lc, shard_ddl_sequence_grants(sequence, name))
+	foreach (lc, rights_commands(RelationRelationId, sequence, psprintf("SEQUENCE %s", name)))
 		appendStringInfo(&body, "%s; ", (char *) lfirst(lc));
 	appendStringInfoString(&body, "END IF; END");
 	ReleaseSysCache(tuple);

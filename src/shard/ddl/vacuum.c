@@ -68,60 +68,32 @@ column_list(List *columns)
 	return text.data;
 }
 
-static void
-run_on_shards(const DistributedTable *table, const char *start, const char *columns,
-			  bool transaction)
+/* A boolean option of the statement. */
+static bool
+option(VacuumStmt *stmt, const char *name, bool otherwise)
 {
-	Relation rel = relation_open(table->relid, AccessShareLock);
-	ShardRun *run = shard_run_create();
+	ListCell *lc;
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	foreach (lc, stmt->options)
 	{
-		const Shard *shard = &table->colocation->shards[i];
-		List *groups = shard->group_id < 0 ? metadata_groups() : list_make1_int(shard->group_id);
-		char *sql = psprintf("%s %s%s", start, shard_ddl_name(rel, shard->id), columns);
-		ListCell *lc;
+		DefElem *given = lfirst(lc);
 
-		foreach (lc, groups)
-		{
-			if (transaction)
-				shard_run_add(run, lfirst_int(lc), sql);
-			else
-				shard_run_add_alone(run, lfirst_int(lc), sql);
-		}
+		if (strcmp(given->defname, name) == 0)
+			return defGetBoolean(given);
 	}
-	shard_run_finish(run);
-	relation_close(rel, AccessShareLock);
+	return otherwise;
 }
 
 static bool
 skips_locked(VacuumStmt *stmt)
 {
-	ListCell *lc;
-
-	foreach (lc, stmt->options)
-	{
-		DefElem *option = lfirst(lc);
-
-		if (strcmp(option->defname, "skip_locked") == 0)
-			return defGetBoolean(option);
-	}
-	return false;
+	return option(stmt, "skip_locked", false);
 }
 
 static bool
 analyzes(VacuumStmt *stmt)
 {
-	ListCell *lc;
-
-	foreach (lc, stmt->options)
-	{
-		DefElem *option = lfirst(lc);
-
-		if (strcmp(option->defname, "analyze") == 0)
-			return defGetBoolean(option);
-	}
-	return !stmt->is_vacuumcmd;
+	return option(stmt, "analyze", !stmt->is_vacuumcmd);
 }
 
 /* The nodes see to their shards; here it is only asked what they know. */
@@ -157,7 +129,7 @@ vacuum_handle(UtilityCall *call)
 		return false;
 	if (stmt->rels == NIL)
 		return analyzes(stmt) && analyze_all(call);
-	start = command_start(stmt);
+	start = psprintf("%s ", command_start(stmt));
 	foreach (lc, stmt->rels)
 	{
 		VacuumRelation *target = lfirst_node(VacuumRelation, lc);
@@ -168,8 +140,9 @@ vacuum_handle(UtilityCall *call)
 								: utility_table(call, target->relation);
 		if (table == NULL)
 			continue;
-		run_on_shards(table, start, column_list(target->va_cols), transaction);
 		relids = lappend_oid(relids, table->relid);
+		shard_run_on_tables(list_make1_oid(table->relid), SHARD_RUN_SHARDS, start,
+							column_list(target->va_cols), !transaction);
 		columns = lappend(columns, target->va_cols);
 	}
 	if (relids == NIL)
