@@ -9,7 +9,8 @@ package PgCluster::Histories;
 #	print $h->check;					# what is wrong, one line each
 #
 # A history has keys of its own: four rows of a distributed table, one of a
-# local and one of a reference table. All lists are read once, at the end.
+# local and one of a reference table. Lists are made and read for so many
+# histories at once: what is known of those before is forgotten then.
 
 use strict;
 use warnings;
@@ -31,24 +32,24 @@ my @modes = (
 	[ 'REPEATABLE READ', 'atomic', { statements => 1, single => 1 } ],
 	[ 'REPEATABLE READ', 'atomic', { statements => 1, single => 1 } ]);
 my $KEYS = 4;
+my $BATCH = 500;
 
 # Options: seed, clients, transactions (of each client in a history), node (to
-# connect to), most (histories at most).
+# connect to).
 sub new
 {
 	my ($class, $cluster, %options) = @_;
 	my $self = bless {
-		c => $cluster, seed => 1, clients => 4, transactions => 4, node => 'c', most => 200, histories => [], %options }, $class;
+		c => $cluster, seed => 1, clients => 4, transactions => 4, node => 'c',
+		histories => [], before => 0, wrong => [], count => {}, errors => {}, %options }, $class;
 
 	$cluster->sql($self->{node}, <<"END");
 CREATE TABLE list (k int PRIMARY KEY, h int, v int[] NOT NULL DEFAULT '{}');
 SELECT create_distributed_table('list', 'k');
+CREATE INDEX ON list (h);
 CREATE TABLE local_list (k int PRIMARY KEY, v int[] NOT NULL DEFAULT '{}');
 CREATE TABLE ref_list (k int PRIMARY KEY, v int[] NOT NULL DEFAULT '{}');
 SELECT create_reference_table('ref_list');
-INSERT INTO list SELECT g, g / $KEYS, '{}' FROM generate_series(0, $self->{most} * $KEYS + $KEYS - 1) g;
-INSERT INTO local_list SELECT g FROM generate_series(0, $self->{most}) g;
-INSERT INTO ref_list SELECT g, '{}' FROM generate_series(0, $self->{most}) g;
 END
 	$self->start_client($_) foreach 1 .. $self->{clients};
 	return $self;
@@ -202,15 +203,45 @@ sub make_ops
 # Histories
 #-----------------------------------------------------------------------
 
+# How many there were, and how many of them were not checked yet.
+sub number { my ($self) = @_; return $self->{before} + @{ $self->{histories} }; }
+sub unchecked { my ($self) = @_; return scalar @{ $self->{histories} }; }
+
+# What was found so far, and lists for the histories to come.
+sub next_batch
+{
+	my ($self) = @_;
+	my ($first, $last) = ($self->number, $self->number + $BATCH - 1);
+
+	$self->check;
+	$self->try_often(<<"END");
+INSERT INTO list SELECT g, g / $KEYS, '{}' FROM generate_series($first * $KEYS, $last * $KEYS + $KEYS - 1) g ON CONFLICT DO NOTHING;
+INSERT INTO local_list SELECT g FROM generate_series($first, $last) g ON CONFLICT DO NOTHING;
+INSERT INTO ref_list SELECT g, '{}' FROM generate_series($first, $last) g ON CONFLICT DO NOTHING;
+END
+	return;
+}
+
+# What must succeed, when a node may just be coming back.
+sub try_often
+{
+	my ($self, $sql) = @_;
+	my ($status, $out, $err);
+
+	PgCluster::wait_until(sub { ($status, $out, $err) = $self->{c}->try_sql($self->{node}, $sql); return $status == 0; })
+	  or croak "the lists cannot be made or read: $err";
+	return $out;
+}
+
 # One history: all clients do their part of it, and "during" is called with its
 # number while they do.
 sub run
 {
 	my ($self, $during) = @_;
-	my $h = @{ $self->{histories} };
+	my $h = $self->number;
 	my @transactions;
 
-	croak 'there are no keys for more histories' if $h > $self->{most};
+	$self->next_batch if $h % $BATCH == 0;
 	print { $_->{in} } "$h\n" foreach @{ $self->{running} };
 	$during->($h) if $during;
 	foreach my $client (@{ $self->{running} })
@@ -260,38 +291,43 @@ sub kill_node
 	return;
 }
 
-# Ends the clients, reads what is there now, and checks all histories.
-# Returns lines, each with the number of its history; counts are in {count}.
+# Reads what became of the histories since the last time, and checks them.
+# Returns all that was wrong so far, lines with the number of their history.
+# What clients were told is counted in {count}, errors in {errors}.
 sub check
 {
 	my ($self) = @_;
+	my $first = $self->{before};
+	my $h = 0;
 	my %final;
-	my @wrong;
 
-	$self->stop;
-	my $rows = '';
-	PgCluster::wait_until(
-		sub {
-			(my $status, $rows) = $self->{c}->try_sql($self->{node},
-				"SET pgcluster.read_consistency = atomic; SELECT 'd' || k, h, v FROM list UNION ALL SELECT 'l' || k, k, v FROM local_list UNION ALL SELECT 'r' || k, k, v FROM ref_list");
-			return $status == 0;
-		}) or return 'the lists cannot be read';
+	return @{ $self->{wrong} } unless @{ $self->{histories} };
+	my $rows = $self->try_often(<<"END");
+SET pgcluster.read_consistency = atomic;
+SELECT 'd' || k, h, v FROM list WHERE h >= $first
+UNION ALL SELECT 'l' || k, k, v FROM local_list WHERE k >= $first
+UNION ALL SELECT 'r' || k, k, v FROM ref_list WHERE k >= $first
+END
 	$final{$2}{$1} = [ split /,/, $3 ] while $rows =~ /^(\w+)\|(\d+)\|\{([\d,]*)\}$/mg;
 
-	foreach my $h (0 .. $#{ $self->{histories} })
+	foreach my $history (@{ $self->{histories} })
 	{
-		my (undef, undef, $options) = @{ $modes[ $h % @modes ] };
-		foreach my $t (@{ $self->{histories}[$h] })
+		my $n = $first + $h++;
+		my ($level, $consistency, $options) = @{ $modes[ $n % @modes ] };
+		foreach my $t (@$history)
 		{
 			$self->{count}{ $t->{status} }++;
 			$self->{count}{operations} += @{ $t->{ops} };
 		}
-		push @wrong, map { "history $h (@{ $modes[ $h % @modes ] }[0, 1]): $_" }
-		  PgCluster::History::check($self->{histories}[$h], $final{$h}, %$options);
+		push @{ $self->{wrong} }, map { "history $n ($level, $consistency): $_" }
+		  PgCluster::History::check($history, $final{$n}, %$options);
 	}
-	return @wrong;
+	$self->{before} += @{ $self->{histories} };
+	$self->{histories} = [];
+	return @{ $self->{wrong} };
 }
 
+# Ends the clients.
 sub stop
 {
 	my ($self) = @_;
