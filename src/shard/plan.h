@@ -170,6 +170,7 @@ typedef struct ShardPlan
 #define FOUND_KEY 2	   /* the distribution column as it is */
 #define FOUND_TID 3
 #define FOUND_XMIN 4
+#define FOUND_TABLE 5 /* of a partitioned table: which partition, as its node calls it */
 
 extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 

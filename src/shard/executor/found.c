@@ -93,6 +93,7 @@ typedef struct Sent
 typedef struct Place
 {
 	int shard;
+	Oid partition;
 	ItemPointerData tid;
 } Place;
 
@@ -116,9 +117,10 @@ typedef struct FoundRun
 	RowCodec all_shown;		/* of an UPDATE or DELETE */
 	RowCodec only_of_table; /* of an INSERT */
 
-	bool moves;	  /* a row to another shard */
-	HTAB *places; /* of rows that were found before */
-	List *sent;	  /* Sent, oldest first */
+	bool moves;		  /* a row to another shard */
+	bool partitioned; /* FOUND_TABLE is there */
+	HTAB *places;	  /* of rows that were found before */
+	List *sent;		  /* Sent, oldest first */
 	int64 affected;
 	int64 missed; /* rows that were not there any more */
 } FoundRun;
@@ -212,7 +214,10 @@ make_run(ShardScan *scan)
 	foreach (cell, plan->changes)
 		run->changes[run->nchanges++] = make_change(run, lfirst(cell));
 	if (plan->lock != NULL)
+	{
 		run->lock = make_change(run, plan->lock);
+		run->partitioned = list_member_int(plan->lock->columns, FOUND_TABLE);
+	}
 	return run;
 }
 
@@ -495,6 +500,8 @@ is_known(FoundRun *run, int shard)
 
 	memset(&place, 0, sizeof(place));
 	place.shard = shard;
+	if (run->partitioned)
+		place.partition = DatumGetObjectId(run->slot->tts_values[FOUND_TABLE - 1]);
 	ItemPointerCopy((ItemPointer) DatumGetPointer(run->slot->tts_values[FOUND_TID - 1]),
 					&place.tid);
 	(void) hash_search(run->places, &place, HASH_ENTER, &known);

@@ -16,6 +16,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -40,7 +41,7 @@
 static RangeTblEntry *target_entry(const ChangeForm *form, bool read);
 static RangeTblEntry *no_rows_entry(ShardPlan *change, const ChangeForm *form);
 static Var *row_var(ShardPlan *change, const ChangeForm *form, int column);
-static Node *is_same(Var *left, Var *right);
+static Node *is_same(AttrNumber attribute, Var *column);
 static void add_conditions(Query *query, ShardPlan *change, const ChangeForm *form);
 static void add_assignments(Query *query, ShardPlan *change, const ChangeForm *form);
 static void add_returning(Query *query, ShardPlan *change, const ChangeForm *form);
@@ -212,11 +213,13 @@ row_var(ShardPlan *change, const ChangeForm *form, int column)
 }
 
 static Node *
-is_same(Var *left, Var *right)
+is_same(AttrNumber attribute, Var *column)
 {
-	Oid equal = OpernameGetOprid(list_make1(makeString("=")), left->vartype, right->vartype);
+	Oid type = column->vartype;
+	Var *var = makeVar(TARGET, attribute, type, -1, InvalidOid, 0);
+	Oid equal = OpernameGetOprid(list_make1(makeString("=")), type, type);
 	Expr *same =
-		make_opclause(equal, BOOLOID, false, (Expr *) left, (Expr *) right, InvalidOid, InvalidOid);
+		make_opclause(equal, BOOLOID, false, (Expr *) var, (Expr *) column, InvalidOid, InvalidOid);
 
 	((OpExpr *) same)->opfuncid = get_opcode(equal);
 	return (Node *) same;
@@ -227,13 +230,14 @@ static void
 add_conditions(Query *query, ShardPlan *change, const ChangeForm *form)
 {
 	RangeTblRef *target = makeNode(RangeTblRef);
-	Var *tid = makeVar(TARGET, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
-	Var *xmin = makeVar(TARGET, MinTransactionIdAttributeNumber, XIDOID, -1, InvalidOid, 0);
+	List *same = list_make2(is_same(SelfItemPointerAttributeNumber, row_var(change, form, 1)),
+							is_same(MinTransactionIdAttributeNumber, row_var(change, form, 2)));
 
+	if (form->target->relkind == RELKIND_PARTITIONED_TABLE)
+		same = lappend(same, is_same(TableOidAttributeNumber, row_var(change, form, 3)));
 	target->rtindex = TARGET;
 	query->jointree->fromlist = lcons(target, query->jointree->fromlist);
-	query->jointree->quals = (Node *) make_andclause(list_make2(
-		is_same(tid, row_var(change, form, 1)), is_same(xmin, row_var(change, form, 2))));
+	query->jointree->quals = (Node *) make_andclause(same);
 }
 
 static void

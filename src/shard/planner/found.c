@@ -3,8 +3,8 @@
  *	  UPDATE and DELETE of rows that shards cannot find by themselves.
  *
  * A SELECT in the place of the statement gives, for each row to be changed,
- * its key, where it stands on its shard (ctid, with xmin as its version), and
- * the new values; it is planned as any SELECT is.  The shards then get the
+ * its key, where it stands on its shard (ctid, with xmin as its version, and in
+ * which partition), and the new values; it is planned as any SELECT is.  The shards then get the
  * rows in bundles and change those versions.  All that is odd is computed
  * here: volatile functions once for each row, functions of the user's,
  * subqueries on anything.  RETURNING is a query over what the shards give
@@ -43,9 +43,23 @@ typedef struct Showing
 	int depth;
 } Showing;
 
+/* What says which version of a row is meant: columns from FOUND_TID on. */
+static const struct
+{
+	AttrNumber attribute;
+	Oid type;
+	const char *name;
+} identity[] = {
+	{SelfItemPointerAttributeNumber, TIDOID, "ctid"},
+	{MinTransactionIdAttributeNumber, XIDOID, "xmin"},
+	{TableOidAttributeNumber, OIDOID, "tableoid"},
+};
+
 static bool check_statement(Query *query, char **why);
 static bool system_walker(Node *node, void *context);
 static void make_read(Found *found);
+static bool is_needed(const Found *found, int i);
+static List *identity_columns(const Found *found);
 static void wrap_target(Found *found);
 static Node *whole_row(Var *var, replace_rte_variables_context *context);
 static Node *show_mutator(Node *node, void *context);
@@ -191,17 +205,40 @@ found_add_identity(Found *found)
 	(void) found_add_column(
 		found, reads ? (Expr *) found_target_var(found, table->key)
 					 : (Expr *) makeNullConst(table->key_type, -1, table->key_collation));
-	(void) found_add_column(found,
-							reads ? (Expr *) found_target_var(found, SelfItemPointerAttributeNumber)
-								  : (Expr *) makeNullConst(TIDOID, -1, InvalidOid));
-	(void) found_add_column(
-		found, reads ? (Expr *) found_target_var(found, MinTransactionIdAttributeNumber)
-					 : (Expr *) makeNullConst(XIDOID, -1, InvalidOid));
+	for (size_t i = 0; i < lengthof(identity); i++)
+	{
+		if (is_needed(found, i))
+			(void) found_add_column(
+				found, reads ? (Expr *) found_target_var(found, identity[i].attribute)
+							 : (Expr *) makeNullConst(identity[i].type, -1, InvalidOid));
+	}
+}
+
+/* Rows of two partitions may be at the same place of theirs. */
+static bool
+is_needed(const Found *found, int i)
+{
+	return identity[i].attribute != TableOidAttributeNumber ||
+		   rt_fetch(found->target, found->query->rtable)->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
+/* The columns of the SELECT that say which version of a row is meant. */
+static List *
+identity_columns(const Found *found)
+{
+	List *columns = NIL;
+
+	for (size_t i = 0; i < lengthof(identity); i++)
+	{
+		if (is_needed(found, i))
+			columns = lappend_int(columns, FOUND_TID + i);
+	}
+	return columns;
 }
 
 /*
- * The target as a subquery that also gives ctid and xmin, behind all columns
- * (dropped ones too, since the others keep their numbers).
+ * The target as a subquery that also gives what tells its rows, behind all
+ * columns (dropped ones too, since the others keep their numbers).
  */
 static void
 wrap_target(Found *found)
@@ -235,12 +272,12 @@ wrap_target(Found *found)
 	}
 	compat_move_permissions(found->read, rte, table, inner);
 	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
-	names = lappend(names, makeString("ctid"));
-	names = lappend(names, makeString("xmin"));
-	columns =
-		lappend(columns, makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0));
-	columns =
-		lappend(columns, makeVar(1, MinTransactionIdAttributeNumber, XIDOID, -1, InvalidOid, 0));
+	for (size_t i = 0; i < lengthof(identity); i++)
+	{
+		names = lappend(names, makeString(pstrdup(identity[i].name)));
+		columns = lappend(columns,
+						  makeVar(1, identity[i].attribute, identity[i].type, -1, InvalidOid, 0));
+	}
 	forboth (name, names, column, columns)
 		table->targetList = lappend(
 			table->targetList, makeTargetEntry(lfirst(column), list_length(table->targetList) + 1,
@@ -263,10 +300,11 @@ found_target_var(Found *found, AttrNumber column)
 	List *targets = rte->subquery->targetList;
 	TargetEntry *tle;
 
-	if (column == SelfItemPointerAttributeNumber)
-		column = list_length(targets) - 1;
-	else if (column == MinTransactionIdAttributeNumber)
-		column = list_length(targets);
+	for (size_t i = 0; i < lengthof(identity); i++)
+	{
+		if (column == identity[i].attribute)
+			column = list_length(targets) - lengthof(identity) + i + 1;
+	}
 	tle = list_nth(targets, column - 1);
 	return makeVar(found->target, column, exprType((Node *) tle->expr),
 				   exprTypmod((Node *) tle->expr), exprCollation((Node *) tle->expr), 0);
@@ -535,7 +573,7 @@ found_change(Found *found, CmdType command, List *attributes, List *columns)
 
 	change->key_position = FOUND_KEY;
 	if (command != CMD_INSERT)
-		change->columns = list_make2_int(FOUND_TID, FOUND_XMIN);
+		change->columns = identity_columns(found);
 	form.first_value = list_length(change->columns) + 1;
 	forboth (attribute, attributes, cell, columns)
 	{
@@ -603,7 +641,7 @@ found_update(Found *found, List *attributes, List *columns)
 						   .read = found->read->targetList};
 
 		leave->key_position = FOUND_KEY;
-		leave->columns = list_make2_int(FOUND_TID, FOUND_XMIN);
+		leave->columns = identity_columns(found);
 		change_make(leave, &form);
 		update->changes = list_make2(leave, found_change(found, CMD_INSERT, all, all_columns));
 	}
@@ -621,7 +659,7 @@ found_finish(Found *found)
 	char *why = NULL;
 
 	lock->key_position = FOUND_KEY;
-	lock->columns = list_make2_int(FOUND_TID, FOUND_XMIN);
+	lock->columns = identity_columns(found);
 	change_make(lock, &form);
 	found->plan->lock = lock;
 	request.query = (Query *) replace_rte_variables((Node *) found->read, found->target, 0,

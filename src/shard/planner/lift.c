@@ -19,6 +19,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/indexing.h"
@@ -50,6 +51,7 @@ typedef struct LiftState
 	List *levels; /* Query, innermost first */
 	bool once;	  /* what is here is evaluated once per statement */
 	LiftScope scope;
+	List *assignments; /* nodes that assign a part of a column, where SQL can say so */
 } LiftState;
 
 /* Volatile functions that any node answers as well as this one. */
@@ -72,12 +74,16 @@ static Node *lift_param(Param *param, LiftState *state);
 static bool is_row(Var *var);
 static Node *lift_row(Var *var, LiftState *state);
 static bool is_nullable(int rti, Node *item, bool nullable);
+static bool is_assignment(Node *node);
+static void know_assignments(TargetEntry *tle, LiftState *state);
+static Node *lift_assignment(Node *node, LiftState *state);
 static bool is_value(Node *node);
 static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
 static bool names_type(Node *node);
 static Oid operator_of(Node *node);
 static bool travels(Node *node, LiftState *state);
+static bool tells_inserted(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
 static bool type_travels(Oid type, LiftState *state);
 static bool is_temporary_type(Oid type);
@@ -277,6 +283,10 @@ lift_mutator(Node *node, void *context)
 		conflict->onConflictWhere = lift_mutator(conflict->onConflictWhere, state);
 		return node;
 	}
+	if (IsA(node, TargetEntry) && state->levels != NIL)
+		know_assignments((TargetEntry *) node, state);
+	else if (is_assignment(node) && !list_member_ptr(state->assignments, node))
+		return lift_assignment(node, state);
 	if (IsA(node, TargetEntry) && !((TargetEntry *) node)->resjunk &&
 		IsA(((TargetEntry *) node)->expr, Var) && is_row((Var *) ((TargetEntry *) node)->expr))
 	{
@@ -479,6 +489,45 @@ is_nullable(int rti, Node *item, bool nullable)
 					   nullable || join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL);
 }
 
+/* Does it make a value of another, with one part of it changed?  There is no expression for that. */
+static bool
+is_assignment(Node *node)
+{
+	return IsA(node, FieldStore) ||
+		   (IsA(node, SubscriptingRef) && ((SubscriptingRef *) node)->refassgnexpr != NULL);
+}
+
+/* SET a[1].b = value, or INSERT INTO t (a[1].b): nodes from the outside to the value. */
+static void
+know_assignments(TargetEntry *tle, LiftState *state)
+{
+	Node *node = (Node *) tle->expr;
+
+	if (((Query *) linitial(state->levels))->commandType == CMD_SELECT)
+		return;
+	while (node != NULL && (is_assignment(node) || IsA(node, CoerceToDomain)))
+	{
+		if (IsA(node, CoerceToDomain))
+		{
+			node = (Node *) ((CoerceToDomain *) node)->arg;
+			continue;
+		}
+		state->assignments = lappend(state->assignments, node);
+		node = IsA(node, FieldStore) ? linitial(((FieldStore *) node)->newvals)
+									 : (Node *) ((SubscriptingRef *) node)->refassgnexpr;
+	}
+}
+
+/* In a row of values, or a SELECT. */
+static Node *
+lift_assignment(Node *node, LiftState *state)
+{
+	if (!expr_facts(node).bound && state->once)
+		return as_param((Expr *) node, false, state);
+	refuse(state, "It assigns a part of a column where SQL has no words for it.");
+	return node;
+}
+
 /* Nodes that compute a value which a parameter could stand for. */
 static bool
 is_value(Node *node)
@@ -507,7 +556,7 @@ is_value(Node *node)
 		case T_RowCompareExpr:
 			return true;
 		case T_SubscriptingRef:
-			return ((SubscriptingRef *) node)->refassgnexpr == NULL;
+			return !is_assignment(node);
 		default:
 			return false;
 	}
@@ -620,7 +669,7 @@ travels(Node *node, LiftState *state)
 {
 	if (IsA(node, Var))
 	{
-		if (((Var *) node)->varattno < 0 && !identity_travels)
+		if (((Var *) node)->varattno < 0 && !identity_travels && !tells_inserted(node, state))
 			return refuse(state, "It uses a system column, whose values mean nothing elsewhere.");
 		if (is_row((Var *) node) && state->levels == NIL)
 			return refuse(state, "It uses a row of a table as a value.");
@@ -644,6 +693,15 @@ travels(Node *node, LiftState *state)
 	if (IsA(node, TableSampleClause) && state->scope == LIFT_EVERY_COPY)
 		return refuse(state, "TABLESAMPLE chooses other rows on each copy.");
 	return !check_functions_in_node(node, travels_function, state);
+}
+
+/* RETURNING xmax = 0: was the row inserted, or in conflict? */
+static bool
+tells_inserted(Node *node, LiftState *state)
+{
+	return ((Var *) node)->varattno == MaxTransactionIdAttributeNumber &&
+		   list_length(state->levels) == 1 &&
+		   ((Query *) linitial(state->levels))->commandType == CMD_INSERT;
 }
 
 static bool

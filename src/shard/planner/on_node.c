@@ -63,7 +63,6 @@ typedef struct Shells
 static bool find_shells(Node *node, void *context);
 static void check_targets(Query *query);
 static bool check_walker(Node *node, void *context);
-static bool changes_key(List *targets, int rti, AttrNumber key);
 static void find_key(Query *query, Pin *pin);
 static Query *source_of_rows(Query *query, RangeTblEntry **values);
 static Expr *key_of_rows(Query *query, const DistributedTable *table);
@@ -179,11 +178,7 @@ check_walker(Node *node, void *context)
 						errmsg("cannot merge into distributed table \"%s\" on a worker group",
 							   get_rel_name(table->relid)),
 						errhint("Use INSERT ... ON CONFLICT, or run this on the coordinator.")));
-	if (table != NULL &&
-		((query->commandType == CMD_UPDATE &&
-		  changes_key(query->targetList, query->resultRelation, table->key)) ||
-		 (query->onConflict != NULL &&
-		  changes_key(query->onConflict->onConflictSet, query->resultRelation, table->key))))
+	if (table != NULL && statement_assigns_key(query, table->key))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change distribution column \"%s\" of table \"%s\" on a "
@@ -192,23 +187,6 @@ check_walker(Node *node, void *context)
 				 errdetail("The row may have to move to another group."),
 				 errhint("Run this on the coordinator.")));
 	return query_tree_walker(query, check_walker, context, QTW_IGNORE_JOINALIASES);
-}
-
-static bool
-changes_key(List *targets, int rti, AttrNumber key)
-{
-	ListCell *cell;
-
-	foreach (cell, targets)
-	{
-		TargetEntry *tle = lfirst(cell);
-		Var *var = (Var *) tle->expr;
-
-		if (!tle->resjunk && tle->resno == key &&
-			(!IsA(var, Var) || var->varno != rti || var->varattno != key || var->varlevelsup != 0))
-			return true;
-	}
-	return false;
 }
 
 /*

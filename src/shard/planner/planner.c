@@ -93,7 +93,6 @@ static bool is_foreign_key_query(Query *query);
 static QueryClass classify(Query *query, QueryTables *tables);
 static bool tables_walker(Node *node, void *context);
 static void see_target(Query *query, QueryTables *tables);
-static bool assigns_key(List *targets, int target, AttrNumber key);
 static PlannedStmt *plan_query(const PlanRequest *request, QueryClass class);
 
 void
@@ -291,31 +290,8 @@ see_target(Query *query, QueryTables *tables)
 		tables->writes_reference = true;
 		return;
 	}
-	if ((query->commandType == CMD_UPDATE &&
-		 assigns_key(query->targetList, query->resultRelation, table->key)) ||
-		(query->onConflict != NULL &&
-		 assigns_key(query->onConflict->onConflictSet, query->resultRelation, table->key)))
+	if (statement_assigns_key(query, table->key))
 		tables->key_changed = relid;
-}
-
-static bool
-assigns_key(List *targets, int target, AttrNumber key)
-{
-	ListCell *cell;
-
-	foreach (cell, targets)
-	{
-		TargetEntry *tle = lfirst(cell);
-		Var *var = (Var *) tle->expr;
-
-		if (tle->resjunk || tle->resno != key)
-			continue;
-
-		/* "SET key = key" changes nothing. */
-		if (!IsA(var, Var) || var->varno != target || var->varattno != key || var->varlevelsup != 0)
-			return true;
-	}
-	return false;
 }
 
 static PlannedStmt *

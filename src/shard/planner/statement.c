@@ -23,6 +23,7 @@
 static bool keep_relations(Node *node, void *context);
 static bool writes_walker(Node *node, void *context);
 static List *result_columns(Query *query);
+static bool is_new_key(Query *query, Node *value, AttrNumber key);
 static void add_output(PlannedStmt *statement, CustomScan *scan, List *columns);
 
 PlannedStmt *
@@ -256,4 +257,52 @@ statement_with_groups(Query *query)
 	query = copyObject(query);
 	(void) groups_walker((Node *) query, NULL);
 	return query;
+}
+
+bool
+statement_assigns_key(Query *query, AttrNumber key)
+{
+	List *targets = NIL;
+	ListCell *cell;
+
+	if (query->commandType == CMD_UPDATE)
+		targets = query->targetList;
+	else if (query->onConflict != NULL)
+		targets = query->onConflict->onConflictSet;
+	foreach (cell, targets)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (!tle->resjunk && tle->resno == key && is_new_key(query, (Node *) tle->expr, key))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * "SET key = key" changes nothing; nor does "SET key = excluded.key", or the
+ * same value once more: the row that is in the way has an equal key, since
+ * every unique index contains it.
+ */
+static bool
+is_new_key(Query *query, Node *value, AttrNumber key)
+{
+	OnConflictExpr *conflict = query->onConflict;
+	Var *var = (Var *) value;
+	ListCell *cell;
+
+	if (IsA(var, Var) && var->varlevelsup == 0 && var->varattno == key &&
+		(var->varno == query->resultRelation ||
+		 (conflict != NULL && var->varno == conflict->exclRelIndex)))
+		return false;
+	if (conflict == NULL || !(IsA(value, Const) || IsA(value, Param)))
+		return true;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (!tle->resjunk && tle->resno == key)
+			return !equal(tle->expr, value);
+	}
+	return true;
 }

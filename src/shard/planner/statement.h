@@ -28,6 +28,12 @@ extern bool statement_is_flat(Query *query);
 /* True when the query changes or locks rows anywhere. */
 extern bool statement_writes(Query *query);
 
+/*
+ * Does an UPDATE, or ON CONFLICT, give the target's distribution column a
+ * value that may be another?
+ */
+extern bool statement_assigns_key(Query *query, AttrNumber key);
+
 /* Puts the key into the plan, whose parameters are those of "lift". */
 extern void statement_set_key(ShardPlan *plan, const Pin *pin, const Lift *lift);
 
