@@ -71,6 +71,15 @@
 	ExecutorRun((query), (direction), (count), true)
 #endif
 
+/* Of a row that is new; gives what is to be checked later.  The includer has executor/executor.h. */
+#if PG_VERSION_NUM >= 160000
+#define compat_insert_index_entries(target, slot, estate) \
+	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define compat_insert_index_entries(target, slot, estate) \
+	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 /* RETURNING learned to tell old from new.  The includer has parser/parse_relation.h. */
 #if PG_VERSION_NUM >= 180000
 #define compat_expand_rte(rte, rtindex, up, location, dropped, names, columns)               \

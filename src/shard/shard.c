@@ -9,6 +9,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/plan.h"
 #include "shard/planner/planner.h"
+#include "shard/executor/bulk_insert.h"
 #include "shard/executor/exchanged.h"
 #include "shard/remote/explained.h"
 #include "shard/remote/pack.h"
@@ -28,6 +29,7 @@ shard_init(void)
 	explain_init();
 	maintenance_init();
 	shard_plan_init();
+	bulk_insert_init();
 	planner_init();
 	ddl_init();
 }
