@@ -15,27 +15,12 @@
 
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "ha/agent.h"
 #include "ha/parameters.h"
 
 /* How long members have to notice that the group was paused. */
 #define NOTICE_WAIT_US (15 * INT64CONST(1000000))
-
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
-
-/* The same object, alive as long as the cycle. */
-static json_object *
-tied(json_object *object)
-{
-	if (object != NULL)
-		owner_tie(CurrentMemoryContext, object, free_json);
-	return object;
-}
 
 static char *
 text_of(const AgentRequest *request)
@@ -89,7 +74,7 @@ note_unknown(void *arg, const char *key)
 static json_object *
 apply_change(AgentRequest *request, json_object *present)
 {
-	json_object *change = tied(json_tokener_parse(text_of(request)));
+	json_object *change = json_tied(json_tokener_parse(text_of(request)));
 	bool is_patch = request->what.kind == REQUEST_PATCH_CONFIG;
 	json_object *document;
 	DocumentTrouble trouble;
@@ -100,7 +85,7 @@ apply_change(AgentRequest *request, json_object *present)
 					   "the configuration is not a JSON object", "");
 		return NULL;
 	}
-	document = tied(document_merge(is_patch ? present : NULL, change));
+	document = json_tied(document_merge(is_patch ? present : NULL, change));
 	if (!document_check(document, &trouble) || !parameters_check(document, &trouble))
 	{
 		refuse_value(request, &trouble);
@@ -154,14 +139,13 @@ void
 change_begin(AgentRequest *request)
 {
 	const AgentKey *key = &observe_group(request->what.group_id)->keys[KEY_CONFIG];
-	json_object *present = key->value == NULL ? NULL : tied(json_tokener_parse(key->value));
+	json_object *present = key->value == NULL ? NULL : json_tied(json_tokener_parse(key->value));
 	json_object *document = apply_change(request, present);
 	const char *text;
 
 	if (document == NULL)
 		return;
-	text = json_object_to_json_string_ext(document,
-										  JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	text = json_text(document);
 	if (strlen(text) >= HA_REQUEST_TEXT_SIZE)
 	{
 		request_refuse(request, ERRCODE_PROGRAM_LIMIT_EXCEEDED,

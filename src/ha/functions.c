@@ -102,16 +102,7 @@ role_of(const SharedMember *m, bool leads)
 {
 	if (leads)
 		return strcmp(m->role, "standby_leader") == 0 ? "standby_leader" : "leader";
-	switch (m->sync)
-	{
-		case HA_SYNC_STANDBY:
-			return "sync_standby";
-		case HA_SYNC_QUORUM:
-			return "quorum_standby";
-		case HA_SYNC_NONE:
-			break;
-	}
-	return "replica";
+	return ha_follower_role(m->sync);
 }
 
 static int

@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "ha/keys.h"
 
 static const char *const key_names[N_HA_KEYS] = {"leader",	"initialize", "config", "status",
@@ -167,24 +167,6 @@ key_parse_order(const char *name, int *group_id, char member[HA_NAME_SIZE], HaOr
  * Reading
  */
 
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
-
-/* The parsed object, alive as long as the current memory context; or NULL. */
-static json_object *
-parse_json(const char *text, enum json_type type)
-{
-	json_object *object = text == NULL ? NULL : json_tokener_parse(text);
-
-	if (object == NULL)
-		return NULL;
-	owner_tie(CurrentMemoryContext, object, free_json);
-	return json_object_is_type(object, type) ? object : NULL;
-}
-
 static const char *
 get_text(json_object *object, const char *field)
 {
@@ -287,7 +269,7 @@ read_tags(json_object *tags, bool *may_lead, int *priority)
 bool
 key_read_tags(const char *value, bool *may_lead, int *priority)
 {
-	json_object *tags = parse_json(value, json_type_object);
+	json_object *tags = json_parsed(value, json_type_object);
 
 	*may_lead = true;
 	*priority = 1;
@@ -297,7 +279,7 @@ key_read_tags(const char *value, bool *may_lead, int *priority)
 void
 key_read_upstream(const char *value, char upstream[HA_NAME_SIZE])
 {
-	json_object *tags = parse_json(value, json_type_object);
+	json_object *tags = json_parsed(value, json_type_object);
 
 	upstream[0] = '\0';
 	if (tags != NULL)
@@ -352,17 +334,15 @@ read_pending(json_object *object, SharedMember *shown)
 	shown->pending[0] = '\0';
 	if (json_object_object_get_ex(object, "pending_restart_reason", &pending) &&
 		json_object_is_type(pending, json_type_object) &&
-		strlcpy(shown->pending,
-				json_object_to_json_string_ext(pending, JSON_C_TO_STRING_PLAIN |
-															JSON_C_TO_STRING_NOSLASHESCAPE),
-				sizeof(shown->pending)) >= sizeof(shown->pending))
+		strlcpy(shown->pending, json_text(pending), sizeof(shown->pending)) >=
+			sizeof(shown->pending))
 		shown->pending[0] = '\0';
 }
 
 bool
 key_read_member(const char *value, HaMember *member)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	json_object *tags;
 	json_object *plan;
 	SharedMember *shown = &member->shown;
@@ -401,8 +381,7 @@ key_read_member(const char *value, HaMember *member)
 	if (json_object_object_get_ex(object, "tags", &tags) &&
 		json_object_is_type(tags, json_type_object))
 	{
-		const char *text = json_object_to_json_string_ext(tags, JSON_C_TO_STRING_PLAIN |
-																	JSON_C_TO_STRING_NOSLASHESCAPE);
+		const char *text = json_text(tags);
 
 		if (strlcpy(shown->tags, text, sizeof(shown->tags)) >= sizeof(shown->tags))
 			shown->tags[0] = '\0';
@@ -417,13 +396,13 @@ key_read_member(const char *value, HaMember *member)
 void
 key_read_config(const char *value, HaConfig *config)
 {
-	document_read(parse_json(value, json_type_object), config);
+	document_read(json_parsed(value, json_type_object), config);
 }
 
 void
 key_read_sections(const char *value, SlotSettings *slots, StandbySettings *standby)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 
 	if (object == NULL)
 		return;
@@ -452,7 +431,7 @@ read_positions(json_object *slots, HaStatus *status)
 void
 key_read_status(const char *value, HaStatus *status)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	json_object *slots;
 
 	status->optime = 0;
@@ -472,7 +451,7 @@ key_read_status(const char *value, HaStatus *status)
 bool
 key_read_failover(const char *value, HaFailover *failover)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	const char *at;
 
 	memset(failover, 0, sizeof(*failover));
@@ -489,7 +468,7 @@ key_read_failover(const char *value, HaFailover *failover)
 bool
 key_read_order(const char *value, HaOrder *order)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	const char *state = object == NULL ? NULL : get_text(object, "state");
 	const char *sqlstate;
 
@@ -519,7 +498,7 @@ key_read_order(const char *value, HaOrder *order)
 HaSync
 key_read_sync(const char *value, const char *leader, const char *member, bool quorum)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	const char *said_by = object == NULL ? NULL : get_text(object, "leader");
 	const char *names = object == NULL ? NULL : get_text(object, "sync_standby");
 	size_t length = strlen(member);
@@ -542,7 +521,7 @@ key_read_sync(const char *value, const char *leader, const char *member, bool qu
 void
 key_read_sync_set(const char *value, HaSyncKey *sync)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	const char *leader = object == NULL ? NULL : get_text(object, "leader");
 	const char *names = object == NULL ? NULL : get_text(object, "sync_standby");
 
@@ -579,7 +558,7 @@ key_sync_lists(const HaSyncKey *sync, const char *member)
 int
 key_read_history(const char *value, HaFork *forks, int max)
 {
-	json_object *lines = parse_json(value, json_type_array);
+	json_object *lines = json_parsed(value, json_type_array);
 	int n = 0;
 
 	if (lines == NULL)
@@ -616,7 +595,7 @@ get_element_text(json_object *array, int i)
 int
 key_read_history_lines(const char *value, HaHistoryLine *lines, int max)
 {
-	json_object *array = parse_json(value, json_type_array);
+	json_object *array = json_parsed(value, json_type_array);
 	int n = 0;
 
 	for (size_t i = 0; array != NULL && i < json_object_array_length(array) && n < max; i++)
@@ -640,34 +619,6 @@ key_read_history_lines(const char *value, HaHistoryLine *lines, int max)
  * Writing
  */
 
-static json_object *
-new_json(json_object *object)
-{
-	if (object == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	owner_tie(CurrentMemoryContext, object, free_json);
-	return object;
-}
-
-static void
-add_text(json_object *object, const char *field, const char *text)
-{
-	json_object_object_add(object, field, json_object_new_string(text));
-}
-
-static void
-add_number(json_object *object, const char *field, int64 number)
-{
-	json_object_object_add(object, field, json_object_new_int64(number));
-}
-
-static char *
-json_text(json_object *object)
-{
-	return pstrdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-															  JSON_C_TO_STRING_NOSLASHESCAPE));
-}
-
 /* The moment in UTC, in the form that parse_moment reads. */
 static char *
 write_moment(TimestampTz at)
@@ -685,23 +636,23 @@ write_moment(TimestampTz at)
 char *
 key_write_member(const HaMember *member, bool with_lsn)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 	const SharedMember *shown = &member->shown;
 	bool bracket = strchr(shown->host, ':') != NULL;
 	json_object *tags;
 
-	add_text(object, "conn_url",
-			 psprintf("postgres://%s%s%s:%d/postgres", bracket ? "[" : "", shown->host,
-					  bracket ? "]" : "", shown->port));
+	json_add_text(object, "conn_url",
+				  psprintf("postgres://%s%s%s:%d/postgres", bracket ? "[" : "", shown->host,
+						   bracket ? "]" : "", shown->port));
 	if (shown->api_url[0] != '\0')
-		add_text(object, "api_url", shown->api_url);
-	add_text(object, "state", shown->state);
-	add_text(object, "role", shown->role);
-	add_text(object, "version", PGCLUSTER_VERSION);
+		json_add_text(object, "api_url", shown->api_url);
+	json_add_text(object, "state", shown->state);
+	json_add_text(object, "role", shown->role);
+	json_add_text(object, "version", PGCLUSTER_VERSION);
 	if (with_lsn && shown->lsn_known)
-		add_number(object, "xlog_location", (int64) shown->lsn);
+		json_add_number(object, "xlog_location", (int64) shown->lsn);
 	if (shown->timeline != 0)
-		add_number(object, "timeline", shown->timeline);
+		json_add_number(object, "timeline", shown->timeline);
 	if (shown->pending_restart)
 		json_object_object_add(object, "pending_restart", json_object_new_boolean(true));
 	if (shown->pending[0] != '\0')
@@ -713,7 +664,7 @@ key_write_member(const HaMember *member, bool with_lsn)
 	{
 		json_object *plan = json_object_new_object();
 
-		add_text(plan, "schedule", write_moment(shown->restart_at));
+		json_add_text(plan, "schedule", write_moment(shown->restart_at));
 		json_object_object_add(object, "scheduled_restart", plan);
 	}
 	tags = json_tokener_parse(shown->tags);
@@ -721,116 +672,116 @@ key_write_member(const HaMember *member, bool with_lsn)
 		json_object_object_add(object, "tags", tags);
 	else
 		json_object_put(tags);
-	add_text(object, "instance", member->instance);
+	json_add_text(object, "instance", member->instance);
 	if (member->unwell)
 		json_object_object_add(object, "unwell", json_object_new_boolean(true));
 	if (member->voted)
-		add_number(object, "vote", member->vote);
-	return json_text(object);
+		json_add_number(object, "vote", member->vote);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_config(void)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 	HaConfig config;
 
 	document_read(NULL, &config);
-	add_number(object, "ttl", config.ttl);
-	add_number(object, "loop_wait", config.loop_wait);
-	add_number(object, "retry_timeout", config.retry_timeout);
-	add_number(object, "maximum_lag_on_failover", config.maximum_lag);
-	return json_text(object);
+	json_add_number(object, "ttl", config.ttl);
+	json_add_number(object, "loop_wait", config.loop_wait);
+	json_add_number(object, "retry_timeout", config.retry_timeout);
+	json_add_number(object, "maximum_lag_on_failover", config.maximum_lag);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_status(const HaStatus *status)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
-	add_number(object, "optime", (int64) status->optime);
-	add_number(object, "timeline", status->timeline);
+	json_add_number(object, "optime", (int64) status->optime);
+	json_add_number(object, "timeline", status->timeline);
 	if (status->oldest_wal > 0)
-		add_number(object, "oldest_wal", (int64) status->oldest_wal);
+		json_add_number(object, "oldest_wal", (int64) status->oldest_wal);
 	if (status->nslots > 0)
 	{
 		json_object *slots = json_object_new_object();
 
 		for (int i = 0; i < status->nslots; i++)
-			add_number(slots, status->slots[i].name, (int64) status->slots[i].lsn);
+			json_add_number(slots, status->slots[i].name, (int64) status->slots[i].lsn);
 		json_object_object_add(object, "slots", slots);
 	}
-	return json_text(object);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_failover(const HaFailover *failover)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
 	if (failover->leader[0] != '\0')
-		add_text(object, "leader", failover->leader);
+		json_add_text(object, "leader", failover->leader);
 	if (failover->member[0] != '\0')
-		add_text(object, "member", failover->member);
+		json_add_text(object, "member", failover->member);
 	if (failover->at != 0)
-		add_text(object, "scheduled_at", write_moment(failover->at));
-	return json_text(object);
+		json_add_text(object, "scheduled_at", write_moment(failover->at));
+	return pstrdup(json_text(object));
 }
 
 static void
 add_if_any(json_object *object, const char *field, const char *text)
 {
 	if (text[0] != '\0')
-		add_text(object, field, text);
+		json_add_text(object, field, text);
 }
 
 char *
 key_write_order(const HaOrder *order)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
-	add_text(object, "id", order->id);
-	add_text(object, "state", order_states[order->state]);
+	json_add_text(object, "id", order->id);
+	json_add_text(object, "state", order_states[order->state]);
 	if (order->at != 0)
-		add_text(object, "at", write_moment(order->at));
+		json_add_text(object, "at", write_moment(order->at));
 	if (order->expires != 0)
-		add_text(object, "expires", write_moment(order->expires));
+		json_add_text(object, "expires", write_moment(order->expires));
 	if (order->only_pending)
 		json_object_object_add(object, "pending", json_object_new_boolean(true));
 	add_if_any(object, "role", order->only_role);
 	add_if_any(object, "version", order->below_version);
 	if (order->timeout != 0)
-		add_number(object, "timeout", order->timeout);
+		json_add_number(object, "timeout", order->timeout);
 	add_if_any(object, "start", order->start);
 	if (order->sqlstate != 0)
-		add_text(object, "sqlstate", unpack_sql_state(order->sqlstate));
+		json_add_text(object, "sqlstate", unpack_sql_state(order->sqlstate));
 	add_if_any(object, "message", order->message);
 	add_if_any(object, "hint", order->hint);
-	return json_text(object);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_sync(const HaSyncKey *sync)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 	StringInfoData names;
 
 	initStringInfo(&names);
 	for (int i = 0; i < sync->nvoters; i++)
 		appendStringInfo(&names, "%s%s", i > 0 ? "," : "", sync->voters[i]);
-	add_text(object, "leader", sync->leader);
+	json_add_text(object, "leader", sync->leader);
 	if (sync->nvoters > 0)
-		add_text(object, "sync_standby", names.data);
+		json_add_text(object, "sync_standby", names.data);
 	else
 		json_object_object_add(object, "sync_standby", NULL);
-	add_number(object, "quorum", sync->quorum);
-	return json_text(object);
+	json_add_number(object, "quorum", sync->quorum);
+	return pstrdup(json_text(object));
 }
 
 bool
 key_read_failsafe(const char *value, HaFailsafe *list)
 {
-	json_object *object = parse_json(value, json_type_object);
+	json_object *object = json_parsed(value, json_type_object);
 	json_object_iter entry;
 
 	list->n = 0;
@@ -852,30 +803,30 @@ key_read_failsafe(const char *value, HaFailsafe *list)
 char *
 key_write_failsafe(const HaFailsafe *list)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
 	for (int i = 0; i < list->n; i++)
-		add_text(object, list->members[i].name, list->members[i].url);
-	return json_text(object);
+		json_add_text(object, list->members[i].name, list->members[i].url);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_claim(int ttl)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
-	add_text(object, "name", config_node_name);
+	json_add_text(object, "name", config_node_name);
 	json_object_object_add(object, "ttl", json_object_new_int(ttl));
-	return json_text(object);
+	return pstrdup(json_text(object));
 }
 
 char *
 key_write_epoch(const char *leader)
 {
-	json_object *object = new_json(json_object_new_object());
+	json_object *object = json_made(json_object_new_object());
 
-	add_text(object, "leader", leader);
-	return json_text(object);
+	json_add_text(object, "leader", leader);
+	return pstrdup(json_text(object));
 }
 
 /* The line of "former" for the same fork, or NULL. */
@@ -910,8 +861,8 @@ new_line(uint32 timeline, uint64 end, const char *leader)
 char *
 key_write_history(uint32 timeline, const char *leader, const char *former)
 {
-	json_object *lines = new_json(json_object_new_array());
-	json_object *known = parse_json(former, json_type_array);
+	json_object *lines = json_made(json_object_new_array());
+	json_object *known = json_parsed(former, json_type_array);
 	List *entries = readTimeLineHistory(timeline);
 
 	/* The newest stands first in the list, and last in the key. */
@@ -926,5 +877,5 @@ key_write_history(uint32 timeline, const char *leader, const char *former)
 		json_object_array_add(lines, line ? json_object_get(line)
 										  : new_line(entry->tli, entry->end, leader));
 	}
-	return json_text(lines);
+	return pstrdup(json_text(lines));
 }

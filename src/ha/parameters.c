@@ -39,7 +39,7 @@
 
 #include "base/compat.h"
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "ha/agent.h"
 #include "ha/parameters.h"
 
@@ -52,12 +52,6 @@
 /* Of this start of the postmaster. */
 static bool raised = false;
 static bool started_without = false; /* hot_standby */
-
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
 
 /*
  * What may be set
@@ -388,13 +382,11 @@ void
 parameters_attend(const HaView *view)
 {
 	const AgentKey *key = observe_key(KEY_CONFIG);
-	json_object *document = key->value == NULL ? NULL : json_tokener_parse(key->value);
+	json_object *document = key->value == NULL ? NULL : json_tied(json_tokener_parse(key->value));
 	json_object *parameters;
 	const char *present;
 	char *wanted;
 
-	if (document != NULL)
-		owner_tie(CurrentMemoryContext, document, free_json);
 	if (view->foreign || view->name_taken || agent.parameters_revision == key->mod_revision)
 		return;
 	parameters = find_parameters(document);
@@ -444,8 +436,7 @@ parameters_pending(void)
 			continue;
 		if (pending == NULL)
 		{
-			pending = json_object_new_object();
-			owner_tie(CurrentMemoryContext, pending, free_json);
+			pending = json_made(json_object_new_object());
 			if (!parse_config_files(&files))
 				files = NULL;
 		}
@@ -458,9 +449,7 @@ parameters_pending(void)
 			json_object_object_add(change, "new_value", json_object_new_string(value));
 		json_object_object_add(pending, settings[i]->name, change);
 	}
-	return pending == NULL ? NULL
-						   : pstrdup(json_object_to_json_string_ext(
-								 pending, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	return pending == NULL ? NULL : pstrdup(json_text(pending));
 }
 
 /*

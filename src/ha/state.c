@@ -419,6 +419,18 @@ ha_document_publish(HaDocument which, const char *value, int64 revision)
 	LWLockRelease(ha_documents->lock);
 }
 
+const char *
+ha_follower_role(HaSync sync)
+{
+	static const char *const roles[] = {
+		[HA_SYNC_NONE] = "replica",
+		[HA_SYNC_STANDBY] = "sync_standby",
+		[HA_SYNC_QUORUM] = "quorum_standby",
+	};
+
+	return roles[sync];
+}
+
 char *
 ha_read_document(HaDocument which)
 {

@@ -87,6 +87,9 @@ typedef enum HaSync
 	HA_SYNC_QUORUM
 } HaSync;
 
+/* What a member that follows is called, in cluster_status() and by the HTTP server. */
+extern const char *ha_follower_role(HaSync sync);
+
 /* A member as its key in the store describes it. */
 typedef struct SharedMember
 {

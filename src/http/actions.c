@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "ha/request.h"
 #include "ha/state.h"
 #include "http/actions.h"
@@ -349,19 +349,10 @@ answer_failure(const ActionRoute *route, const HaRequest *request, const HaOutco
 		appendStringInfo(&answer->body, " (%s)", outcome->hint);
 }
 
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
-
 static const char *
 text_of(const HttpAction *action)
 {
-	if (action->document == NULL)
-		return NULL;
-	return json_object_to_json_string_ext(action->document,
-										  JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	return action->document == NULL ? NULL : json_text(action->document);
 }
 
 bool
@@ -374,8 +365,7 @@ http_action_begin(HttpActionKind kind, const char *body, size_t length, HttpWait
 	int status = http_parse_action(kind, body, length, action);
 
 	wait->since_us = clock_now_us();
-	if (action->document != NULL)
-		owner_tie(CurrentMemoryContext, action->document, free_json);
+	json_tied(action->document);
 	if (status != 0)
 	{
 		http_answer_text(answer, status, action->reason);

@@ -16,42 +16,11 @@
 #include "utils/timestamp.h"
 
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "http/documents.h"
 #include "http/replication.h"
 
-#define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
-
 static const char application_json[] = "application/json";
-
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
-
-static json_object *
-new_object(void)
-{
-	json_object *object = json_object_new_object();
-
-	if (object == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	owner_tie(CurrentMemoryContext, object, free_json);
-	return object;
-}
-
-static void
-add_text(json_object *object, const char *field, const char *text)
-{
-	json_object_object_add(object, field, json_object_new_string(text));
-}
-
-static void
-add_number(json_object *object, const char *field, int64 number)
-{
-	json_object_object_add(object, field, json_object_new_int64(number));
-}
 
 static void
 add_flag(json_object *object, const char *field, bool flag)
@@ -77,25 +46,25 @@ add_moment(json_object *object, const char *field, TimestampTz at, char separato
 	gmtime_r(&epoch, &tm);
 	strftime(day, sizeof(day), "%Y-%m-%d", &tm);
 	strftime(hour, sizeof(hour), "%H:%M:%S", &tm);
-	add_text(object, field,
-			 us == 0 ? psprintf("%s%c%s+00:00", day, separator, hour)
-					 : psprintf("%s%c%s.%06d+00:00", day, separator, hour, us));
+	json_add_text(object, field,
+				  us == 0 ? psprintf("%s%c%s+00:00", day, separator, hour)
+						  : psprintf("%s%c%s.%06d+00:00", day, separator, hour, us));
 }
 
 static void
 put_json(HttpAnswer *answer, json_object *object)
 {
 	answer->content_type = application_json;
-	appendStringInfoString(&answer->body, json_object_to_json_string_ext(object, JSON_FLAGS));
+	appendStringInfoString(&answer->body, json_text(object));
 }
 
 void
 http_answer_error(HttpAnswer *answer, HttpStatus status, const char *message)
 {
-	json_object *object = new_object();
+	json_object *object = json_made(json_object_new_object());
 
 	answer->status = status;
-	add_text(object, "error", message);
+	json_add_text(object, "error", message);
 	resetStringInfo(&answer->body);
 	put_json(answer, object);
 }
@@ -130,11 +99,11 @@ write_positions(const HttpFacts *facts)
 
 	if (facts->primary)
 	{
-		add_number(object, "location", (int64) facts->written);
+		json_add_number(object, "location", (int64) facts->written);
 		return object;
 	}
-	add_number(object, "received_location", (int64) facts->received);
-	add_number(object, "replayed_location", (int64) facts->replayed);
+	json_add_number(object, "received_location", (int64) facts->received);
+	json_add_number(object, "replayed_location", (int64) facts->replayed);
 	add_moment(object, "replayed_timestamp", facts->replayed_at, ' ');
 	add_flag(object, "paused", facts->replay_paused);
 	return object;
@@ -145,9 +114,9 @@ write_software(void)
 {
 	json_object *object = json_object_new_object();
 
-	add_text(object, "version", PGCLUSTER_VERSION);
-	add_text(object, "scope", config_scope);
-	add_text(object, "name", config_node_name);
+	json_add_text(object, "version", PGCLUSTER_VERSION);
+	json_add_text(object, "scope", config_scope);
+	json_add_text(object, "name", config_node_name);
 	return object;
 }
 
@@ -159,13 +128,14 @@ add_server(json_object *object, const HttpFacts *facts)
 
 	if (!facts->running)
 		return;
-	add_number(object, "server_version", atoi(GetConfigOption("server_version_num", false, false)));
+	json_add_number(object, "server_version",
+					atoi(GetConfigOption("server_version_num", false, false)));
 	json_object_object_add(object, "xlog", write_positions(facts));
 	if (facts->sync != HA_SYNC_NONE)
 		add_flag(object, facts->sync == HA_SYNC_QUORUM ? "quorum_standby" : "sync_standby", true);
-	add_number(object, "timeline", facts->timeline);
+	json_add_number(object, "timeline", facts->timeline);
 	if (facts->streaming || facts->from_archive)
-		add_text(object, "replication_state", http_facts_replication(facts));
+		json_add_text(object, "replication_state", http_facts_replication(facts));
 	replication = http_replication();
 	if (replication != NULL)
 		json_object_object_add(object, "replication", replication);
@@ -174,15 +144,15 @@ add_server(json_object *object, const HttpFacts *facts)
 void
 http_write_status(const HttpFacts *facts, HttpAnswer *answer)
 {
-	json_object *object = new_object();
+	json_object *object = json_made(json_object_new_object());
 	const HaPicture *picture = facts->picture;
 
-	add_text(object, "state", facts->running ? "running" : "starting");
+	json_add_text(object, "state", facts->running ? "running" : "starting");
 	add_moment(object, "postmaster_start_time", PgStartTime, ' ');
-	add_text(object, "role",
-			 facts->primary			 ? "master"
-			 : facts->standby_leader ? "standby_leader"
-									 : "replica");
+	json_add_text(object, "role",
+				  facts->primary		  ? "master"
+				  : facts->standby_leader ? "standby_leader"
+										  : "replica");
 	add_server(object, facts);
 	if (picture->holder[0] == '\0')
 		add_flag(object, "cluster_unlocked", true);
@@ -193,10 +163,11 @@ http_write_status(const HttpFacts *facts, HttpAnswer *answer)
 	if (facts->self != NULL && facts->self->restart_at != 0)
 		json_object_object_add(object, "scheduled_restart", write_restart(facts->self->restart_at));
 	if (picture->answered_us != 0)
-		add_number(object, "dcs_last_seen", http_facts_store_seen(facts));
+		json_add_number(object, "dcs_last_seen", http_facts_store_seen(facts));
 	if (json_object_object_length(facts->tags) > 0)
 		json_object_object_add(object, "tags", json_object_get(facts->tags));
-	add_text(object, "database_system_identifier", psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	json_add_text(object, "database_system_identifier",
+				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	json_object_object_add(object, "patroni", write_software());
 	if (picture->paused)
 		add_flag(object, "pause", true);
@@ -215,18 +186,18 @@ write_member(const HttpFacts *facts, const SharedMember *member)
 	json_object *tags = json_tokener_parse(member->tags);
 	int64 lag;
 
-	add_text(object, "name", member->name);
-	add_text(object, "role", role);
-	add_text(object, "state", member->state);
+	json_add_text(object, "name", member->name);
+	json_add_text(object, "role", role);
+	json_add_text(object, "state", member->state);
 	if (member->api_url[0] != '\0')
-		add_text(object, "api_url", member->api_url);
+		json_add_text(object, "api_url", member->api_url);
 	if (member->host[0] != '\0')
 	{
-		add_text(object, "host", member->host);
-		add_number(object, "port", member->port);
+		json_add_text(object, "host", member->host);
+		json_add_number(object, "port", member->port);
 	}
 	if (member->timeline != 0)
-		add_number(object, "timeline", member->timeline);
+		json_add_number(object, "timeline", member->timeline);
 	if (member->pending_restart)
 		add_flag(object, "pending_restart", true);
 	if (json_object_is_type(tags, json_type_object) && json_object_object_length(tags) > 0)
@@ -238,11 +209,11 @@ write_member(const HttpFacts *facts, const SharedMember *member)
 	if (strcmp(member->name, facts->picture->holder) == 0)
 		return object;
 	if (member->lsn_known)
-		add_text(object, "lsn", psprintf("%X/%X", LSN_FORMAT_ARGS((XLogRecPtr) member->lsn)));
+		json_add_text(object, "lsn", psprintf("%X/%X", LSN_FORMAT_ARGS((XLogRecPtr) member->lsn)));
 	if (http_facts_lag(facts, member, &lag))
-		add_number(object, "lag", lag);
+		json_add_number(object, "lag", lag);
 	else
-		add_text(object, "lag", "unknown");
+		json_add_text(object, "lag", "unknown");
 	return object;
 }
 
@@ -253,23 +224,23 @@ write_switchover(const HaPicture *picture)
 
 	add_moment(object, "at", picture->switchover_at, 'T');
 	if (picture->switchover_from[0] != '\0')
-		add_text(object, "from", picture->switchover_from);
+		json_add_text(object, "from", picture->switchover_from);
 	if (picture->switchover_to[0] != '\0')
-		add_text(object, "to", picture->switchover_to);
+		json_add_text(object, "to", picture->switchover_to);
 	return object;
 }
 
 void
 http_write_cluster(const HttpFacts *facts, HttpAnswer *answer)
 {
-	json_object *object = new_object();
+	json_object *object = json_made(json_object_new_object());
 	json_object *members = json_object_new_array();
 	const HaPicture *picture = facts->picture;
 
 	json_object_object_add(object, "members", members);
 	for (int i = 0; i < picture->nmembers; i++)
 		json_object_array_add(members, write_member(facts, &picture->members[i]));
-	add_text(object, "scope", config_scope);
+	json_add_text(object, "scope", config_scope);
 	if (picture->switchover_at != 0)
 		json_object_object_add(object, "scheduled_switchover", write_switchover(picture));
 	if (picture->paused)
@@ -284,16 +255,14 @@ http_write_cluster(const HttpFacts *facts, HttpAnswer *answer)
 static void
 pass_on(HttpAnswer *answer, const char *name, const char *text, enum json_type type)
 {
-	json_object *object = json_tokener_parse(text);
+	json_object *object = json_parsed(text, type);
 
-	if (!json_object_is_type(object, type))
+	if (object == NULL)
 	{
-		json_object_put(object);
 		http_answer_error(answer, HTTP_BAD_GATEWAY,
 						  psprintf("what etcd holds as %s of the group makes no sense", name));
 		return;
 	}
-	owner_tie(CurrentMemoryContext, object, free_json);
 	put_json(answer, object);
 }
 

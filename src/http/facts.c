@@ -20,29 +20,15 @@
 
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/owner.h"
+#include "base/json.h"
 #include "http/facts.h"
-
-static void
-free_json(void *object)
-{
-	json_object_put(object);
-}
 
 static json_object *
 own_tags(void)
 {
-	json_object *tags = json_tokener_parse(config_tags);
+	json_object *tags = json_parsed(config_tags, json_type_object);
 
-	if (!json_object_is_type(tags, json_type_object))
-	{
-		json_object_put(tags);
-		tags = json_object_new_object();
-		if (tags == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	}
-	owner_tie(CurrentMemoryContext, tags, free_json);
-	return tags;
+	return tags != NULL ? tags : json_made(json_object_new_object());
 }
 
 static bool
@@ -170,16 +156,7 @@ http_facts_role(const HttpFacts *facts, const SharedMember *member)
 {
 	if (strcmp(member->name, facts->picture->holder) == 0)
 		return facts->picture->standby_cluster ? "standby_leader" : "leader";
-	switch (member->sync)
-	{
-		case HA_SYNC_STANDBY:
-			return "sync_standby";
-		case HA_SYNC_QUORUM:
-			return "quorum_standby";
-		case HA_SYNC_NONE:
-			break;
-	}
-	return "replica";
+	return ha_follower_role(member->sync);
 }
 
 const char *

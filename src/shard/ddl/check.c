@@ -440,13 +440,14 @@ check_incoming(Relation rel, const Distribution *distribution)
 
 		if (metadata_table(lfirst_oid(lc)) != NULL || other->rd_rel->relkind != RELKIND_RELATION ||
 			check_has_rows(other))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot distribute \"%s\"", RelationGetRelationName(rel)),
-					 errdetail("A foreign key of table \"%s\", which has rows, points at it.",
-							   RelationGetRelationName(other)),
-					 errhint("Drop the foreign key and add it again when both tables are distributed, "
-							 "or make this a reference table.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot distribute \"%s\"", RelationGetRelationName(rel)),
+				 errdetail("A foreign key of table \"%s\", which has rows, points at it.",
+						   RelationGetRelationName(other)),
+				 errhint("Drop the foreign key and add it again when both tables are distributed, "
+						 "or make this a reference table.")));
 		table_close(other, NoLock);
 	}
 }
