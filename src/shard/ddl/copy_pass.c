@@ -45,6 +45,7 @@
 #include "shard/ddl/feed.h"
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
+#include "shard/planner/lift.h"
 
 /* What is to be known of a type before its text goes to another node. */
 #define TRAIT_NAMES 1 /* names of objects */
@@ -155,7 +156,7 @@ type_traits(Oid type)
 		ReleaseTupleDesc(desc);
 		return traits;
 	}
-	return router_type_has_names(base) ? TRAIT_NAMES : 0;
+	return lift_names_object(base) ? TRAIT_NAMES : 0;
 }
 
 /* Is there a column with a default that is not among these? */

@@ -29,6 +29,7 @@
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/metadata/metadata.h"
+#include "shard/planner/lift.h"
 
 /* How a column is written. */
 typedef enum ColumnForm
@@ -62,26 +63,6 @@ struct Router
 	int64 rows;
 };
 
-/* Types whose values are Oids and are shown as names. */
-bool
-router_type_has_names(Oid type)
-{
-	static const Oid types[] = {REGPROCOID,	 REGPROCEDUREOID, REGOPEROID,	  REGOPERATOROID,
-								REGCLASSOID, REGTYPEOID,	  REGCONFIGOID,	  REGDICTIONARYOID,
-								REGROLEOID,	 REGNAMESPACEOID, REGCOLLATIONOID};
-	Oid base = getBaseType(type);
-	Oid element = get_element_type(base);
-
-	if (OidIsValid(element))
-		return router_type_has_names(element);
-	for (size_t i = 0; i < lengthof(types); i++)
-	{
-		if (base == types[i])
-			return true;
-	}
-	return false;
-}
-
 /*
  * Is the binary form of the type the same on every server?  Not for types
  * that users make, and not for those that are Oids in disguise.
@@ -94,7 +75,7 @@ has_portable_binary_form(Oid type)
 
 	if (base >= FirstGenbkiObjectId || (OidIsValid(element) && !has_portable_binary_form(element)))
 		return false;
-	return !router_type_has_names(base);
+	return !lift_names_object(base);
 }
 
 /* The type's send function, InvalidOid if it has none. */
@@ -157,7 +138,7 @@ set_up_column(Router *router, RouterColumn *column, Form_pg_attribute att)
 	else
 	{
 		getTypeOutputInfo(att->atttypid, &function, &varlena);
-		router->names |= router_type_has_names(att->atttypid);
+		router->names |= lift_names_object(att->atttypid);
 	}
 	fmgr_info_cxt(function, &column->write, router->context);
 }

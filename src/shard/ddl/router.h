@@ -45,9 +45,6 @@ router_row_of_bytes(Router *router, int shard, const Datum *values, const bool *
 /* Is the binary form of all columns the same on every node, and independent of the client? */
 extern bool router_can_be_binary(TupleDesc desc);
 
-/* Are values of the type names of objects? */
-extern bool router_type_has_names(Oid type);
-
 /*
  * One row, as arrays over all columns of the table.  Generated and dropped
  * columns are left out.  Raises an error when the distribution column is

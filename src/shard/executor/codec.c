@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -24,9 +25,9 @@
 static int read_columns(char **at, const RemoteRow *row);
 static int read_value(char **at, const RemoteRow *row, char **data);
 static Datum decode_value(ValueCodec *column, bool binary, char *data, int length);
+static char *name_object(ValueCodec *codec, Datum value);
 static int plain_width(Oid type, int32 typmod);
 static bool has_binary_form(Oid type);
-static bool names_an_oid(Oid type);
 
 bool
 codec_binary_is_safe(void)
@@ -43,6 +44,7 @@ codec_init_param(ValueCodec *codec, Oid type, bool binary_is_safe, MemoryContext
 	codec->type = type;
 	codec->wire_type = lift_builtin(type) ? type : InvalidOid;
 	codec->binary = binary_is_safe && has_binary_form(type);
+	codec->names = lift_names_object(type);
 	if (codec->binary)
 		getTypeBinaryOutputInfo(type, &function, &varlena);
 	else
@@ -121,8 +123,24 @@ codec_encode(ValueCodec *codec, Datum value, bool isnull, const char **data, int
 		*data = VARDATA(wire);
 		*length = VARSIZE(wire) - VARHDRSZ;
 	}
+	else if (codec->names)
+		*data = name_object(codec, value);
 	else
 		*data = OutputFunctionCall(&codec->function, value);
+}
+
+/* With its schema: other nodes look for it in other ones. */
+static char *
+name_object(ValueCodec *codec, Datum value)
+{
+	int level = NewGUCNestLevel();
+	char *name;
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	name = OutputFunctionCall(&codec->function, value);
+	AtEOXact_GUC(true, level);
+	return name;
 }
 
 void
@@ -277,7 +295,7 @@ has_binary_form(Oid type)
 	Oid element;
 	bool usable;
 
-	if (!lift_builtin(type) || names_an_oid(type))
+	if (!lift_builtin(type) || lift_names_object(type))
 		return false;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
@@ -289,20 +307,4 @@ has_binary_form(Oid type)
 	ReleaseSysCache(tuple);
 	element = get_element_type(type);
 	return usable && (!OidIsValid(element) || has_binary_form(element));
-}
-
-/* Types whose values are oids of objects, and travel as their names. */
-static bool
-names_an_oid(Oid type)
-{
-	static const Oid types[] = {REGCLASSOID,	REGTYPEOID,		  REGPROCOID,	   REGPROCEDUREOID,
-								REGOPEROID,		REGROLEOID,		  REGNAMESPACEOID, REGCONFIGOID,
-								REGOPERATOROID, REGDICTIONARYOID, REGCOLLATIONOID};
-
-	for (size_t i = 0; i < lengthof(types); i++)
-	{
-		if (types[i] == type)
-			return true;
-	}
-	return false;
 }

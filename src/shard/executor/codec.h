@@ -17,6 +17,7 @@ typedef struct ValueCodec
 	Oid type;
 	Oid wire_type; /* what the node is told; 0: the SQL says it */
 	bool binary;
+	bool names; /* an object by its name */
 	FmgrInfo function;
 	Oid io_param;
 	int32 typmod;

@@ -68,7 +68,7 @@ static void mark_streams(Plan *plan);
 static bool is_inheritance_child(PlannerInfo *root, RelOptInfo *rel);
 static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					   List *clauses, List *custom_plans);
-static TableSampleClause *ship_sample(TableSampleClause *sample, Lift *lift);
+static void ship_sample(TableSampleClause *sample, Lift *lift);
 static Node *ship_argument(Node *argument, Lift *lift);
 static List *live_columns(List *columns, TupleDesc desc);
 static Query *scan_query(RangeTblEntry *rte, List *columns, List *quals);
@@ -603,7 +603,14 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	ListCell *cell;
 
 	rte = copyObject(rte);
-	rte->tablesample = ship_sample(rte->tablesample, &lift);
+	if (security_is_of_another(root->parse, rte))
+	{
+		bool trusted;
+
+		plan->reader = security_reader(rte->relid, &trusted);
+		ship.rows_only = !trusted;
+	}
+	ship_sample(rte->tablesample, &lift);
 	ship.params = lift.params;
 	ship_clauses(&ship, clauses);
 	foreach (cell, ship.shipped)
@@ -618,8 +625,6 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	plan->columns = order_note(root, path, plan, plan->columns);
 	plan->returning = true;
 	plan->writes = rte->values_lists != NIL;
-	if (security_is_of_another(root->parse, rte))
-		plan->reader = security_reader(rte->relid);
 	plan->refusals = copyObject(planning_refusals);
 	template_make(scan_query(rte, plan->columns, ship.remote), &plan->pieces, &plan->schemas);
 
@@ -648,34 +653,24 @@ live_columns(List *columns, TupleDesc desc)
 	return live;
 }
 
-/*
- * Each shard gives a sample of its own.  Arguments that a relation beside it
- * gives are values that the plan sets.
- */
-static TableSampleClause *
+/* Each shard gives a sample of its own, by arguments that the plan evaluates. */
+static void
 ship_sample(TableSampleClause *sample, Lift *lift)
 {
-	List *args = NIL;
 	ListCell *cell;
 
 	if (sample == NULL)
-		return NULL;
+		return;
 	foreach (cell, sample->args)
-		args = lappend(args, ship_argument(lfirst(cell), lift));
-	sample->args = args;
+		lfirst(cell) = ship_argument(lfirst(cell), lift);
 	sample->repeatable = (Expr *) ship_argument((Node *) sample->repeatable, lift);
-	if (lift->why != NULL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("this sample of a distributed table is not supported"),
-						errdetail("%s", lift->why)));
-	return sample;
 }
 
 static Node *
 ship_argument(Node *argument, Lift *lift)
 {
-	if (!contain_var_clause(argument) && !contain_subplans(argument))
-		return lift_expr(argument, lift);
+	if (argument == NULL || IsA(argument, Const))
+		return argument;
 	return lift_as_param((Expr *) argument, lift);
 }
 

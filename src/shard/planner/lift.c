@@ -80,6 +80,9 @@ static Node *lift_assignment(Node *node, LiftState *state);
 static bool is_value(Node *node);
 static Node *lift_value(Node *node, LiftState *state);
 static Node *as_param(Expr *expr, bool shared, LiftState *state);
+static bool asks_for_object(Node *node);
+static bool converts_object(Expr *from, Node *to);
+static Node *lift_type_of(FuncExpr *call, LiftState *state);
 static bool names_type(Node *node);
 static Oid operator_of(Node *node);
 static bool travels(Node *node, LiftState *state);
@@ -227,7 +230,67 @@ facts_walker(Node *node, void *context)
 			break;
 	}
 	(void) check_functions_in_node(node, facts_function, facts);
+	facts->local |= asks_for_object(node);
 	return expression_tree_walker(node, facts_walker, context);
+}
+
+bool
+lift_names_object(Oid type)
+{
+	static const Oid types[] = {REGCLASSOID,	REGTYPEOID,		  REGPROCOID,	   REGPROCEDUREOID,
+								REGOPEROID,		REGROLEOID,		  REGNAMESPACEOID, REGCONFIGOID,
+								REGOPERATOROID, REGDICTIONARYOID, REGCOLLATIONOID};
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+
+	if (OidIsValid(element))
+		return lift_names_object(element);
+	for (size_t i = 0; i < lengthof(types); i++)
+	{
+		if (types[i] == base)
+			return true;
+	}
+	return false;
+}
+
+/* Does it make a number or text of an object, or the other way round?  Both are others elsewhere. */
+static bool
+asks_for_object(Node *node)
+{
+	FuncExpr *call = (FuncExpr *) node;
+	ListCell *cell;
+
+	switch (nodeTag(node))
+	{
+		case T_RelabelType:
+			return converts_object(((RelabelType *) node)->arg, node);
+		case T_CoerceViaIO:
+			return converts_object(((CoerceViaIO *) node)->arg, node);
+		case T_ArrayCoerceExpr:
+			return converts_object(((ArrayCoerceExpr *) node)->arg, node);
+		case T_FuncExpr:
+			break;
+		default:
+			return false;
+	}
+	if (func_volatile(call->funcid) == PROVOLATILE_IMMUTABLE || !lift_builtin(call->funcid))
+		return false;
+	foreach (cell, call->args)
+	{
+		Oid type = exprType(lfirst(cell));
+
+		if (type == OIDOID || lift_names_object(type))
+			return true;
+	}
+	return lift_names_object(call->funcresulttype) ||
+		   strncmp(get_func_name(call->funcid), "has_", strlen("has_")) == 0;
+}
+
+static bool
+converts_object(Expr *from, Node *to)
+{
+	return exprType((Node *) from) != exprType(to) &&
+		   (lift_names_object(exprType((Node *) from)) || lift_names_object(exprType(to)));
 }
 
 static bool
@@ -262,6 +325,8 @@ lift_mutator(Node *node, void *context)
 		return lift_param((Param *) node, state);
 	if (IsA(node, Const))
 		return lift_constant((Const *) node, state);
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_PG_TYPEOF)
+		return lift_type_of((FuncExpr *) node, state);
 	if (state->lift->constants &&
 		(IsA(node, ArrayExpr) ||
 		 (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat == COERCE_SQL_SYNTAX)))
@@ -692,7 +757,10 @@ travels(Node *node, LiftState *state)
 		return refuse(state, "It is checked against a view or a row security policy.");
 	if (IsA(node, TableSampleClause) && state->scope == LIFT_EVERY_COPY)
 		return refuse(state, "TABLESAMPLE chooses other rows on each copy.");
-	return !check_functions_in_node(node, travels_function, state);
+	if (check_functions_in_node(node, travels_function, state))
+		return false;
+	return !asks_for_object(node) ||
+		   refuse(state, "It asks for an object, which is another or none elsewhere.");
 }
 
 /* RETURNING xmax = 0: was the row inserted, or in conflict? */
@@ -727,6 +795,21 @@ travels_function(Oid function, void *context)
 	refuse(state,
 		   psprintf("Function %s would have to be called for each row.", get_func_name(function)));
 	return true;
+}
+
+/* The type of an expression is known here. */
+static Node *
+lift_type_of(FuncExpr *call, LiftState *state)
+{
+	Oid type = exprType(linitial(call->args));
+
+	if (!lift_builtin(type))
+	{
+		refuse(state, "It shows a type, which other nodes may not have.");
+		return (Node *) call;
+	}
+	return (Node *) makeConst(REGTYPEOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(type),
+							  false, true);
 }
 
 /* May other nodes know the type under its name?  Not those of temporary objects, and of tables' rows. */

@@ -87,6 +87,12 @@ extern bool lift_identity(bool on);
  */
 extern bool lift_collation_travels(Oid collation);
 
+/*
+ * Are values of the type oids of objects, or arrays of them?  They travel as
+ * the objects' names, and are other numbers elsewhere.
+ */
+extern bool lift_names_object(Oid type);
+
 /* True for what every server has under the same name and oid. */
 extern bool lift_builtin(Oid oid);
 

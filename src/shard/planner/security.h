@@ -20,7 +20,11 @@ extern void security_leave_to_shards(Query *query);
  */
 extern bool security_is_of_another(Query *query, RangeTblEntry *rte);
 
-/* The role that shards of the table show all rows to; an error if there is none. */
-extern Oid security_reader(Oid relid);
+/*
+ * The role that shards of the table show all rows to: its owner, or, where
+ * policies are forced upon that, the superuser, who is to evaluate nothing
+ * ("trusted" is false then).
+ */
+extern Oid security_reader(Oid relid, bool *trusted);
 
 #endif

@@ -64,7 +64,7 @@ ship_clauses(Ship *ship, List *clauses)
 		/* Conditions without columns are checked once, above the scan. */
 		if (info->pseudoconstant)
 			continue;
-		clause = ship_clause(ship, info);
+		clause = ship->rows_only ? NULL : ship_clause(ship, info);
 		if (clause == NULL)
 			ship->local = lappend(ship->local, info->clause);
 		else

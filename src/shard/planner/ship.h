@@ -14,10 +14,11 @@ typedef struct Ship
 {
 	PlannerInfo *root;
 	RelOptInfo *rel;
-	List *params;  /* of the SQL so far; those of conditions are added */
-	List *shipped; /* conditions that shards apply, as the planner has them */
-	List *remote;  /* the same as they are sent: columns of a first and only relation */
-	List *local;   /* conditions that are left to be applied here */
+	bool rows_only; /* shards are to apply no condition */
+	List *params;	/* of the SQL so far; those of conditions are added */
+	List *shipped;	/* conditions that shards apply, as the planner has them */
+	List *remote;	/* the same as they are sent: columns of a first and only relation */
+	List *local;	/* conditions that are left to be applied here */
 } Ship;
 
 /*
