@@ -33,6 +33,13 @@
 #define compat_create_wait_event_set(context, nevents) CreateWaitEventSet((context), (nevents))
 #endif
 
+/* The privilege to VACUUM and the like; no bit where there is none.  The includer has nodes/parsenodes.h. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_ACL_MAINTAIN ACL_MAINTAIN
+#else
+#define COMPAT_ACL_MAINTAIN ((AclMode) 0)
+#endif
+
 /* random() without arguments got a longer name when random(min, max) came. */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_F_RANDOM F_RANDOM_

@@ -434,15 +434,21 @@ take_step(const SlotStep *step)
 	}
 }
 
+static const char *
+step_slot(const SlotStep *step)
+{
+	return step->fact != NULL ? step->fact->name : step->wish->name;
+}
+
 static void
-report_step(const SlotStep *step, const char *name)
+report_step(const SlotStep *step)
 {
 	if (step->verb == SLOT_ADVANCE)
 		return;
 	slots_note_change();
 	ereport(LOG, (errmsg(step->verb == SLOT_CREATE ? "made replication slot \"%s\""
 												   : "dropped replication slot \"%s\"",
-						 name),
+						 step_slot(step)),
 				  errdetail("The reason: %s.", step->reason)));
 }
 
@@ -465,8 +471,7 @@ recover_from_error(MemoryContext context)
 static void
 try_step(const SlotStep *step)
 {
-	const char *name = step->fact != NULL ? step->fact->name : step->wish->name;
-	SlotNote *note = find_note(name);
+	SlotNote *note = find_note(step_slot(step));
 	MemoryContext context = CurrentMemoryContext;
 
 	if (step->verb == SLOT_CREATE && step->wish->kind == SLOT_LOGICAL)
@@ -476,7 +481,7 @@ try_step(const SlotStep *step)
 	PG_TRY();
 	{
 		take_step(step);
-		report_step(step, name);
+		report_step(step);
 	}
 	PG_CATCH();
 	{

@@ -188,7 +188,6 @@ uint64
 copy_pass(CopyInput *input, const DistributedTable *table, PassForm form)
 {
 	Pass pass = {.input = input, .state = input->state, .table = table};
-	bool (*pass_row)(Pass * pass) = form == PASS_LINES ? pass_line : pass_fields;
 	volatile uint64 rows = 0;
 	ListCell *cell;
 
@@ -200,7 +199,7 @@ copy_pass(CopyInput *input, const DistributedTable *table, PassForm form)
 	(form == PASS_LINES ? set_up_lines : set_up_fields)(&pass);
 	PG_TRY();
 	{
-		while (pass_row(&pass))
+		while (form == PASS_LINES ? pass_line(&pass) : pass_fields(&pass))
 			pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, ++rows);
 		if (pass.router != NULL)
 			router_flush(pass.router);

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "shard/ddl/rights.h"
 
 static const struct
@@ -26,10 +27,17 @@ static const struct
 	AclMode mode;
 	const char *name;
 } privileges[] = {
-	{ACL_INSERT, "INSERT"},	  {ACL_SELECT, "SELECT"},	  {ACL_UPDATE, "UPDATE"},
-	{ACL_DELETE, "DELETE"},	  {ACL_TRUNCATE, "TRUNCATE"}, {ACL_REFERENCES, "REFERENCES"},
-	{ACL_TRIGGER, "TRIGGER"}, {ACL_USAGE, "USAGE"},		  {ACL_CREATE, "CREATE"},
+	{ACL_INSERT, "INSERT"},
+	{ACL_SELECT, "SELECT"},
+	{ACL_UPDATE, "UPDATE"},
+	{ACL_DELETE, "DELETE"},
+	{ACL_TRUNCATE, "TRUNCATE"},
+	{ACL_REFERENCES, "REFERENCES"},
+	{ACL_TRIGGER, "TRIGGER"},
+	{ACL_USAGE, "USAGE"},
+	{ACL_CREATE, "CREATE"},
 	{ACL_EXECUTE, "EXECUTE"},
+	{COMPAT_ACL_MAINTAIN, "MAINTAIN"},
 };
 
 Acl *

@@ -450,18 +450,17 @@ pgcluster_utility(PlannedStmt *statement, const char *text, bool read_only,
 				  ProcessUtilityContext context, ParamListInfo params,
 				  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	ProcessUtility_hook_type utility = prev_utility ? prev_utility : standard_ProcessUtility;
 	int outer = explain_options;
 
 	if (!IsA(statement->utilityStmt, ExplainStmt))
 	{
-		utility(statement, text, read_only, context, params, environment, dest, completion);
+		prev_utility(statement, text, read_only, context, params, environment, dest, completion);
 		return;
 	}
 	explain_options = options_of((ExplainStmt *) statement->utilityStmt);
 	PG_TRY();
 	{
-		utility(statement, text, read_only, context, params, environment, dest, completion);
+		prev_utility(statement, text, read_only, context, params, environment, dest, completion);
 	}
 	PG_FINALLY();
 	{
@@ -473,6 +472,6 @@ pgcluster_utility(PlannedStmt *statement, const char *text, bool read_only,
 void
 explain_init(void)
 {
-	prev_utility = ProcessUtility_hook;
+	prev_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = pgcluster_utility;
 }

@@ -41,7 +41,7 @@ static bool send_row(TupleTableSlot *slot, DestReceiver *self);
 void
 forward_init(void)
 {
-	prev_run = ExecutorRun_hook;
+	prev_run = ExecutorRun_hook ? ExecutorRun_hook : standard_ExecutorRun;
 	ExecutorRun_hook = pgcluster_run;
 }
 
@@ -54,7 +54,6 @@ forward_runs_through(void)
 static void
 pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN_ONCE_PARAMETER)
 {
-	ExecutorRun_hook_type run = prev_run ? prev_run : standard_ExecutorRun;
 	bool outer_runs_through = runs_through;
 	ShardScan *outer = forwarding;
 	bool (*volatile receive)(TupleTableSlot *, DestReceiver *) = NULL;
@@ -73,7 +72,7 @@ pgcluster_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN
 	}
 	PG_TRY();
 	{
-		run(query, direction, count COMPAT_RUN_ONCE);
+		prev_run(query, direction, count COMPAT_RUN_ONCE);
 	}
 	PG_FINALLY();
 	{
