@@ -200,7 +200,7 @@ static const IntSetting int_settings[] = {
 	 "How long a leader may fail to write or to take connections before it gives the lead up; 0: for ever."},
 	{"pgcluster.replica_max_lag", &config_replica_max_lag, 16384, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
 	 "How far a standby that is read from may be behind its leader."},
-	{"pgcluster.statement_snapshot", &config_statement_snapshot, 0, -INT_MAX, INT_MAX, PGC_USERSET, GUC_NOT_IN_SAMPLE,
+	{"pgcluster.statement_snapshot", &config_statement_snapshot, 0, -10000, 10000, PGC_USERSET, GUC_NOT_IN_SAMPLE,
 	 "Which of the snapshots it keeps a node reads with; set by the coordinator, not for anybody else."},
 };
 

@@ -32,7 +32,6 @@ PGCLUSTER_FUNCTION(create_distributed_function);
 PGCLUSTER_FUNCTION(pgcluster_group_address);
 PGCLUSTER_FUNCTION(pgcluster_shard_schema);
 
-#define MAX_SHARD_COUNT 64000
 
 static void
 require_argument(FunctionCallInfo fcinfo, int i, const char *name)

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/shell_node.h"
@@ -47,9 +48,10 @@ read_shards(FunctionCallInfo fcinfo, ShellRow *row)
 	Datum *ids;
 	Datum *maxima;
 	Datum *groups;
+	bool ordered = true;
 
 	row->nshards = elements(fcinfo, 4, INT8OID, sizeof(int64), TYPALIGN_DOUBLE, &ids);
-	if (row->nshards < 1 ||
+	if (row->nshards < 1 || row->nshards > MAX_SHARD_COUNT ||
 		elements(fcinfo, 5, INT4OID, sizeof(int32), TYPALIGN_INT, &maxima) != row->nshards ||
 		elements(fcinfo, 6, INT4OID, sizeof(int32), TYPALIGN_INT, &groups) != row->nshards)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -60,7 +62,19 @@ read_shards(FunctionCallInfo fcinfo, ShellRow *row)
 		row->shards[i].id = DatumGetInt64(ids[i]);
 		row->shards[i].hash_max = DatumGetInt32(maxima[i]);
 		row->shards[i].group_id = DatumGetInt32(groups[i]);
+		ordered &= i == 0 || row->shards[i].hash_max > row->shards[i - 1].hash_max;
 	}
+	if (!ordered || row->shards[row->nshards - 1].hash_max != PG_INT32_MAX)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the ranges of shards must ascend to the greatest hash")));
+}
+
+static bool
+may_be_key(Oid relid, AttrNumber column)
+{
+	return column > 0 &&
+		   OidIsValid(
+			   lookup_type_cache(get_atttype(relid, column), TYPECACHE_HASH_PROC)->hash_proc);
 }
 
 /*
@@ -72,6 +86,7 @@ Datum
 pgcluster_make_shell(PG_FUNCTION_ARGS)
 {
 	ShellRow row = {0};
+	char relkind;
 
 	PreventCommandIfReadOnly("make_shell()");
 	for (int i = 0; i < PG_NARGS(); i++)
@@ -83,13 +98,18 @@ pgcluster_make_shell(PG_FUNCTION_ARGS)
 	row.relid = PG_GETARG_OID(0);
 	row.kind = (TableKind) PG_GETARG_CHAR(1);
 	row.colocation_id = PG_GETARG_INT32(3);
+	relkind = get_rel_relkind(row.relid);
+	if (relkind == '\0')
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", row.relid)));
 	if (!user_owns_relation(row.relid))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(row.relid)),
-					   get_rel_name(row.relid));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), get_rel_name(row.relid));
 	if (row.kind == TABLE_HASH && !PG_ARGISNULL(2))
 		row.key = get_attnum(row.relid, NameStr(*PG_GETARG_NAME(2)));
-	if (row.colocation_id < 1 || (row.kind == TABLE_HASH && row.key <= 0) ||
-		(row.kind != TABLE_HASH && row.kind != TABLE_REFERENCE))
+	if (row.colocation_id < 1 || (row.kind == TABLE_HASH && !may_be_key(row.relid, row.key)) ||
+		(row.kind != TABLE_HASH && row.kind != TABLE_REFERENCE) ||
+		(relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		metadata_table(row.relid) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("table \"%s\" cannot be a shell of this kind", get_rel_name(row.relid))));

@@ -22,7 +22,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/shard_ddl.h"
@@ -150,7 +149,7 @@ pgcluster_keep_in_shard(PG_FUNCTION_ARGS)
 	HeapTuple row;
 	TupleDesc desc;
 	AttrNumber attnum;
-	TypeCacheEntry *type;
+	Form_pg_attribute attribute;
 	bool isnull;
 	Datum key;
 	int32 hash;
@@ -164,16 +163,17 @@ pgcluster_keep_in_shard(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(data->tg_relation);
 	attnum = get_attnum(RelationGetRelid(data->tg_relation), data->tg_trigger->tgargs[0]);
 	if (attnum <= 0)
-		elog(ERROR, "column \"%s\" of a trigger does not exist", data->tg_trigger->tgargs[0]);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of a trigger does not exist", data->tg_trigger->tgargs[0])));
 	key = heap_getattr(row, attnum, desc, &isnull);
-	type = lookup_type_cache(TupleDescAttr(desc, attnum - 1)->atttypid, TYPECACHE_HASH_PROC_FINFO);
+	attribute = TupleDescAttr(desc, attnum - 1);
 	if (isnull)
 		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
 						errmsg("a trigger has set distribution column \"%s\" to null",
 							   data->tg_trigger->tgargs[0]),
 						errtablecol(data->tg_relation, attnum)));
-	hash = DatumGetInt32(FunctionCall1Coll(&type->hash_proc_finfo,
-										   TupleDescAttr(desc, attnum - 1)->attcollation, key));
+	hash = metadata_hash_value(attribute->atttypid, attribute->attcollation, key);
 	if (hash < pg_strtoint32(data->tg_trigger->tgargs[1]) ||
 		hash > pg_strtoint32(data->tg_trigger->tgargs[2]))
 		ereport(ERROR,

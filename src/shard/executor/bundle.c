@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
@@ -32,6 +33,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/message.h"
 #include "shard/executor/bundle.h"
 #include "shard/executor/exchanged.h"
 
@@ -48,6 +50,8 @@ static bool is_varlena_as_is(Oid type);
 static bool is_elsewhere(StringInfo in);
 static Reader *make_readers(StringInfo in, TupleDesc desc);
 static Datum read_value(const Reader *reader, StringInfo in, int length);
+
+#define BUNDLE "a bundle of rows"
 
 PGCLUSTER_FUNCTION(pgcluster_rows);
 PGCLUSTER_FUNCTION(pgcluster_rows_support);
@@ -150,8 +154,10 @@ pgcluster_rows(PG_FUNCTION_ARGS)
 
 		for (int i = 0; i < desc->natts; i++)
 		{
-			int length = (int) pq_getmsgint(&in, 4);
+			int length;
 
+			message_need(&in, sizeof(int32), BUNDLE);
+			length = (int) pq_getmsgint(&in, 4);
 			nulls[i] = length < 0;
 			values[i] = nulls[i] ? (Datum) 0 : read_value(&readers[i], &in, length);
 		}
@@ -192,7 +198,7 @@ pgcluster_rows_support(PG_FUNCTION_ARGS)
 static bool
 is_elsewhere(StringInfo in)
 {
-	if (in->len < 2 || memcmp(in->data, "\377\377", 2) != 0)
+	if (in->len != EXCHANGED_BUNDLE_LENGTH || memcmp(in->data, "\377\377", 2) != 0)
 		return false;
 	return pq_getmsgint(in, 2) == EXCHANGED_BUNDLE;
 }
@@ -201,11 +207,14 @@ static Reader *
 make_readers(StringInfo in, TupleDesc desc)
 {
 	Reader *readers = palloc0(Max(desc->natts, 1) * sizeof(Reader));
-	int count = pq_getmsgint(in, 2);
+	int count;
 
+	message_need(in, sizeof(int16), BUNDLE);
+	count = pq_getmsgint(in, 2);
 	if (count != desc->natts || count == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 						errmsg("a bundle of %d columns is read as one of %d", count, desc->natts)));
+	message_need(in, count, BUNDLE);
 	for (int i = 0; i < count; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -225,17 +234,20 @@ make_readers(StringInfo in, TupleDesc desc)
 static Datum
 read_value(const Reader *reader, StringInfo in, int length)
 {
-	const char *data = pq_getmsgbytes(in, length);
+	const char *data;
 	FmgrInfo *function = unconstify(FmgrInfo *, &reader->function);
 	StringInfoData value;
 	Datum datum;
 
+	message_need(in, length, BUNDLE);
+	data = pq_getmsgbytes(in, length);
 	/* A copy, since these functions expect a zero at the end. */
 	value.data = palloc(length + 1);
 	memcpy(value.data, data, length);
 	value.data[length] = '\0';
 	if (!reader->binary)
-		return InputFunctionCall(function, value.data, reader->io_param, reader->typmod);
+		return InputFunctionCall(function, pg_client_to_server(value.data, length),
+								 reader->io_param, reader->typmod);
 	value.len = length;
 	value.maxlen = length + 1;
 	value.cursor = 0;

@@ -92,6 +92,19 @@ codec_init_row(RowCodec *codec, TupleDesc desc, bool all, List *columns, bool bi
 }
 
 void
+codec_distrust(RowCodec *codec)
+{
+	for (int i = 0; i < codec->count; i++)
+	{
+		ValueCodec *column = &codec->columns[i];
+
+		column->check = true;
+		if (column->type != INT4OID && column->type != INT8OID && column->type != FLOAT8OID)
+			column->width = 0;
+	}
+}
+
+void
 codec_encode(ValueCodec *codec, Datum value, bool isnull, const char **data, int *length,
 			 int *format)
 {
@@ -242,7 +255,7 @@ decode_value(ValueCodec *column, bool binary, char *data, int length)
 			return UInt64GetDatum(pg_ntoh64(wire));
 		}
 	}
-	if (binary && column->type == TEXTOID)
+	if (binary && column->type == TEXTOID && !column->check)
 		return PointerGetDatum(cstring_to_text_with_len(data, length));
 	if (data == NULL)
 		return InputFunctionCall(&column->function, NULL, column->io_param, column->typmod);
@@ -260,7 +273,9 @@ decode_value(ValueCodec *column, bool binary, char *data, int length)
 							errmsg("incorrect binary data in a row of another node")));
 	}
 	else
-		value = InputFunctionCall(&column->function, data, column->io_param, column->typmod);
+		value = InputFunctionCall(&column->function,
+								  column->check ? pg_client_to_server(data, length) : data,
+								  column->io_param, column->typmod);
 	data[length] = after;
 	return value;
 }

@@ -23,6 +23,7 @@ typedef struct ValueCodec
 	int32 typmod;
 	int target; /* of a row: column of the slot, from 0 */
 	int width;	/* bytes of a number that is its binary form; 0: another */
+	bool check; /* anybody may have made its values */
 } ValueCodec;
 
 typedef struct RowCodec
@@ -45,6 +46,9 @@ codec_init_param(ValueCodec *codec, Oid type, bool binary_is_safe, MemoryContext
 /* "columns": attribute numbers in the order they come; unless "all" of "desc" do. */
 extern void codec_init_row(RowCodec *codec, TupleDesc desc, bool all, List *columns,
 						   bool binary_is_safe, MemoryContext context);
+
+/* Has values checked as those of any client are, as anybody may have made the rows. */
+extern void codec_distrust(RowCodec *codec);
 
 /* One parameter, encoded in the current context. */
 extern void codec_encode(ValueCodec *codec, Datum value, bool isnull, const char **data,

@@ -13,8 +13,10 @@
  * is, in binary form, it is a row of COPY's.
  *
  * What must stay true: everything is the session's own, so that nobody can
- * reach rows that another one keeps; and rows become values of the types that
- * are asked for by the functions that read them from any client.
+ * reach rows that another one keeps; rows become values of the types that
+ * are asked for by the functions that read them from any client, as anybody
+ * may call what is here, with rows of his making; and what is being read
+ * stays as it is, whatever functions of users are called by the way.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -47,6 +49,7 @@
 #include "shard/executor/codec.h"
 #include "shard/executor/exchanged.h"
 #include "shard/executor/parts.h"
+#include "shard/metadata/metadata.h"
 #include "shard/remote/pack.h"
 
 typedef struct Exchanged
@@ -55,6 +58,7 @@ typedef struct Exchanged
 	int number;
 	SubTransactionId level; /* that began it */
 	PartStore *store;
+	int readers; /* at work just now */
 } Exchanged;
 
 /* Rows of a part as the input of COPY. */
@@ -74,6 +78,10 @@ static dlist_head exchanges = DLIST_STATIC_INIT(exchanges);
 static CopySource *copying = NULL;
 
 static Exchanged *find(int number);
+static Exchanged *get(int number, int part);
+static Exchanged *get_for_change(int number, int part);
+static void refuse_if_read(const Exchanged *exchange);
+static void read_rows(PartReader *reader, RowCodec *codec, ReturnSetInfo *result);
 static void forget(Exchanged *exchange);
 static void keep(int64 route, int columns, const char *values, size_t length);
 static char *next_row(char **at, char *end, uint32 *length);
@@ -112,7 +120,10 @@ pgcluster_exchange_begin(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("there can be no exchange %d of %d parts", number, count)));
 	if (exchange != NULL)
+	{
+		refuse_if_read(exchange);
 		forget(exchange);
+	}
 	exchange = MemoryContextAllocZero(TopTransactionContext, sizeof(Exchanged));
 	exchange->number = number;
 	exchange->level = GetCurrentSubTransactionId();
@@ -129,7 +140,10 @@ pgcluster_exchange_end(PG_FUNCTION_ARGS)
 	Exchanged *exchange = find(PG_GETARG_INT32(0));
 
 	if (exchange != NULL)
+	{
+		refuse_if_read(exchange);
 		forget(exchange);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -149,14 +163,34 @@ find(int number)
 }
 
 static Exchanged *
-get(int number)
+get(int number, int part)
 {
 	Exchanged *exchange = find(number);
 
 	if (exchange == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no exchange %d in this transaction", number)));
+	if (part < 0 || part >= parts_count(exchange->store))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("exchange %d has no part %d", number, part)));
 	return exchange;
+}
+
+static Exchanged *
+get_for_change(int number, int part)
+{
+	Exchanged *exchange = get(number, part);
+
+	refuse_if_read(exchange);
+	return exchange;
+}
+
+static void
+refuse_if_read(const Exchanged *exchange)
+{
+	if (unlikely(exchange->readers > 0))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("exchange %d is being read", exchange->number)));
 }
 
 static void
@@ -259,7 +293,9 @@ pgcluster_exchange_route(PG_FUNCTION_ARGS)
 static void
 keep(int64 route, int columns, const char *values, size_t length)
 {
-	exchanged_add(get(PACK_EXCHANGE(route))->store, PACK_PART(route), columns, values, length);
+	Exchanged *exchange = get_for_change(PACK_EXCHANGE(route), PACK_PART(route));
+
+	exchanged_add(exchange->store, PACK_PART(route), columns, values, length);
 }
 
 void
@@ -279,10 +315,11 @@ exchanged_add(PartStore *store, int part, int columns, const char *values, size_
 Datum
 pgcluster_exchange_put(PG_FUNCTION_ARGS)
 {
+	Exchanged *exchange = get_for_change(PG_GETARG_INT32(0), PG_GETARG_INT32(1));
 	bytea *rows = PG_GETARG_BYTEA_PP(2);
 
-	parts_add_chunk(get(PG_GETARG_INT32(0))->store, PG_GETARG_INT32(1), VARDATA_ANY(rows),
-					VARSIZE_ANY_EXHDR(rows), PG_GETARG_INT64(3));
+	parts_add_chunk(exchange->store, PG_GETARG_INT32(1), VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
+					PG_GETARG_INT64(3));
 	PG_RETURN_VOID();
 }
 
@@ -326,24 +363,42 @@ void
 exchanged_rows(FunctionCallInfo fcinfo, StringInfo bundle)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	PartStore *store = get((int) pq_getmsgint(bundle, 4))->store;
+	int number = (int) pq_getmsgint(bundle, 4);
 	int part = (int) pq_getmsgint(bundle, 4);
 	bool binary = pq_getmsgbyte(bundle) != 0;
+	Exchanged *exchange = get(number, part);
+	RowCodec codec = {0};
+	PartReader reader;
+
+	codec_init_row(&codec, result->setDesc, true, NIL, binary, CurrentMemoryContext);
+	codec_distrust(&codec);
+	if (codec.binary != binary)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("rows of an exchange are in another form than expected")));
+	parts_read(exchange->store, part, &reader);
+	exchange->readers++;
+	PG_TRY();
+	{
+		read_rows(&reader, &codec, result);
+	}
+	PG_FINALLY();
+	{
+		exchange->readers--;
+	}
+	PG_END_TRY();
+}
+
+static void
+read_rows(PartReader *reader, RowCodec *codec, ReturnSetInfo *result)
+{
 	MemoryContext row_context =
 		AllocSetContextCreate(CurrentMemoryContext, "pgcluster exchanged", ALLOCSET_DEFAULT_SIZES);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsVirtual);
-	RowCodec codec = {0};
-	PartReader reader;
 	char *at;
 	Size length;
 	int64 count;
 
-	codec_init_row(&codec, result->setDesc, true, NIL, binary, CurrentMemoryContext);
-	if (codec.binary != binary)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("rows of an exchange are in another form than expected")));
-	parts_read(store, part, &reader);
-	while (parts_next(&reader, &at, &length, &count))
+	while (parts_next(reader, &at, &length, &count))
 	{
 		char *end = at + length;
 
@@ -354,7 +409,7 @@ exchanged_rows(FunctionCallInfo fcinfo, StringInfo bundle)
 			RemoteRow row = {.body = next_row(&at, end, &size)};
 
 			row.length = (int) size;
-			codec_store_row(&codec, &row, slot);
+			codec_store_row(codec, &row, slot);
 			MemoryContextSwitchTo(old);
 			tuplestore_putvalues(result->setResult, result->setDesc, slot->tts_values,
 								 slot->tts_isnull);
@@ -374,6 +429,8 @@ exchanged_rows(FunctionCallInfo fcinfo, StringInfo bundle)
 Datum
 pgcluster_exchange_copy(PG_FUNCTION_ARGS)
 {
+	int part = PG_GETARG_INT32(1);
+	Exchanged *exchange = get(PG_GETARG_INT32(0), part);
 	CopySource source = {0};
 	CopySource *outer = copying;
 	ParseState *pstate = make_parsestate(NULL);
@@ -381,9 +438,10 @@ pgcluster_exchange_copy(PG_FUNCTION_ARGS)
 	uint64 copied = 0;
 	Relation target;
 
-	parts_read(get(PG_GETARG_INT32(0))->store, PG_GETARG_INT32(1), &source.reader);
+	parts_read(exchange->store, part, &source.reader);
 	PreventCommandIfReadOnly("COPY FROM");
 	target = open_target(pstate, PG_GETARG_TEXT_PP(2), PG_GETARG_ARRAYTYPE_P(3), &names);
+	exchange->readers++;
 	PG_TRY();
 	{
 		DefElem *binary = makeDefElem("format", (Node *) makeString("binary"), -1);
@@ -398,6 +456,7 @@ pgcluster_exchange_copy(PG_FUNCTION_ARGS)
 	PG_FINALLY();
 	{
 		copying = outer;
+		exchange->readers--;
 	}
 	PG_END_TRY();
 	table_close(target, NoLock);
@@ -405,7 +464,7 @@ pgcluster_exchange_copy(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) copied);
 }
 
-/* What COPY itself checks before it begins. */
+/* What COPY itself checks before it begins, or the hook that stands before it. */
 static Relation
 open_target(ParseState *pstate, text *name, ArrayType *columns, List **names)
 {
@@ -427,7 +486,8 @@ open_target(ParseState *pstate, text *name, ArrayType *columns, List **names)
 			aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind),
 						   RelationGetRelationName(target));
 	}
-	if (count == 0 || check_enable_rls(relid, InvalidOid, false) == RLS_ENABLED)
+	if (count == 0 || check_enable_rls(relid, InvalidOid, false) == RLS_ENABLED ||
+		metadata_table(relid) != NULL || metadata_shell(relid) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rows cannot be copied to table \"%s\"", RelationGetRelationName(target))));

@@ -14,6 +14,7 @@
  * its rows are, instead of having them.
  */
 #define EXCHANGED_BUNDLE 0xffff
+#define EXCHANGED_BUNDLE_LENGTH 11
 
 /* Makes such a bundle, for rows that are in binary form or not. */
 extern void exchanged_bundle(StringInfo out, int exchange, int part, bool binary);

@@ -26,6 +26,7 @@
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -574,6 +575,17 @@ metadata_shard_for_key(const DistributedTable *table, Datum key)
 			high = middle;
 	}
 	return &colocation->shards[low];
+}
+
+int32
+metadata_hash_value(Oid type, Oid collation, Datum value)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_HASH_PROC_FINFO);
+
+	if (!OidIsValid(entry->hash_proc_finfo.fn_oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("type %s has no hash function", format_type_be(type))));
+	return DatumGetInt32(FunctionCall1Coll(&entry->hash_proc_finfo, collation, value));
 }
 
 List *

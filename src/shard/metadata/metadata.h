@@ -96,8 +96,17 @@ extern uint64 metadata_changes(void);
 /* While it stays what it is, never 0, so does all that metadata_table has returned. */
 extern uint64 metadata_generation(void);
 
+/* Of a table. */
+#define MAX_SHARD_COUNT 64000
+
 /* The shard that holds "key" (a non-null value of the key's type). */
 extern const Shard *metadata_shard_for_key(const DistributedTable *table, Datum key);
+
+/*
+ * The hash of a non-null value by the type's own operator class.  An error if
+ * there is none: such types come from callers who are users.
+ */
+extern int32 metadata_hash_value(Oid type, Oid collation, Datum value);
 
 /* The row of a function that every node has; NULL: it is none. */
 struct FunctionRow;

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "base/message.h"
 #include "shard/planner/aggregates.h"
 #include "shard/planner/lift.h"
 
@@ -38,6 +39,11 @@
 
 /* More digits, to base 10000, than a sum of squares can have. */
 #define MAX_STATE_DIGITS 100000
+
+/* Bytes that come after its two numbers: scale, how often it is the largest, three more counts. */
+#define STATE_REST ((int) (sizeof(int32) + 4 * sizeof(int64)))
+
+#define STATE "the state of a numeric aggregate"
 
 /* How the parts of an aggregate are put together by another. */
 typedef struct Merge
@@ -164,22 +170,37 @@ aggregate_is_part(Oid function)
 	return strncmp(name, PART_PREFIX, strlen(PART_PREFIX)) == 0;
 }
 
+static void
+refuse_state(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					errmsg("invalid state of a numeric aggregate")));
+}
+
 /* A number within such a state: digits, weight, sign, scale and the digits to base 10000. */
 static void
 check_number(StringInfo message)
 {
-	int ndigits = (int) pq_getmsgint(message, 4);
-	int weight = (int) pq_getmsgint(message, 4);
-	int sign = (int) pq_getmsgint(message, 4);
-	int scale = (int) pq_getmsgint(message, 4);
-	bool valid = ndigits >= 0 && ndigits <= MAX_STATE_DIGITS && abs(weight) <= MAX_STATE_DIGITS &&
-				 (sign == 0 || sign == 0x4000) && scale >= 0 && scale <= 4 * MAX_STATE_DIGITS;
+	int ndigits;
+	int weight;
+	int sign;
+	int scale;
+	bool valid;
 
+	message_need(message, 4 * sizeof(int32), STATE);
+	ndigits = (int) pq_getmsgint(message, 4);
+	weight = (int) pq_getmsgint(message, 4);
+	sign = (int) pq_getmsgint(message, 4);
+	scale = (int) pq_getmsgint(message, 4);
+	valid = ndigits >= 0 && ndigits <= MAX_STATE_DIGITS && weight >= -MAX_STATE_DIGITS &&
+			weight <= MAX_STATE_DIGITS && (sign == 0 || sign == 0x4000) && scale >= 0 &&
+			scale <= 4 * MAX_STATE_DIGITS;
+	if (valid)
+		message_need(message, ndigits * (int64) sizeof(int16), STATE);
 	for (int i = 0; valid && i < ndigits; i++)
 		valid = pq_getmsgint(message, 2) < 10000;
 	if (!valid)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid state of a numeric aggregate")));
+		refuse_state();
 }
 
 /* The server trusts its own states, and anybody may call the aggregates over ours. */
@@ -190,13 +211,13 @@ check_state(bytea *state)
 							  .len = (int) VARSIZE_ANY_EXHDR(state),
 							  .maxlen = (int) VARSIZE_ANY_EXHDR(state)};
 
+	message_need(&message, sizeof(int64), STATE);
 	(void) pq_getmsgint64(&message);
 	check_number(&message);
 	check_number(&message);
-	(void) pq_getmsgint(&message, 4);
-	for (int i = 0; i < 4; i++)
-		(void) pq_getmsgint64(&message);
-	pq_getmsgend(&message);
+	message_need(&message, STATE_REST, STATE);
+	if (message.len - message.cursor > STATE_REST)
+		refuse_state();
 }
 
 /*

@@ -37,7 +37,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "shard/planner/lift.h"
@@ -491,8 +490,6 @@ check_alike(Oid shell, Oid piece)
 Datum
 pgcluster_keep_key(PG_FUNCTION_ARGS)
 {
-	Oid type = get_fn_expr_argtype(fcinfo->flinfo, 0);
-	TypeCacheEntry *entry;
 	int32 hash;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
@@ -501,9 +498,8 @@ pgcluster_keep_key(PG_FUNCTION_ARGS)
 							   "constraint"),
 						errdetail("It is the distribution column, which says where the row "
 								  "lives.")));
-	entry = lookup_type_cache(type, TYPECACHE_HASH_PROC_FINFO);
-	hash = DatumGetInt32(
-		FunctionCall1Coll(&entry->hash_proc_finfo, PG_GET_COLLATION(), PG_GETARG_DATUM(0)));
+	hash = metadata_hash_value(get_fn_expr_argtype(fcinfo->flinfo, 0), PG_GET_COLLATION(),
+							   PG_GETARG_DATUM(0));
 	if (hash < PG_GETARG_INT32(1) || hash > PG_GETARG_INT32(2))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("rows with keys of several shards cannot be inserted by one "

@@ -47,7 +47,8 @@
 typedef struct Token
 {
 	Oid user;
-	int pid;
+	int pid; /* of a process on ... */
+	char node[sizeof(((RemoteConnection *) NULL)->node)];
 	char text[2 * PG_SHA256_DIGEST_LENGTH + 3]; /* as a literal of type bytea */
 } Token;
 
@@ -66,8 +67,8 @@ static Size shared_size(void);
 static void shared_attach(void *area, LWLockPadded *locks, bool found);
 static void xact_callback(XactEvent event, void *arg);
 static void open_first(RemoteConnection *c);
-static const Token *find_token(Oid user, int pid);
-static void keep_token(Oid user, int pid, const char *text);
+static const Token *find_token(Oid user, const RemoteConnection *c);
+static void keep_token(Oid user, const RemoteConnection *c, const char *text);
 static void check_statement(const char *sql);
 static void make_token(int pid, Oid user, uint8 *token);
 
@@ -120,7 +121,7 @@ acting_prepare(RemoteConnection *c)
 
 	if (c->state != CONNECTION_OPEN)
 		open_first(c);
-	if (c->state != CONNECTION_OPEN || find_token(user, PQbackendPID(c->conn)) != NULL)
+	if (c->state != CONNECTION_OPEN || find_token(user, c) != NULL)
 		return;
 	snprintf(pid, sizeof(pid), "%d", PQbackendPID(c->conn));
 	other = connection_of_user(c->key.group_id, by_superuser ? BOOTSTRAP_SUPERUSERID : user);
@@ -129,7 +130,7 @@ acting_prepare(RemoteConnection *c)
 	if (row == NULL)
 		elog(ERROR, "node %s did not vouch for a user", other->node);
 	if (c->conn != NULL)
-		keep_token(user, PQbackendPID(c->conn), PQgetvalue(row, 0, 0));
+		keep_token(user, c, PQgetvalue(row, 0, 0));
 	PQclear(row);
 	remote_task_end(task);
 	if (by_superuser && dlist_is_empty(&other->tasks) && !other->is_active)
@@ -176,7 +177,7 @@ acting_send(RemoteConnection *c, Oid user, int *commands)
 		c->acting = user;
 		return PQsendQueryParams(c->conn, ACT_END_SQL, 0, NULL, NULL, NULL, NULL, 0) == 1;
 	}
-	token = find_token(user, PQbackendPID(c->conn));
+	token = find_token(user, c);
 	values[0] = GetUserNameFromId(user, false);
 	values[1] = token ? token->text : "";
 	c->acting = user;
@@ -193,22 +194,23 @@ acting_end(RemoteConnection *c)
 }
 
 static const Token *
-find_token(Oid user, int pid)
+find_token(Oid user, const RemoteConnection *c)
 {
+	int pid = PQbackendPID(c->conn);
 	ListCell *cell;
 
 	foreach (cell, tokens)
 	{
 		const Token *token = lfirst(cell);
 
-		if (token->user == user && token->pid == pid)
+		if (token->user == user && token->pid == pid && strcmp(token->node, c->node) == 0)
 			return token;
 	}
 	return NULL;
 }
 
 static void
-keep_token(Oid user, int pid, const char *text)
+keep_token(Oid user, const RemoteConnection *c, const char *text)
 {
 	MemoryContext old = MemoryContextSwitchTo(remote_context());
 	Token *token;
@@ -218,7 +220,8 @@ keep_token(Oid user, int pid, const char *text)
 		tokens = list_delete_first(tokens);
 	token = palloc0(sizeof(Token));
 	token->user = user;
-	token->pid = pid;
+	token->pid = PQbackendPID(c->conn);
+	strlcpy(token->node, c->node, sizeof(token->node));
 	strlcpy(token->text, text, sizeof(token->text));
 	tokens = lappend(tokens, token);
 	MemoryContextSwitchTo(old);

@@ -137,6 +137,14 @@ row_stays(int columns, const char *values, size_t length)
 	return true;
 }
 
+/* Anybody may give a statement the mark. */
+static void
+refuse_row(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("a row does not say where it belongs")));
+}
+
 bool
 pack_read_route(const char **values, size_t *length, int64 *route)
 {
@@ -144,7 +152,7 @@ pack_read_route(const char **values, size_t *length, int64 *route)
 	uint64 wire;
 
 	if (*length < sizeof(size))
-		elog(ERROR, "a row does not say where it belongs");
+		refuse_row();
 	memcpy(&size, *values, sizeof(size));
 	size = pg_ntoh32(size);
 	*values += sizeof(size);
@@ -152,7 +160,7 @@ pack_read_route(const char **values, size_t *length, int64 *route)
 	if ((int32) size < 0)
 		return false;
 	if (size > *length)
-		elog(ERROR, "a row does not say where it belongs");
+		refuse_row();
 	if (size == sizeof(wire))
 	{
 		memcpy(&wire, *values, sizeof(wire));
