@@ -1,12 +1,12 @@
 -- Calls by hand, by a user with no rights, of every function that anybody may
 -- call: with nulls and with junk of each argument's type, as constants, from
 -- columns and in FROM.  Nothing may crash, and no error is an internal one.
-CREATE EXTENSION pgcluster;
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgcluster;
 CREATE ROLE regress_pgcluster_guest;
 CREATE SCHEMA hostile AUTHORIZATION regress_pgcluster_guest;
 SET ROLE regress_pgcluster_guest;
 SET search_path = hostile, pg_catalog;
-SET client_min_messages = error;
 CREATE TABLE own (id integer PRIMARY KEY, v text, p point);
 INSERT INTO own VALUES (1, 'one', '(1,1)');
 CREATE DOMAIN hostile.positive AS integer CHECK (VALUE > 0);
@@ -133,3 +133,99 @@ SELECT DISTINCT function, state, message
 FROM outcome
 WHERE state LIKE 'XX%' AND message NOT LIKE 'float8_%combine: expected _-element float8 array'
 ORDER BY 1, 2, 3;
+
+-- Those that mattered.  A type without a hash function.
+\set VERBOSITY terse
+SELECT pgcluster.keep_key('(1,2)'::point, 0, 1);
+CREATE TRIGGER keep BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION pgcluster.keep_in_shard('p', '0', '1');
+INSERT INTO own VALUES (2, 'two', '(2,2)');
+CREATE OR REPLACE TRIGGER keep BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION pgcluster.keep_in_shard('nothing', '0', '1');
+INSERT INTO own VALUES (2, 'two', '(2,2)');
+DROP TRIGGER keep ON own;
+
+-- Shells of one's own.
+SELECT pgcluster.make_shell('own', 'h', 'p', 1, '{1}', '{2147483647}', '{1}');
+SELECT pgcluster.make_shell('own', 'h', 'id', 1, '{1,2}', '{5,1}', '{1,1}');
+SELECT pgcluster.make_shell('own', 'h', 'id', 1, '{1}', '{0}', '{1}');
+SELECT pgcluster.make_shell('own_pkey', 'h', 'id', 1, '{1}', '{2147483647}', '{1}');
+SELECT pgcluster.make_shell('pg_class', 'r', NULL, 1, '{1}', '{2147483647}', '{1}');
+
+-- Functions of users that are called while the rows of an exchange are read.
+CREATE FUNCTION ends(integer) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pgcluster.exchange_end(1); RETURN true; END';
+CREATE FUNCTION begins(integer) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pgcluster.exchange_begin(1, 1); RETURN true; END';
+CREATE FUNCTION adds(integer) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN PERFORM pgcluster.exchange_put(1, 0, '\x00', 1); RETURN true; END$$;
+CREATE FUNCTION ends_as_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pgcluster.exchange_end(1); RETURN NEW; END';
+CREATE DOMAIN ending AS integer CHECK (ends(VALUE));
+CREATE DOMAIN beginning AS integer CHECK (begins(VALUE));
+CREATE DOMAIN adding AS integer CHECK (adds(VALUE));
+CREATE TYPE ending_row AS (i ending);
+CREATE TYPE beginning_row AS (i beginning);
+CREATE TYPE adding_row AS (i adding);
+BEGIN;
+SELECT pgcluster.exchange_begin(1, 2);
+SELECT pgcluster.exchange_put(1, 0, decode(repeat('000000090001' || '00000003' || '283129', 3), 'hex'), 3);
+SAVEPOINT s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000000') AS r (a ending_row);
+ROLLBACK TO s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000000') AS r (a beginning_row);
+ROLLBACK TO s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000000') AS r (a adding_row);
+ROLLBACK TO s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000000') AS r (a text);
+CREATE TABLE target (a integer);
+CREATE TRIGGER t BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION ends_as_trigger();
+SELECT pgcluster.exchange_put(1, 1, '\x0000000a00010000000400000001', 1);
+SAVEPOINT s;
+SELECT pgcluster.exchange_copy(1, 1, 'hostile.target', '{a}');
+ROLLBACK TO s;
+SELECT pgcluster.exchange_copy(1, 1, 'pgcluster.shell', '{relid}');
+ROLLBACK TO s;
+DROP TRIGGER t ON target;
+SELECT pgcluster.exchange_copy(1, 1, 'hostile.target', '{a}');
+SELECT pgcluster.exchange_end(1);
+COMMIT;
+
+-- Values are those of any client: no zero within a text, no day that there is not.
+BEGIN;
+SELECT pgcluster.exchange_begin(1, 2);
+SELECT pgcluster.exchange_put(1, 0, '\x000000080001000000026100', 1);
+SELECT pgcluster.exchange_put(1, 1, '\x0000000a0001000000047ffffffe', 1);
+\set VERBOSITY sqlstate
+SAVEPOINT s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000000') AS r (a text);
+ROLLBACK TO s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000001') AS r (a text);
+ROLLBACK TO s;
+SELECT * FROM pgcluster.rows('\xffff000000010000000101') AS r (a date);
+ROLLBACK;
+SELECT * FROM pgcluster.rows('\x000100000000026100') AS r (a text);
+\set VERBOSITY terse
+
+-- What a statement says of itself.
+/*packed rows*/ /*by part*/ SELECT 1::bigint << 32;
+BEGIN;
+SELECT pgcluster.exchange_begin(1, 2);
+/*packed rows*/ /*by part*/ SELECT 1::bigint << 32 | 2;
+ROLLBACK;
+SET pgcluster.statement_snapshot = 2;
+SELECT 1;
+SET pgcluster.statement_snapshot = -2147483647;
+RESET pgcluster.statement_snapshot;
+BEGIN;
+SET LOCAL pgcluster.decision = 'hostile';
+COMMIT;
+
+-- Nobody decides for others, or goes on as another.
+\set VERBOSITY sqlstate
+SELECT pgcluster.resolve_decision('pgcluster_0_1-1_2.3', session_user);
+\set VERBOSITY terse
+SELECT pgcluster.vouch(pg_backend_pid(), 'regress_pgcluster_guest');
+SELECT pgcluster.act_as(session_user, pgcluster.vouch(pg_backend_pid(), session_user));
+SELECT pgcluster.act_as(NULL, NULL);
+SELECT current_user;
+
+RESET ROLE;
+SELECT count(*) FROM pgcluster.shell WHERE relid::text LIKE '%hostile%';
+DROP SCHEMA hostile CASCADE;
+DROP OWNED BY regress_pgcluster_guest;
+DROP ROLE regress_pgcluster_guest;

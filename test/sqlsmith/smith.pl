@@ -43,7 +43,7 @@ my @tables = (
 
 # Errors of these classes or states may come or not with the order of rows and
 # the load of the machine, or are how distributed tables refuse a statement.
-my $by_chance = qr/^(22|53|54|55|57|0A|21|23)/;
+my $by_chance = qr/^(?:22|53|54|55|57|0A|21|23|42601 invalid range bound flags)/;
 
 my $config = <<'END';
 log_line_prefix = '%m [%p] %e '
