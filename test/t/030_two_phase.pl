@@ -163,6 +163,21 @@ like($s->wait, qr/canceling wait for synchronous replication/, 'the warning of t
 is(copies(11), 1, '... and the row is there');
 let_go('w1');
 
+# A group leaves when nothing that is prepared needs it: what recovery can end
+# it does, what a user has prepared is his.
+$s->run("CREATE TABLE r (a int PRIMARY KEY); SELECT create_reference_table('r')");
+my $port = $c->node('c')->{port};
+$s->run("SELECT cluster_add_node('127.0.0.1', $port, 3)");
+$s->run("BEGIN; INSERT INTO r VALUES (1); PREPARE TRANSACTION 'mine'");
+like($s->run('SELECT cluster_remove_node(3)'), qr/ERROR:  55006: group 3 is needed to end a transaction.*is prepared on group 3\./s, 'a group that has prepared stays');
+$s->run("COMMIT PREPARED 'mine'");
+my $id = $c->sql('c', 'SELECT system_identifier FROM pg_control_system()');
+my $mine = "pgcluster_0_$id-0000000000000001_3.1_1";
+$c->sql('w1', "BEGIN; INSERT INTO t VALUES (12); PREPARE TRANSACTION '$mine'");
+is($s->run('SELECT cluster_remove_node(3)'), '', 'a group that has not leaves');
+is($c->sql('w1', 'SELECT count(*) FROM pg_prepared_xacts'), 0, '... when what it decides has ended');
+$s->run('DROP TABLE r');
+
 # Tables and the extension go together.
 $c->sql('c', "CREATE TABLE d (k int PRIMARY KEY); SELECT create_distributed_table('d', 'k')");
 $s->run('BEGIN; DROP TABLE d; DROP EXTENSION pgcluster; COMMIT');

@@ -20,6 +20,7 @@
 #include "shard/ddl/groups.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/roles.h"
+#include "shard/maintenance/maintenance.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/lock.h"
 #include "shard/metadata/metadata.h"
@@ -352,9 +353,16 @@ groups_remove(int group_id)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("group %d owns shards", group_id),
 						errhint("Undistribute the tables first.")));
 
+	if (metadata_any_table())
+		recovery_end_group(group_id, ha_enabled());
 	/* With etcd the members are gone by now, and their copies with them. */
 	if (!ha_enabled())
+	{
 		distribute_leave(group_id);
+		/* Who wrote there meanwhile has ended, but may have left something behind. */
+		if (metadata_any_table())
+			recovery_end_group(group_id, false);
+	}
 	catalog_delete_group(group_id);
 }
 

@@ -87,6 +87,12 @@ extern bool maintenance_has_settled(uint64 doubts);
 /* A group could not be looked at in the last round. */
 extern bool recovery_failed(void);
 
+/*
+ * Before a group leaves, in the transaction that removes it: has what needs it
+ * ended, or raises an error.  "gone": the group itself cannot be asked.
+ */
+extern void recovery_end_group(int group_id, bool gone);
+
 /* Starts the worker that keeps statistics up, unless one is at it.  Outside of transactions. */
 extern void statistics_start(void);
 

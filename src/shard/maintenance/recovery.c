@@ -45,12 +45,17 @@
 #include "base/compat.h"
 #include "base/failpoint.h"
 #include "shard/maintenance/maintenance.h"
+#include "shard/metadata/metadata.h"
 #include "shard/remote/decision.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
 
 /* Rounds follow each other quickly while a node is down; the log need not tell of each. */
 #define SAY_US (30 * INT64CONST(1000000))
+
+/* So long a group that leaves waits for the rounds. */
+#define LEAVE_US (5 * INT64CONST(1000000))
+#define LEAVE_NAP_US INT64CONST(100000)
 
 static bool failed = false;
 
@@ -146,14 +151,14 @@ start_list(int group_id, const char *prefix)
 }
 
 static List *
-remember_prepared(List *list, RemoteTask *task)
+remember_prepared(List *list, RemoteTask *task, MemoryContext context)
 {
 	PGresult *row;
 
 	while ((row = remote_task_next(task)) != NULL)
 	{
-		Prepared *prepared = MemoryContextAlloc(round_context, sizeof(Prepared));
-		MemoryContext old = MemoryContextSwitchTo(round_context);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		Prepared *prepared = palloc(sizeof(Prepared));
 
 		prepared->gid = pstrdup(PQgetvalue(row, 0, 0));
 		prepared->owner = pstrdup(PQgetvalue(row, 0, 1));
@@ -174,7 +179,7 @@ list_prepared(int group_id)
 
 	twophase_gid_prefix(prefix, sizeof(prefix));
 	round_begin();
-	prepared = remember_prepared(NIL, start_list(group_id, prefix));
+	prepared = remember_prepared(NIL, start_list(group_id, prefix), round_context);
 	round_end(round_context);
 	return prepared;
 }
@@ -398,7 +403,7 @@ undecided_names(List *groups, const char *prefix)
 	foreach (lc, groups)
 		tasks = lappend(tasks, start_list(lfirst_int(lc), prefix));
 	foreach (lc, tasks)
-		prepared = remember_prepared(prepared, lfirst(lc));
+		prepared = remember_prepared(prepared, lfirst(lc), CurrentMemoryContext);
 	initStringInfo(&names);
 	foreach (lc, prepared)
 		appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ",
@@ -478,6 +483,79 @@ recover_group_safely(int group_id, List *groups)
 	}
 	PG_END_TRY();
 	return complete;
+}
+
+/*
+ * A group that leaves
+ */
+
+/*
+ * What is prepared on the group, unless it is gone, or elsewhere with the group
+ * to decide about it: one name, or NULL; *group_id becomes where.
+ */
+static char *
+needs_group(int *group_id, bool gone)
+{
+	char prefix[100];
+	char *name = NULL;
+	int leaving = *group_id;
+	List *groups = metadata_groups();
+	List *tasks = NIL;
+	ListCell *lc;
+
+	twophase_gid_prefix(prefix, sizeof(prefix));
+	if (gone)
+		groups = list_difference_int(groups, list_make1_int(leaving));
+	foreach (lc, groups)
+		tasks = lappend(tasks, start_list(lfirst_int(lc), prefix));
+	foreach (lc, groups)
+	{
+		List *prepared = remember_prepared(NIL, list_nth(tasks, foreach_current_index(lc)),
+										   CurrentMemoryContext);
+		ListCell *one;
+
+		foreach (one, prepared)
+		{
+			char *gid = ((Prepared *) lfirst(one))->gid;
+
+			if (lfirst_int(lc) != leaving && twophase_decider(gid) != leaving)
+				continue;
+			name = gid;
+			*group_id = lfirst_int(lc);
+		}
+	}
+	return name;
+}
+
+void
+recovery_end_group(int group_id, bool gone)
+{
+	int64 until = clock_now_us() + LEAVE_US;
+	int at = group_id;
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(group_id)};
+	char *name;
+
+	while ((name = needs_group(&at, gone)) != NULL)
+	{
+		if (clock_now_us() >= until)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("group %d is needed to end a transaction", group_id),
+					 errdetail("Transaction \"%s\" is prepared on group %d.", name, at),
+					 errhint("One that a user has prepared ends with COMMIT PREPARED or ROLLBACK "
+							 "PREPARED, others when all groups they have to do with can be "
+							 "reached.")));
+		maintenance_kick();
+		remote_nap(LEAVE_NAP_US);
+		at = group_id;
+	}
+	/* What these tell of has been carried out. */
+	SPI_connect();
+	if (SPI_execute_with_args("DELETE FROM pgcluster.two_phase_record WHERE group_id = $1", 1,
+							  types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from pgcluster.two_phase_record");
+	SPI_finish();
 }
 
 bool

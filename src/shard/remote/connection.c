@@ -1243,7 +1243,7 @@ connection_wait_quietly(RemoteConnection *c, int64 until)
 }
 
 void
-connection_nap(int64 time)
+remote_nap(int64 time)
 {
 	connection_check_interrupts();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, time / 1000,

@@ -222,8 +222,6 @@ extern void connection_check_interrupts(void);
 extern void connection_wait(RemoteConnection *c);
 extern void connection_wait_any(RemoteConnection **connections, int n, long timeout);
 extern bool connection_wait_quietly(RemoteConnection *c, int64 until);
-/* Interruptible; microseconds. */
-extern void connection_nap(int64 time);
 extern void connection_lost(RemoteConnection *c, const PGresult *reason);
 extern void connection_close(RemoteConnection *c);
 extern bool connection_leader_moved(RemoteConnection *c);

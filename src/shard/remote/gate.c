@@ -41,11 +41,9 @@
 
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
-#include "utils/wait_event.h"
 
 #include "base/clock.h"
 #include "base/shmem.h"
@@ -53,10 +51,11 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/metadata/lock.h"
 #include "shard/remote/gate.h"
+#include "shard/remote/remote.h"
 
 /* So long a reader waits for what was decided to be carried out. */
 #define SETTLE_US (30 * INT64CONST(1000000))
-#define NAP_MS 5
+#define NAP_US INT64CONST(5000)
 
 typedef enum GateUse
 {
@@ -182,15 +181,6 @@ gate_doubts(void)
 	return pg_atomic_read_u64(&shared->doubts) + ha_leaders_generation();
 }
 
-static void
-nap(long milliseconds)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
-					 PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /* From here on committers take the lock, and those who did not are through. */
 static void
 put_in_use(void)
@@ -211,7 +201,7 @@ put_in_use(void)
 								errmsg("cannot read atomically while statements are under way "
 									   "that began before the first such read"),
 								errhint("Try again.")));
-			nap(NAP_MS);
+			remote_nap(NAP_US);
 		}
 	}
 	pg_memory_barrier();
@@ -235,7 +225,7 @@ await_settled(void)
 							   "not looked for, on all worker groups."),
 					 errhint("See cluster_nodes and the log of this server, or set "
 							 "pgcluster.read_consistency to \"shard\".")));
-		nap(NAP_MS);
+		remote_nap(NAP_US);
 	}
 }
 

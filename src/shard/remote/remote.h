@@ -180,6 +180,9 @@ extern void remote_set_constraints(bool deferred);
 /* Waits until nothing is under way on any group; raises the first error. */
 extern void remote_wait_all(void);
 
+/* Waits for so many microseconds, or less. Interruptible. */
+extern void remote_nap(int64 time);
+
 /* Closes the connections that the present transaction has not used. */
 extern void remote_close_idle(void);
 

@@ -770,7 +770,7 @@ learn_decision(RemoteConnection *c)
 	c->lost = false;
 	HOLD_INTERRUPTS();
 	while (!stop && clock_now_us() < until && !(known = ask_decider(c, question, &commits, &stop)))
-		connection_nap(RESOLVE_NAP_US);
+		remote_nap(RESOLVE_NAP_US);
 	RESUME_INTERRUPTS();
 	if (!known)
 	{

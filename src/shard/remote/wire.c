@@ -192,6 +192,7 @@ write_messages(const Trip *trip)
 static bool
 is_free(RemoteConnection *c)
 {
+	Assert(!c->on_wire);
 	return c->by_wire && c->state == CONNECTION_OPEN && dlist_is_empty(&c->tasks) &&
 		   c->copy.state == COPY_NONE && c->pending_error == NULL && !c->at_replica &&
 		   connection_none_underway() && PQflush(c->conn) == 0;
@@ -262,7 +263,11 @@ retell(Trip *trip, int theirs, const char *rest, size_t length)
 		return false;
 	if (query->columns == 0 || (trip->begin != NULL && !trip->described))
 		return feed(conn, theirs, rest, length);
-	described = MemoryContextAlloc(remote_context(), 16 + query->columns * DESCRIBED_SIZE);
+	/* Nothing may be thrown while the sockets are exchanged. */
+	described = MemoryContextAllocExtended(remote_context(), 16 + query->columns * DESCRIBED_SIZE,
+										   MCXT_ALLOC_NO_OOM);
+	if (described == NULL)
+		return false;
 	told = feed(conn, theirs, described, describe_rows(query, described)) &&
 		   feed(conn, theirs, rest, length);
 	pfree(described);
