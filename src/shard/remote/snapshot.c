@@ -50,6 +50,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/config.h"
+#include "ha/state.h"
 #include "shard/metadata/metadata.h"
 #include "shard/plan.h"
 #include "shard/remote/connection.h"
@@ -59,6 +60,10 @@
 
 /* So long the gate is held at most. */
 #define TAKE_US (5 * INT64CONST(1000000))
+
+/* So long a server that is about to lead is waited for. */
+#define LEAD_US (10 * INT64CONST(1000000))
+#define LEAD_NAP_US INT64CONST(50000)
 
 /* Kept snapshots by number; 0 is the one of the whole transaction. */
 static Snapshot *kept = NULL;
@@ -266,19 +271,43 @@ take_under_gate(List *groups, int number)
 	return snapshot;
 }
 
+/* Is this server about to lead, as far as the agent knows? */
+static bool
+may_lead_soon(HaPicture *picture)
+{
+	(void) ha_read_picture(picture);
+	return !picture->standby_cluster &&
+		   (picture->holder[0] == '\0' || strcmp(picture->holder, config_node_name) == 0);
+}
+
+/* With high availability the leader, too, begins as a standby when it has been started. */
+static void
+await_primary(void)
+{
+	int64 until = clock_now_us() + LEAD_US;
+	HaPicture *picture = palloc(sizeof(HaPicture));
+
+	while (RecoveryInProgress())
+	{
+		if (!ha_enabled() || clock_now_us() >= until || !may_lead_soon(picture))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("cannot read atomically on a standby of the coordinator"),
+							errdetail("Commits of the primary cannot be kept apart from snapshots "
+									  "taken here."),
+							errhint("Set pgcluster.read_consistency to \"shard\".")));
+		remote_nap(LEAD_NAP_US);
+	}
+	pfree(picture);
+}
+
 static Snapshot
 take(List *groups, int number)
 {
 	Snapshot snapshot;
 	ListCell *lc;
 
-	if (RecoveryInProgress())
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot read atomically on a standby of the coordinator"),
-			 errdetail("Commits of the primary cannot be kept apart from snapshots taken here."),
-			 errhint("Set pgcluster.read_consistency to \"shard\".")));
+	if (unlikely(RecoveryInProgress()))
+		await_primary();
 	open_transactions(groups, number);
 	snapshot = take_under_gate(groups, number);
 
