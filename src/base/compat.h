@@ -87,6 +87,13 @@
 	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL)
 #endif
 
+/* The last leaf of a btree, locked for reading.  The includer has access/nbtree.h. */
+#if PG_VERSION_NUM >= 170000
+#define compat_last_leaf(index) _bt_get_endpoint((index), 0, true)
+#else
+#define compat_last_leaf(index) _bt_get_endpoint((index), 0, true, NULL)
+#endif
+
 /* RETURNING learned to tell old from new.  The includer has parser/parse_relation.h. */
 #if PG_VERSION_NUM >= 180000
 #define compat_expand_rte(rte, rtindex, up, location, dropped, names, columns)               \

@@ -15,6 +15,10 @@
  * there are no triggers but those of foreign keys and deferred constraints,
  * which wait for the end.
  *
+ * Index entries are made one by one.  Of rows that come in the order of a
+ * btree the server goes right to the last page, without searching, but only
+ * where the tree has three levels; the smaller ones of a shard are shown it.
+ *
  * What must stay true: the same rows are there afterwards, with the same
  * constraints checked and the same privileges asked for; and the SELECT sees
  * none of them.
@@ -23,8 +27,10 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/nbtree.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -35,6 +41,8 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
+#include "storage/bufmgr.h"
+#include "storage/smgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -48,6 +56,9 @@
 #define BATCH_ROWS 1000
 #define BATCH_SIZE (64 * 1024)
 
+/* An index that has had no use of its last page is shown it again after so many rows. */
+#define HINT_ROWS 64
+
 /* How sessions of other nodes are called, see twophase.h. */
 #define NODE_SESSION "pgcluster_"
 
@@ -56,8 +67,10 @@ typedef struct BulkInsert
 	CustomScanState css;
 	ResultRelInfo *target;
 	TupleDesc desc; /* of the slots */
+	uint64 *hinted; /* by index: the row before which it was shown its last page */
 	bool done;
-	int count; /* rows gathered */
+	uint64 written; /* rows */
+	int count;		/* rows gathered */
 	Size size;
 	int nslots; /* made so far */
 	TupleTableSlot *slots[BATCH_ROWS];
@@ -77,6 +90,8 @@ static void gather(BulkInsert *bulk, TupleTableSlot *row);
 static TupleTableSlot *next_slot(BulkInsert *bulk);
 static void check_row(BulkInsert *bulk, TupleTableSlot *slot);
 static void write_batch(BulkInsert *bulk);
+static void write_entries(BulkInsert *bulk, TupleTableSlot *slot);
+static void show_last_page(BulkInsert *bulk, int number);
 static void bulk_end(CustomScanState *node);
 static void bulk_rescan(CustomScanState *node);
 static void bulk_explain(CustomScanState *node, List *ancestors, ExplainState *es);
@@ -216,7 +231,10 @@ bulk_exec(CustomScanState *node)
 		return NULL;
 	if (bulk->target->ri_RelationDesc->rd_rel->relhasindex &&
 		bulk->target->ri_IndexRelationDescs == NULL)
+	{
 		ExecOpenIndices(bulk->target, false);
+		bulk->hinted = palloc0(Max(bulk->target->ri_NumIndices, 1) * sizeof(uint64));
+	}
 	for (;;)
 	{
 		ResetPerTupleExprContext(estate);
@@ -285,14 +303,8 @@ write_batch(BulkInsert *bulk)
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < bulk->count; i++)
 	{
-		List *rechecks = NIL;
-
 		ResetPerTupleExprContext(estate);
-		if (target->ri_NumIndices > 0)
-			rechecks = compat_insert_index_entries(target, bulk->slots[i], estate);
-		if (target->ri_TrigDesc != NULL)
-			ExecARInsertTriggers(estate, target, bulk->slots[i], rechecks, NULL);
-		list_free(rechecks);
+		write_entries(bulk, bulk->slots[i]);
 		ExecClearTuple(bulk->slots[i]);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -300,6 +312,47 @@ write_batch(BulkInsert *bulk)
 		estate->es_processed += bulk->count;
 	bulk->count = 0;
 	bulk->size = 0;
+}
+
+/* What follows from a row that is in the table. */
+static void
+write_entries(BulkInsert *bulk, TupleTableSlot *slot)
+{
+	EState *estate = bulk->css.ss.ps.state;
+	ResultRelInfo *target = bulk->target;
+	List *rechecks = NIL;
+
+	for (int i = 0; i < target->ri_NumIndices; i++)
+		show_last_page(bulk, i);
+	if (target->ri_NumIndices > 0)
+		rechecks = compat_insert_index_entries(target, slot, estate);
+	if (target->ri_TrigDesc != NULL)
+		ExecARInsertTriggers(estate, target, slot, rechecks, NULL);
+	list_free(rechecks);
+	bulk->written++;
+}
+
+/*
+ * The server looks first at the page that it remembers for an index, if it
+ * remembers one, and forgets it when that was of no use.
+ */
+static void
+show_last_page(BulkInsert *bulk, int number)
+{
+	Relation index = bulk->target->ri_IndexRelationDescs[number];
+	Buffer buffer;
+
+	if (bulk->written - bulk->hinted[number] < HINT_ROWS || index->rd_rel->relam != BTREE_AM_OID ||
+		RelationGetTargetBlock(index) != InvalidBlockNumber)
+		return;
+	bulk->hinted[number] = bulk->written;
+	if (_bt_getrootheight(index) != 1)
+		return;
+	buffer = compat_last_leaf(index);
+	if (!BufferIsValid(buffer))
+		return;
+	RelationSetTargetBlock(index, BufferGetBlockNumber(buffer));
+	_bt_relbuf(index, buffer);
 }
 
 static void
