@@ -395,6 +395,7 @@ rows_of(Query *query, int rti, ShipUnit *unit)
 			list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 														  Int32GetDatum(1), false, true),
 									   1, "one", false));
+	rows->hasSubLinks = checkExprHasSubLink((Node *) rows);
 	return rows;
 }
 

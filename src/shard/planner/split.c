@@ -52,7 +52,8 @@ typedef struct Split
 	List *targets; /* of "remote" */
 	List *groups;  /* target entries of "remote" that are grouped by */
 	List *ahead;   /* SubLink */
-	bool repeated; /* an aggregate counts values once that several shards may have */
+	bool coarser;  /* groups of the result are made of several of a shard */
+	bool repeated; /* an aggregate counts values once that several of them may have */
 	char *why;
 } Split;
 
@@ -461,6 +462,7 @@ split_aggregates(Query *query, Split *split)
 
 		(void) add_group(get_sortgroupclause_tle(clause, query->targetList)->expr, clause, split);
 	}
+	split->coarser = query->groupingSets != NIL;
 	(void) find_repeated((Node *) query->targetList, split);
 	(void) find_repeated(query->havingQual, split);
 	split->merge->targetList = (List *) merge_mutator((Node *) query->targetList, split);
@@ -529,7 +531,7 @@ merge_mutator(Node *node, void *context)
 	}
 }
 
-/* Values that hold a distribution column are no other shard's. */
+/* Values that hold a distribution column are no other shard's, but several groups may have them. */
 static bool
 find_repeated(Node *node, void *context)
 {
@@ -542,7 +544,7 @@ find_repeated(Node *node, void *context)
 		bool apart = false;
 		ListCell *cell;
 
-		foreach (cell, ((Aggref *) node)->args)
+		foreach (cell, split->coarser ? NIL : ((Aggref *) node)->args)
 		{
 			TargetEntry *tle = lfirst(cell);
 

@@ -183,3 +183,12 @@ SELECT DISTINCT a, (v, b), int4range(v, 20) FROM r2;
 
 -- DISTINCT with a window
 SELECT DISTINCT b, count(*) OVER (PARTITION BY b) FROM r2;
+
+-- distinct keys, which several groups of a set have
+SELECT status, count(DISTINCT user_id), sum(DISTINCT user_id), count(DISTINCT (user_id, total > 100)) FROM orders GROUP BY ROLLUP (status);
+
+-- distinct keys, in a condition about a set
+SELECT extract(year FROM born) / 10, country, count(*) FROM users GROUP BY CUBE (1, 2) HAVING count(DISTINCT user_id) > 5;
+
+-- distinct keys beside a reference table
+SELECT c.name, o.status, count(DISTINCT o.user_id), count(*) FROM orders o CROSS JOIN countries c GROUP BY GROUPING SETS ((c.name), (o.status), ());
