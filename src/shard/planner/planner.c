@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "shard/metadata/metadata.h"
+#include "shard/planner/assign.h"
 #include "shard/planner/check_option.h"
 #include "shard/planner/call.h"
 #include "shard/planner/rule_made.h"
@@ -177,6 +178,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 	}
 	if (query->hasRowSecurity)
 		security_leave_to_shards(query);
+	if (query->withCheckOptions != NIL || query->commandType == CMD_MERGE)
+		assign_apart(query);
 	if (query->withCheckOptions != NIL)
 		check_option_fold(query);
 	if ((known = plan_call(&request)) != NULL || (known = shapes_find(&request)) != NULL)

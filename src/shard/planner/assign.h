@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ * assign.h
+ *	  SET (a, b) = (SELECT ...), column by column.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCLUSTER_SHARD_PLANNER_ASSIGN_H
+#define PGCLUSTER_SHARD_PLANNER_ASSIGN_H
+
+#include "nodes/parsenodes.h"
+
+/* Does so, in place, where MERGE or a check option of a distributed table needs it. */
+extern void assign_apart(Query *query);
+
+#endif
