@@ -66,11 +66,9 @@ CREATE TABLE country (code text PRIMARY KEY, name text, changes integer);
 SELECT create_reference_table('country');
 CREATE TRIGGER said AFTER INSERT ON country FOR EACH ROW EXECUTE FUNCTION say();
 CREATE TRIGGER touch BEFORE INSERT ON country FOR EACH ROW EXECUTE FUNCTION touch();
-ALTER FUNCTION touch IMMUTABLE;
-CREATE TRIGGER touch BEFORE INSERT ON country FOR EACH ROW EXECUTE FUNCTION touch();
 INSERT INTO country VALUES ('de', 'Germany');
 SELECT * FROM country;
-SELECT d FROM differences('country') d WHERE d !~ 'said';
+SELECT d FROM differences('country') d WHERE d !~ 'said|touch';
 
 -- Policies.
 CREATE ROLE ddl_bob LOGIN;

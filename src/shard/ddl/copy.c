@@ -6,7 +6,8 @@
  * possible (copy_pass.c).  Else the server reads and converts them with all
  * its options, and the router sends them to the shards.  Rows of a
  * reference table go to the router and to the server's own COPY FROM of the
- * local copy, which takes them from a callback.
+ * local copy, which takes them from a callback; or, where a trigger may change
+ * them, into an INSERT.
  *
  * COPY TO of a hash table becomes COPY (SELECT ...) TO.  A reference table
  * is complete here.
@@ -23,6 +24,7 @@
 #include "commands/defrem.h"
 #include "commands/progress.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -217,6 +219,54 @@ set_up_tee(Tee *t, Relation rel)
 	return names;
 }
 
+static char *
+list_of(List *names)
+{
+	StringInfoData list;
+	ListCell *cell;
+
+	initStringInfo(&list);
+	foreach (cell, names)
+		appendStringInfo(&list, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+						 quote_identifier(strVal(lfirst(cell))));
+	return list.data;
+}
+
+/*
+ * Where a trigger changes rows before they are stored, the copies get them as
+ * they were: an INSERT sees to that.
+ */
+static uint64
+copy_by_insert(CopyInput *input)
+{
+	EphemeralNamedRelationData rows = {0};
+	StringInfoData sql;
+	Tee columns = {.input = input};
+	char *list = list_of(set_up_tee(&columns, input->rel));
+	uint64 inserted;
+
+	rows.md.name = "pgcluster_rows";
+	rows.md.tupdesc = RelationGetDescr(input->rel);
+	rows.md.enrtype = ENR_NAMED_TUPLESTORE;
+	rows.reldata = tuplestore_begin_heap(false, false, work_mem);
+	while (copy_next(input))
+		tuplestore_puttupleslot(rows.reldata, input->slot);
+	rows.md.enrtuples = tuplestore_tuple_count(rows.reldata);
+	initStringInfo(&sql);
+	appendStringInfo(
+		&sql, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(input->rel)),
+								   RelationGetRelationName(input->rel)),
+		list, list, rows.md.name);
+	if (SPI_connect() != SPI_OK_CONNECT || SPI_register_relation(&rows) != SPI_OK_REL_REGISTER ||
+		SPI_execute(sql.data, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert the rows of COPY");
+	inserted = SPI_processed;
+	SPI_finish();
+	tuplestore_end(rows.reldata);
+	return inserted;
+}
+
 static uint64
 copy_to_all(CopyInput *input)
 {
@@ -305,7 +355,10 @@ copy_from(UtilityCall *call, CopyStmt *stmt, Relation rel)
 											: NULL));
 	if (input->state->opts.freeze)
 		check_freeze(rel);
-	if (table->kind == TABLE_REFERENCE)
+	if (table->kind == TABLE_REFERENCE && rel->trigdesc != NULL &&
+		rel->trigdesc->trig_insert_before_row)
+		rows = copy_by_insert(input);
+	else if (table->kind == TABLE_REFERENCE)
 		rows = copy_to_all(input);
 	else if (form == PASS_ROWS)
 		rows = copy_to_shards(input, table);

@@ -9,19 +9,22 @@
  * shards have one more that fires last and looks at the distribution column.
  *
  * A reference table is written here as any local table, so its triggers fire
- * here, once.  Only what changes the row before it is stored must happen on
- * every copy, and must come out alike: its function has to be IMMUTABLE.
+ * here, once.  Where one changes rows before they are stored the copies get the
+ * rows as they were stored (see planner/every_copy.c); only what a foreign key
+ * does to rows each copy does by itself, and no such trigger may be in its way.
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/shard_ddl.h"
@@ -48,7 +51,7 @@ trigger_on_shards(const Trigger *trigger, TableKind kind)
 {
 	if (trigger->tgisinternal || trigger->tgisclone || TRIGGER_FOR_TRUNCATE(trigger->tgtype))
 		return false;
-	return kind == TABLE_HASH || changes_rows(trigger);
+	return kind == TABLE_HASH;
 }
 
 static void
@@ -58,6 +61,47 @@ refuse(Relation rel, const Trigger *trigger, const char *detail, const char *hin
 					errmsg("cannot keep trigger \"%s\" on distributed table \"%s\"",
 						   trigger->tgname, RelationGetRelationName(rel)),
 					errdetail_internal("%s", detail), errhint("%s", hint)));
+}
+
+/* May the foreign key change, or delete, rows of the table that has it? */
+static bool
+has_action(Oid constraint)
+{
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	bool acts;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	acts = !((form->confupdtype == FKCONSTR_ACTION_NOACTION ||
+			  form->confupdtype == FKCONSTR_ACTION_RESTRICT) &&
+			 (form->confdeltype == FKCONSTR_ACTION_NOACTION ||
+			  form->confdeltype == FKCONSTR_ACTION_RESTRICT));
+	ReleaseSysCache(tuple);
+	return acts;
+}
+
+/* One that changes rows of a reference table before they are stored. */
+static void
+check_reference(Relation rel, const Trigger *trigger)
+{
+	ListCell *cell;
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		refuse(rel, trigger, "It changes rows of a reference table that has partitions.",
+			   "Use a default, or a trigger AFTER the change.");
+	if (!(trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)))
+		return;
+	foreach (cell, RelationGetFKeyList(rel))
+	{
+		if (has_action(lfirst_node(ForeignKeyCacheInfo, cell)->conoid))
+			refuse(
+				rel, trigger,
+				"It would have to fire on every copy when a foreign key of the table changes or "
+				"deletes rows.",
+				"Use a default, a trigger AFTER the change, or a foreign key without an action.");
+	}
 }
 
 void
@@ -78,13 +122,8 @@ trigger_check(Relation rel, TableKind kind)
 			(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)))
 			refuse(rel, trigger, "It is for TRUNCATE together with other events.",
 				   "Create a trigger of its own for TRUNCATE.");
-		if (kind == TABLE_REFERENCE && changes_rows(trigger) &&
-			trigger->tgfoid >= FirstNormalObjectId &&
-			func_volatile(trigger->tgfoid) != PROVOLATILE_IMMUTABLE)
-			refuse(rel, trigger,
-				   "It changes rows of a reference table, each copy of which must get the same.",
-				   "If its function depends on nothing but the row, declare that IMMUTABLE; "
-				   "otherwise use a default, or a trigger AFTER the change.");
+		if (kind == TABLE_REFERENCE && changes_rows(trigger))
+			check_reference(rel, trigger);
 	}
 }
 

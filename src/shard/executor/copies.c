@@ -35,6 +35,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -73,8 +74,7 @@ typedef struct Copies
 	int natts;
 	List *identity; /* columns that tell a row */
 	Oid key_index;	/* they are those of this index; or invalid, and all are needed */
-	List *updated;	/* columns that the statement may assign */
-	bool renames;	/* some of the identity among them */
+	List *updated;	/* columns that the statement, or a trigger, may assign */
 	Change insert;
 	Change update;
 	Change delete;
@@ -120,6 +120,7 @@ static Oid equality(Relation index, int column);
 static char *table_name(Relation relation);
 static char *column_name(Copies *copies, int column);
 static void keep(Copies *copies, int from, TupleTableSlot *row);
+static bool is_renamed(Copies *copies);
 static void add_row(Copies *copies, Change *change, bool by_itself);
 static void flush(Copies *copies);
 static void flush_to(Copies *copies, int group_id);
@@ -278,6 +279,7 @@ static void
 understand(Copies *copies, Bitmapset *updated)
 {
 	TupleDesc table = RelationGetDescr(copies->relation);
+	const TriggerDesc *triggers = copies->relation->trigdesc;
 	int column = -1;
 
 	copies->natts = table->natts;
@@ -290,13 +292,13 @@ understand(Copies *copies, Bitmapset *updated)
 	copies->values = palloc0(2 * table->natts * sizeof(Datum));
 	copies->nulls = palloc0(2 * table->natts * sizeof(bool));
 	find_identity(copies);
-	while ((column = bms_next_member(updated, column)) >= 0)
+	if (triggers != NULL && triggers->trig_update_before_row)
+		copies->updated = stored_columns(copies->relation, true);
+	else
 	{
-		int attribute = column + FirstLowInvalidHeapAttributeNumber;
-
-		copies->updated = lappend_int(copies->updated, attribute);
-		if (list_member_int(copies->identity, attribute))
-			copies->renames = true;
+		while ((column = bms_next_member(updated, column)) >= 0)
+			copies->updated =
+				lappend_int(copies->updated, column + FirstLowInvalidHeapAttributeNumber);
 	}
 	make_insert(copies);
 	make_update(copies);
@@ -556,7 +558,7 @@ pgcluster_capture_row(PG_FUNCTION_ARGS)
 	{
 		keep(copies, 0, data->tg_trigslot);
 		keep(copies, copies->natts, data->tg_newslot);
-		add_row(copies, &copies->update, copies->renames || !OidIsValid(copies->key_index));
+		add_row(copies, &copies->update, !OidIsValid(copies->key_index) || is_renamed(copies));
 	}
 	return PointerGetDatum(NULL);
 }
@@ -569,8 +571,26 @@ keep(Copies *copies, int from, TupleTableSlot *row)
 	memcpy(copies->nulls + from, row->tts_isnull, copies->natts * sizeof(bool));
 }
 
+/* Is it told by other values than before? */
+static bool
+is_renamed(Copies *copies)
+{
+	ListCell *cell;
+
+	foreach (cell, copies->identity)
+	{
+		int i = lfirst_int(cell) - 1;
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(copies->relation), i);
+
+		if (!datumIsEqual(copies->values[i], copies->values[copies->natts + i], attribute->attbyval,
+						  attribute->attlen))
+			return true;
+	}
+	return false;
+}
+
 /*
- * A row that may take the identity that another had, or that is told by all
+ * A row that takes the identity that another may have had, or that is told by all
  * its columns, goes by itself: within a bundle there is no order.
  */
 static void

@@ -5,7 +5,8 @@
  * The statement runs here, on the table itself, and on the copy of each
  * group.  Whatever could come out differently is evaluated once, here, and
  * handed to all as a parameter.  Where that is not enough, because it reads
- * other tables for instance, the statement runs here alone, and the copies
+ * other tables for instance, or because of a trigger BEFORE a row is stored,
+ * which only the table here has, the statement runs here alone, and the copies
  * get the rows that it changed; see executor/copies.c.
  *
  * What must stay true: after the transaction all copies hold the same rows.
@@ -27,7 +28,6 @@
 #include "shard/planner/template.h"
 
 static bool other_tables(Node *node, void *context);
-static bool changes_before(Oid relid);
 static bool lift_statement(Query *query, Lift *lift);
 
 PlannedStmt *
@@ -41,6 +41,11 @@ plan_every_copy(const PlanRequest *request, char **why)
 
 	if (other_tables((Node *) query, why))
 		return NULL;
+	if (trigger_changes(target->relid))
+	{
+		*why = "A trigger of the reference table changes rows before they are stored.";
+		return NULL;
+	}
 	if (query->hasModifyingCTE)
 	{
 		*why = "It changes rows in WITH.";
@@ -83,11 +88,6 @@ plan_copied_rows(const PlanRequest *request, char **why)
 		*why = "The reference table has partitions.";
 		return NULL;
 	}
-	if (changes_before(target->relid))
-	{
-		*why = "A trigger of the reference table changes rows before they are stored.";
-		return NULL;
-	}
 	plan = shard_plan_create(TIER_COPIED_ROWS, query->commandType, target->relid);
 	plan->writes = true;
 	plan->refusals = request->refusals;
@@ -99,9 +99,8 @@ plan_copied_rows(const PlanRequest *request, char **why)
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
 }
 
-/* The copies have such triggers too, and would change the rows again. */
-static bool
-changes_before(Oid relid)
+bool
+trigger_changes(Oid relid)
 {
 	Relation relation = table_open(relid, NoLock);
 	const TriggerDesc *triggers = relation->trigdesc;

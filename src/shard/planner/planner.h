@@ -40,6 +40,9 @@ extern PlannedStmt *plan_merge(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_steps(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_every_copy(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_copied_rows(const PlanRequest *request, char **why);
+
+/* May a trigger of the reference table change rows before they are stored? */
+extern bool trigger_changes(Oid relid);
 extern PlannedStmt *plan_pushdown(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_shipped(const PlanRequest *request, char **why);
 extern PlannedStmt *plan_by_table(const PlanRequest *request, char **why);

@@ -48,6 +48,8 @@ plan_select_rows(const PlanRequest *request, char **why)
 		*why = "It changes rows in WITH.";
 		return NULL;
 	}
+	if (metadata_table(target->relid)->kind == TABLE_REFERENCE && trigger_changes(target->relid))
+		return NULL;
 	if (query->onConflict != NULL || query->returningList != NIL ||
 		(metadata_table(target->relid)->kind == TABLE_HASH &&
 		 check_enable_rls(target->relid, InvalidOid, true) == RLS_ENABLED))
