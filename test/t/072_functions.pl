@@ -224,7 +224,7 @@ is(ask("SET search_path = app; SELECT nothing($key)"), '', 'nothing comes back')
 is(ask("SET search_path = app; SELECT (SELECT port FROM place($key)) = '" . $coordinator->port . "', count(*) FROM sales($key) WHERE number > 0"),
 	't|' . ask("SELECT count(*) FROM app.sale WHERE customer = $key"), 'a call that is part of more runs here');
 fails_like($coordinator, 'SELECT app.nothing(1000)', qr/division by zero.*PL\/pgSQL function app.nothing.*node .*group/s, 'an error says where');
-fails_like($coordinator, 'SET search_path = app; SELECT all_of_it(1)', qr/cannot run this statement on distributed tables on a worker group/, 'what needs other groups is refused');
+is(ask('SET search_path = app; SELECT all_of_it(1)'), '100', 'what needs other groups runs here');
 is(ask("SET search_path = app; PREPARE p(integer) AS SELECT port FROM place(\$1); EXECUTE p($key); EXECUTE p($other); SET plan_cache_mode = force_generic_plan; EXECUTE p($other); EXECUTE p($key)"),
 	"$here_port\n$other_port\n$other_port\n$here_port", 'one prepared statement for all keys');
 like(ask("SET search_path = app; EXPLAIN (COSTS OFF) SELECT * FROM sales($key)"), qr/Tier: call\n.*SQL: SELECT .*app.sales\(/s, "EXPLAIN shows the call");
@@ -242,6 +242,76 @@ is(ask("SET search_path = app; CALL pay_in_parts($key, 3); SELECT spent FROM cus
 is(ask("SET search_path = app; BEGIN; CALL pay($key, 2, NULL); CALL pay($other, 1, NULL); ROLLBACK; SELECT spent FROM customer WHERE id = $key"), "10|$here_port\n2|$other_port\n12", 'in a transaction block');
 fails_like($coordinator, "SET search_path = app; BEGIN; CALL pay_in_parts($key, 3)", qr/invalid transaction termination/, 'where it cannot commit');
 is(ask("SET search_path = app; DO 'DECLARE a numeric := 2; w text; BEGIN CALL pay($key, a, w); RAISE WARNING ''% %'', a, w; COMMIT; END'; SELECT spent FROM customer WHERE id = $key"), '10', 'from PL/pgSQL');
+
+# Calls that need more than their node has: what they did there is taken back, and they run here.
+ask(<<'SQL');
+SET client_min_messages = warning;
+SET search_path = app;
+CREATE TABLE ledger (line text);
+CREATE FUNCTION give(who integer, other integer, amount numeric) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE customer SET spent = spent - amount WHERE id = who;
+    UPDATE customer SET spent = spent + amount WHERE id = other;
+    RETURN (SELECT count(*) FROM customer) || ' ' || current_user;
+EXCEPTION WHEN others THEN
+    RETURN 'caught ' || sqlerrm;
+END $$;
+CREATE FUNCTION everybody(k integer, OUT id integer, OUT name text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY SELECT k, 'first';
+    UPDATE customer c SET spent = spent WHERE c.id = k;
+    RETURN QUERY SELECT c.id, c.name FROM customer c WHERE c.id < 3 ORDER BY 1;
+END $$;
+CREATE FUNCTION note(k integer, VARIADIC lines text[]) RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO kind VALUES (k + 1000, 'noted');
+    INSERT INTO counted (k) VALUES (k);
+    INSERT INTO ledger SELECT unnest(lines);
+    SELECT count(*) FROM ledger $$;
+CREATE FUNCTION given_back(k integer, x anyelement) RETURNS anyelement STABLE LANGUAGE plpgsql AS 'BEGIN PERFORM count(*) FROM customer; RETURN x; END';
+CREATE PROCEDURE settle(who integer, other integer, early boolean, OUT sum numeric) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE customer SET spent = spent - 1 WHERE id = who;
+    IF early THEN COMMIT; END IF;
+    UPDATE customer SET spent = spent + 1 WHERE id = other;
+    COMMIT;
+    SELECT sum(spent) INTO settle.sum FROM customer;
+END $$;
+CREATE PROCEDURE early(who integer, other integer) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE customer SET spent = spent - 1 WHERE id = who;
+    COMMIT;
+    UPDATE customer SET spent = spent + 1 WHERE id = other;
+END $$;
+SELECT create_distributed_function(oid::regprocedure, '$1', 'customer') FROM pg_proc
+WHERE pronamespace = 'app'::regnamespace AND proname IN ('give', 'everybody', 'note', 'given_back', 'settle', 'early');
+GRANT SELECT, UPDATE ON customer TO reader;
+SQL
+my $spent = "SELECT string_agg(spent::text, ' ' ORDER BY id = $other) FROM app.customer WHERE id IN ($key, $other)";
+my $app = 'SET search_path = app;';
+my ($mine, $others) = split ' ', ask($spent);
+ask("UPDATE app.customer SET spent = 0");
+is(ask("$app SET ROLE reader; SELECT give($key, $other, 5); RESET ROLE; $spent"), "100 reader\n-5 5", 'writing on two groups, past a handler of all errors');
+is(ask("$app BEGIN; UPDATE customer SET spent = 0 WHERE id = $key; SELECT give($key, $other, 1) IS NULL; SAVEPOINT s; SELECT give($key, $other, 1) IS NULL; $spent; ROLLBACK TO s; SELECT give($other, $key, 3) IS NULL; COMMIT; $spent"),
+	"f\nf\n-2 7\nf\n2 3", 'in a transaction that has written there');
+is(ask("$app DO \$\$BEGIN FOR i IN 1 .. 10 LOOP PERFORM give($key, $other, 1); BEGIN PERFORM give($key, $other, 1); PERFORM nothing(1000); EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END\$\$; $spent"),
+	'-8 13', 'again and again, with subtransactions');
+is(ask("$app SELECT * FROM everybody($key); BEGIN; SELECT place($key) IS NULL; SELECT id FROM everybody($key); COMMIT"),
+	"$key|first\n1|customer 1\n2|customer 2\nf\n$key\n1\n2", 'rows');
+like(ask("$app EXPLAIN (ANALYZE, COSTS OFF) SELECT * FROM everybody($key)"), qr/Called Again: here/, 'EXPLAIN tells');
+is(ask("$app SELECT note($key, 'a', 'b'); SELECT note($other, VARIADIC ARRAY['c'])"), "2\n3", 'reference tables, integers of a sequence, local tables');
+is(ask("SELECT count(*), count(DISTINCT id) FROM app.counted WHERE id > 0"), '4|4', 'whose values stay apart');
+is(ask("$app BEGIN READ ONLY; SELECT given_back($key, 'x'::text); SELECT given_back($other, 7); PREPARE p(integer, text) AS SELECT given_back(\$1, \$2); EXECUTE p($key, 'y'); EXECUTE p(NULL, 'z'); COMMIT"),
+	"x\n7\ny\nz", 'polymorphic, prepared, in a read-only transaction');
+is(ask("$app CALL settle($key, $other, false, NULL) ; $spent"), "5\n-9 14", 'a procedure that has not committed there');
+fails_like($coordinator, "$app CALL settle($key, $other, true, NULL)", qr/not on this worker group.*procedure has committed on its node/s, 'but not one that has');
+is(ask($spent), '-10 14', 'as what it committed stays');
+is(ask("$app DO \$\$DECLARE s numeric; BEGIN CALL settle($key, $other, true, s); RAISE WARNING '%', s; END\$\$; $spent"), '-11 15', 'one that wants to commit in a block that may');
+
+# To take it back: without an argument.
+is(ask("$app SELECT create_distributed_function('settle(integer, integer, boolean)'); CALL settle($key, $other, true, NULL); $spent"), "\n4\n-12 16", 'a procedure whose calls run here again');
+like(ask('SELECT cluster_distribution_commands()'), qr/create_distributed_function\('app.settle\(integer,integer,boolean\)'\);/, 'which a dump says, too');
+
+ask("UPDATE app.customer SET spent = CASE id WHEN $key THEN $mine ELSE $others END WHERE id IN ($key, $other)");
 
 # What follows.
 ask("SET search_path = app; CREATE OR REPLACE FUNCTION node() RETURNS text LANGUAGE sql AS \$\$SELECT 'on ' || current_setting('port')\$\$");
@@ -283,6 +353,41 @@ is(ask('SELECT node FROM app.node()', $late), 'on ' . $late->port, 'a group that
 # The node of the key is started again.
 $here->restart;
 is(ask("SET search_path = app; SELECT port FROM place($key)"), "on $here_port", 'the next call works after a restart of its node');
+
+# The node dies during calls: what had done nothing yet is sent again.
+ask("SET search_path = app; CREATE FUNCTION doze() RETURNS void LANGUAGE sql AS \$\$SELECT pg_sleep(CASE current_setting('test.awake', true) WHEN 'on' THEN 0 ELSE 600 END)\$\$;
+    CREATE PROCEDURE slow(k integer, early boolean) LANGUAGE plpgsql AS 'BEGIN
+    UPDATE customer SET spent = spent + 1000 WHERE id = k; IF early THEN COMMIT; END IF;
+    UPDATE customer SET spent = spent + 500 WHERE id = k; PERFORM doze(); END';
+    CREATE FUNCTION slow(k integer) RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE customer SET spent = spent + 500 WHERE id = k; PERFORM doze(); END';
+    SELECT create_distributed_function('doze()'), create_distributed_function('slow(integer, boolean)', 'k', 'customer'), create_distributed_function('slow(integer)', 'k', 'customer')");
+for (["BEGIN; UPDATE customer SET spent = spent + 10 WHERE id IN ($key, $other); SELECT slow($key)", '40001', 0],
+	["CALL slow($key, true)", '08007', 1000],
+	["SELECT slow($key)", undef, 500])
+{
+	my ($sql, $pattern, $kept) = @$_;
+	my $want = ask("SELECT spent + $kept FROM app.customer WHERE id = $key") . ' ' . ask("SELECT spent FROM app.customer WHERE id = $other");
+	my $answer;
+
+	$here->append_conf('postgresql.conf', 'test.awake = off');
+	$here->reload;
+	open(my $psql, '-|', "psql -XAtq -v VERBOSITY=verbose -d '" . $coordinator->connstr('postgres') . "' -c 'SET search_path = app'"
+		  . " -c '$sql' -c ROLLBACK -c 'SELECT port FROM place($key)' 2>&1") or die $!;
+	$here->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'") or die;
+	$here->append_conf('postgresql.conf', 'test.awake = on');
+	$here->stop('immediate');
+	$here->start;
+	$answer = join('', <$psql>);
+	close($psql);
+	like($answer, qr/^on $here_port$/m, "$sql: the next call works") or diag($answer);
+	is(join(' ', $answer =~ /^ERROR:  (\w+)/mg), $pattern // '', '... one error or none');
+	is(ask($spent), $want, '... and nothing half done');
+}
+
+# With atomic reads about, no procedure may commit on its node.
+ask("UPDATE app.customer SET spent = 0");
+is(ask("$app BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL pgcluster.read_consistency = atomic; SELECT give($key, $other, 1) IS NULL; SELECT give($key, $other, 1) IS NULL; COMMIT; $spent"), "f\nf\n-2 2", 'with atomic reads');
+is(ask("$app CALL early($key, $other); $spent"), '-3 3', 'and procedures that commit');
 
 $coordinator->safe_psql('postgres', "DROP TABLE app.log; SELECT undistribute_table('app.counted')");
 is($here->safe_psql('postgres', "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pgcluster.shell"), 'app.customer app.kind app.sale', 'shells go with their tables');

@@ -5,7 +5,8 @@
  * The arguments are evaluated here, the call is sent to the group that has
  * the key's shard, and the row of OUT and INOUT parameters comes back.  A CALL
  * that is all that its transaction does is sent without a transaction around
- * it, so that the procedure may commit by itself.
+ * it, so that the procedure may commit by itself.  What the node then cannot
+ * do is done here, unless the procedure has committed (remote/refusal.c).
  */
 #include "postgres.h"
 
@@ -144,7 +145,8 @@ give_row(CallStmt *stmt, DestReceiver *dest, PGresult *row)
 	end_tup_output(out);
 }
 
-static void
+/* False: the node cannot do it, and nothing was done. */
+static bool
 send_call(UtilityCall *call, int group_id, const char *sql, const Arguments *arguments)
 {
 	bool alone = call->context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock() &&
@@ -157,8 +159,10 @@ send_call(UtilityCall *call, int group_id, const char *sql, const Arguments *arg
 						 .values = arguments->texts,
 						 .writes = true,
 						 .alone = alone,
-						 .names = true};
+						 .names = true,
+						 .attempt = true};
 	RemoteTask *task;
+	bool refused;
 	PGresult *row;
 
 	for (int i = 0; i < arguments->count; i++)
@@ -166,12 +170,14 @@ send_call(UtilityCall *call, int group_id, const char *sql, const Arguments *arg
 	if (alone)
 		open_connection(group_id);
 	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
-	while ((row = remote_task_next(task)) != NULL)
+	refused = remote_task_refused(task);
+	while (!refused && (row = remote_task_next(task)) != NULL)
 	{
 		give_row(castNode(CallStmt, call->pstmt->utilityStmt), call->dest, row);
 		PQclear(row);
 	}
 	remote_task_end(task);
+	return !refused;
 }
 
 /* What was evaluated is not evaluated again. */
@@ -217,9 +223,7 @@ call_handle(UtilityCall *call)
 		return false;
 	evaluate(call, stmt->funcexpr->args, &arguments);
 	group_id = call_group(table, arguments.types[key], arguments.values[key], arguments.nulls[key]);
-	if (group_id != 0)
-		send_call(call, group_id, sql, &arguments);
-	else
+	if (group_id == 0 || !send_call(call, group_id, sql, &arguments))
 		run_here(call, &arguments);
 	return true;
 }

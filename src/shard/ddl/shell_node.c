@@ -27,11 +27,10 @@
 #include "shard/ddl/shell_node.h"
 #include "shard/metadata/catalog.h"
 #include "shard/metadata/metadata.h"
+#include "shard/remote/refusal.h"
 
 PGCLUSTER_FUNCTION(pgcluster_make_shell);
 PGCLUSTER_FUNCTION(pgcluster_no_default);
-
-#define COORDINATOR_NAME "pgcluster_"
 
 static int
 elements(FunctionCallInfo fcinfo, int argument, Oid type, int16 length, char align, Datum **values)
@@ -123,7 +122,7 @@ pgcluster_make_shell(PG_FUNCTION_ARGS)
 Datum
 pgcluster_no_default(PG_FUNCTION_ARGS)
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+	ereport(ERROR, (refusal_code(),
 					errmsg("the default of column %s cannot be computed on a worker group",
 						   PG_ARGISNULL(1) ? "?" : text_to_cstring(PG_GETARG_TEXT_PP(1))),
 					errdetail("It needs something that only the coordinator has."),
@@ -135,7 +134,7 @@ pgcluster_no_default(PG_FUNCTION_ARGS)
 static bool
 is_coordinators(bool direct)
 {
-	return direct && strncmp(application_name, COORDINATOR_NAME, strlen(COORDINATOR_NAME)) == 0;
+	return direct && refusal_is_for_coordinator();
 }
 
 static const DistributedTable *
@@ -156,7 +155,7 @@ refuse_relations(List *relations, const char *what)
 		RangeVar *name = lfirst(lc);
 
 		if (find_shell(name) != NULL)
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			ereport(ERROR, (refusal_code(),
 							errmsg("cannot use %s with distributed table \"%s\" on a worker group",
 								   what, name->relname),
 							errhint("Run this on the coordinator.")));
@@ -206,7 +205,7 @@ shell_check_change(Oid relid, bool direct)
 {
 	if (metadata_shell(relid) == NULL || is_coordinators(direct))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+	ereport(ERROR, (refusal_code(),
 					errmsg("cannot change distributed table \"%s\" on a worker group",
 						   get_rel_name(relid)),
 					errhint("Run this on the coordinator.")));

@@ -49,6 +49,7 @@
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/planner.h"
+#include "shard/remote/refusal.h"
 
 static const struct
 {
@@ -220,11 +221,16 @@ run_call(UtilityCall *call)
 	Touched *outer = touched;
 	ObjectChange *change = object_change_begin(call);
 	bool local = planner_local_reads();
+	RefusalCall refusal;
+	bool calls;
 
 	mine.direct = call->context == PROCESS_UTILITY_TOPLEVEL ||
 				  (call->context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL && outer->direct);
 	if (metadata_any_shell())
 		shell_check_statement(call->pstmt->utilityStmt, mine.direct);
+	calls = mine.direct && IsA(call->pstmt->utilityStmt, CallStmt) && metadata_any_shell();
+	if (calls)
+		refusal_enter_call(&refusal);
 	PG_TRY();
 	{
 		touched = &mine;
@@ -241,6 +247,8 @@ run_call(UtilityCall *call)
 		object_change_leave(change);
 	}
 	PG_END_TRY();
+	if (calls)
+		refusal_leave_call(&refusal);
 	if (mine.shapes != NIL)
 		alter_follow_drops(mine.shapes);
 	object_change_finish(change);

@@ -3,7 +3,8 @@
  *	  Calls of functions that run where their key lives.
  *
  * A null key lives nowhere, and a group may be this very server, whose other
- * session would wait for this one: then the call runs here.
+ * session would wait for this one: then the call runs here.  So it does when
+ * its node finds that it needs more than is there, see remote/refusal.c.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -88,4 +89,11 @@ call_start(ShardScan *scan)
 		return;
 	}
 	stream_start(scan, table, positions);
+	if (!remote_task_refused(scan->tasks[0].remote))
+		return;
+	(void) tasks_end(&scan->tasks[0]);
+	scan->ntasks = scan->nlanes = 0;
+	scan->streaming = false;
+	scan->refused = true;
+	run_here(scan);
 }

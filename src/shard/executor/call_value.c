@@ -5,7 +5,8 @@
  * What PL/pgSQL takes for a simple expression has to stay one, so a call of a
  * function that runs where its key lives is replaced by one of
  * pgcluster.call, which evaluates it there.  A null key lives nowhere, and a
- * group may be this very server: then the function is called here.
+ * group may be this very server: then the function is called here.  So it is
+ * when the node finds that it needs more than is there, see remote/refusal.c.
  *
  * Users could call it, too: types are looked at, never believed.
  *-------------------------------------------------------------------------
@@ -66,7 +67,7 @@ read_function(Callee *callee, FunctionCallInfo fcinfo, Oid function, MemoryConte
 	StringInfoData sql;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
+		refuse_misuse(function);
 	form = (Form_pg_proc) GETSTRUCT(tuple);
 	if (form->prokind != PROKIND_FUNCTION || form->proretset ||
 		form->pronargs != PG_NARGS() - FIRST_ARGUMENT ||
@@ -148,6 +149,16 @@ call_here(FunctionCallInfo fcinfo, Callee *callee)
 	return result;
 }
 
+/* What the node has under this name is something else: somebody has made it anew there. */
+static void
+refuse_answer(RemoteTask *task)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("node %s did not answer a call with one value", remote_task_node(task)),
+					errdetail("The function is defined differently there."),
+					errhint("Use create_distributed_function to make it anew.")));
+}
+
 static Datum
 read_result(FunctionCallInfo fcinfo, Callee *callee, RemoteTask *task)
 {
@@ -155,12 +166,15 @@ read_result(FunctionCallInfo fcinfo, Callee *callee, RemoteTask *task)
 	char *text = NULL;
 
 	if (row == NULL || PQntuples(row) != 1 || PQnfields(row) != 1)
-		elog(ERROR, "a call gave no value");
+	{
+		PQclear(row);
+		refuse_answer(task);
+	}
 	if (!PQgetisnull(row, 0, 0))
 		text = pstrdup(PQgetvalue(row, 0, 0));
 	PQclear(row);
 	if (remote_task_next(task) != NULL)
-		elog(ERROR, "a call gave several values");
+		elog(ERROR, "a call gave several results");
 	remote_task_end(task);
 	if (text == NULL)
 		PG_RETURN_NULL();
@@ -182,7 +196,9 @@ call_there(FunctionCallInfo fcinfo, Callee *callee, const DistributedTable *tabl
 						 .version = table->version,
 						 .writes = callee->writes,
 						 .whole = true,
-						 .names = true};
+						 .names = true,
+						 .attempt = true};
+	RemoteTask *task;
 
 	for (int i = 0; i < callee->count; i++)
 	{
@@ -192,7 +208,11 @@ call_there(FunctionCallInfo fcinfo, Callee *callee, const DistributedTable *tabl
 	}
 	if (callee->writes)
 		scan_read_waiting();
-	return read_result(fcinfo, callee, remote_task_start(&query, CurrentMemoryContext, NULL, NULL));
+	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	if (!remote_task_refused(task))
+		return read_result(fcinfo, callee, task);
+	remote_task_end(task);
+	return call_here(fcinfo, callee);
 }
 
 /* call(type anyelement, function regprocedure, VARIADIC arguments "any") returns what the function does */

@@ -60,6 +60,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	if (table == NULL)
 		return;
 	explain_contents(scan, es);
+	if (scan->refused)
+		ExplainPropertyText("Called Again", "here, as it needed more than the node has", es);
 	if (scan->measured && es->analyze)
 		explain_measures(scan, es);
 	if (scan->explained != 0 && es->analyze)

@@ -112,6 +112,7 @@ struct ShardScan
 	int ntasks;
 	ShardTask *tasks;
 	int shards_total;
+	bool refused; /* TIER_CALL: the node could not, the call was made here */
 
 	/* Rows come from the lanes while "streaming", then from the store. */
 	bool may_stream; /* nothing will ask for its rows again, or later */

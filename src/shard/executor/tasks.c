@@ -103,7 +103,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.alone = query.writes && alone_in_transaction(scan);
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
-	query.names = scan->plan->tier == TIER_CALL;
+	query.names = query.attempt = scan->plan->tier == TIER_CALL;
 	query.snapshot = scan->snapshot;
 	query.helper = task->helper;
 	task->packed = shards_packed(scan->plan);

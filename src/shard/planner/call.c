@@ -4,7 +4,8 @@
  *
  * "SELECT f(key, ...)" and "SELECT ... FROM f(key, ...)", where the call is
  * all there is, are sent as they are to the group that has the key's shard;
- * the arguments are evaluated here.  A call that is part of more, or whose
+ * the arguments are evaluated here.  What turns out to need more than that
+ * group has is called again here.  A call that is part of more, or whose
  * result has no type that could travel, runs here like any other: with the
  * same result, as the statements inside go to the shards one by one.
  *

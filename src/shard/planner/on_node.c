@@ -43,6 +43,7 @@
 #include "shard/planner/on_node.h"
 #include "shard/planner/pin.h"
 #include "shard/planner/statement.h"
+#include "shard/remote/refusal.h"
 
 PGCLUSTER_FUNCTION(pgcluster_keep_key);
 
@@ -167,19 +168,19 @@ check_walker(Node *node, void *context)
 				? metadata_shell(rt_fetch(query->resultRelation, query->rtable)->relid)
 				: NULL;
 	if (table != NULL && table->kind == TABLE_REFERENCE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		ereport(ERROR, (refusal_code(),
 						errmsg("cannot write reference table \"%s\" on a worker group",
 							   get_rel_name(table->relid)),
 						errdetail("All copies have to change together."),
 						errhint("Run this on the coordinator.")));
 	if (table != NULL && query->commandType == CMD_MERGE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		ereport(ERROR, (refusal_code(),
 						errmsg("cannot merge into distributed table \"%s\" on a worker group",
 							   get_rel_name(table->relid)),
 						errhint("Use INSERT ... ON CONFLICT, or run this on the coordinator.")));
 	if (table != NULL && statement_assigns_key(query, table->key))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				(refusal_code(),
 				 errmsg("cannot change distribution column \"%s\" of table \"%s\" on a "
 						"worker group",
 						get_attname(table->relid, table->key, false), get_rel_name(table->relid)),
@@ -222,7 +223,7 @@ find_key(Query *query, Pin *pin)
 		pin->inserts = true;
 	}
 	if (pin->why != NULL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		ereport(ERROR, (refusal_code(),
 						errmsg("cannot run this statement on distributed tables on a worker group"),
 						errdetail("%s", pin->why), errhint(HINT)));
 }
@@ -338,7 +339,7 @@ on_node_any_shard(const DistributedTable *table)
 			return &table->colocation->shards[i];
 	}
 	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			(refusal_code(),
 			 errmsg("this worker group has no rows of table \"%s\"", get_rel_name(table->relid)),
 			 errhint("Run this on the coordinator.")));
 	return NULL;
@@ -397,7 +398,7 @@ on_node_bind(Query *query, const DistributedTable *table, const Shard *shard)
 static void
 refuse_elsewhere(const DistributedTable *table, const Shard *shard)
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+	ereport(ERROR, (refusal_code(),
 					errmsg("rows of table \"%s\" with this key are not on this worker group",
 						   get_rel_name(table->relid)),
 					errdetail("Shard " INT64_FORMAT " is on group %d.", shard->id, shard->group_id),
@@ -501,7 +502,7 @@ pgcluster_keep_key(PG_FUNCTION_ARGS)
 	hash = metadata_hash_value(get_fn_expr_argtype(fcinfo->flinfo, 0), PG_GET_COLLATION(),
 							   PG_GETARG_DATUM(0));
 	if (hash < PG_GETARG_INT32(1) || hash > PG_GETARG_INT32(2))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		ereport(ERROR, (refusal_code(),
 						errmsg("rows with keys of several shards cannot be inserted by one "
 							   "statement on a worker group"),
 						errhint(HINT)));

@@ -178,6 +178,9 @@ struct RemoteTask
 	bool internal;	  /* ours: an error is kept for the next use of the connection */
 	bool quiet;		  /* ... or not even that */
 	bool transaction; /* needs the remote transaction */
+	bool opened;	  /* ... and is the first of it */
+	bool savepoint;	  /* ... or is an attempt, which has one of its own */
+	int write_level;  /* the connection's, before an attempt */
 	bool commits;	  /* commits by itself: is never sent again when it is lost */
 	bool again;		  /* was sent again because its prepared plan was stale */
 	bool spooling;
@@ -311,6 +314,8 @@ extern void transaction_committed_alone(void);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);
 extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);
+/* After an error of an attempt that is the last task of its connection. */
+extern void transaction_take_back(RemoteConnection *c, const RemoteTask *task);
 extern void transaction_foreach(void (*action)(RemoteConnection *c));
 extern bool transaction_ending(void);
 extern const char *transaction_constraints_command(void);

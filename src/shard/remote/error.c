@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "shard/remote/connection.h"
+#include "shard/remote/refusal.h"
 
 #define MAX_NOTICES 64
 #define NOTICE_TEXT 1000
@@ -87,7 +88,8 @@ field(const PGresult *result, int code)
 typedef struct NodeError
 {
 	int code;
-	char *message, *detail, *hint, *context;
+	const char *hint;
+	char *message, *detail, *context;
 	char *names[5];
 } NodeError;
 
@@ -112,6 +114,14 @@ raise_node_error(RemoteConnection *c, PGresult *result, bool copy)
 		e.context = copy_context(c, e.context);
 	for (size_t i = 0; i < lengthof(name_fields); i++)
 		e.names[i] = field(result, name_fields[i]);
+	if (refusal_is_committed(result))
+		e.hint = "The procedure has committed on its node, so it cannot be called anew on the "
+				 "coordinator. To have all its calls run there, use create_distributed_function "
+				 "without an argument.";
+	if (refusal_is_marked(result))
+		e.code = ERRCODE_FEATURE_NOT_SUPPORTED;
+	if (refusal_is_marked(result) || refusal_is_committed(result))
+		memset(e.names, 0, sizeof(e.names));
 	if (e.message == NULL)
 		e.message = pchomp(PQresultErrorMessage(result));
 	PQclear(result);

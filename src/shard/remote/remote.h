@@ -59,6 +59,7 @@ typedef struct RemoteQuery
 	bool keeps;			/* needs what the session keeps for the remote transaction */
 	bool reads;			/* a SELECT of rows: a standby may answer it */
 	bool names;			/* what it runs looks for names on the search_path of this session */
+	bool attempt;		/* may be refused, and is then taken back: see remote_task_refused */
 	int helper;			/* which of the connections to the node: 0, or what remote_helper gave */
 	bool whole;			/* few rows are expected: all come in one PGresult, which is cheaper */
 	bool measured;		/* count bytes and time, see remote_task_measures */
@@ -92,7 +93,14 @@ extern RemoteTask *remote_task_start(const RemoteQuery *query, MemoryContext con
  */
 extern PGresult *remote_task_next(RemoteTask *task);
 
-/* The same without waiting: NULL also when there is nothing yet, unless "done". */
+/*
+ * Waits for the first row or the end of an "attempt".  True when the node
+ * cannot do it and this server could: nothing of it is left then, there and
+ * in the task.  Other errors remote_task_next raises.
+ */
+extern bool remote_task_refused(RemoteTask *task);
+
+/* remote_task_next without waiting: NULL also when there is nothing yet, unless "done". */
 extern PGresult *remote_task_poll(RemoteTask *task, bool *done);
 
 /*

@@ -24,6 +24,7 @@
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/connection.h"
 #include "shard/remote/export.h"
+#include "shard/remote/refusal.h"
 #include "shard/remote/replica.h"
 #include "shard/remote/snapshot.h"
 
@@ -294,6 +295,9 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 	int level = Min(task->level, GetCurrentTransactionNestLevel());
 	bool first = c->level == 0;
 
+	task->opened = first;
+	task->savepoint = false;
+	task->write_level = c->write_level;
 	if (c->level == 0)
 	{
 		if (!send_command(c, task, transaction_begin_command()))
@@ -323,6 +327,13 @@ send_transaction(RemoteConnection *c, RemoteTask *task)
 		if (!send_plain(c, transaction_constraints_command()))
 			return false;
 		task->prefix++;
+	}
+	if (unlikely(task->query.attempt && !first))
+	{
+		if (!send_plain(c, "SAVEPOINT attempt"))
+			return false;
+		task->prefix++;
+		task->savepoint = true;
 	}
 	if (task->query.writes)
 		transaction_note_write(c, level);
@@ -529,6 +540,8 @@ worth_another_try(RemoteConnection *c, RemoteTask *task)
 static void
 task_completed(RemoteConnection *c, RemoteTask *task)
 {
+	bool release = false; /* not under savepoints that were made since: those would go with it */
+
 	if (task->error != NULL)
 	{
 		if (worth_another_try(c, task))
@@ -562,8 +575,11 @@ task_completed(RemoteConnection *c, RemoteTask *task)
 			transaction_note_done(c, Min(task->level, c->level));
 		if (task->commits)
 			transaction_committed_alone();
+		release = task->savepoint && !dlist_has_next(&c->tasks, &task->node);
 	}
 	task_done(task);
+	if (unlikely(release))
+		task_internal_forget(c, "RELEASE SAVEPOINT attempt", false);
 	expect_rows(c);
 }
 
@@ -850,6 +866,28 @@ remote_task_next(RemoteTask *task)
 	}
 	task_outcome(task);
 	return NULL;
+}
+
+bool
+remote_task_refused(RemoteTask *task)
+{
+	RemoteConnection *c = task->connection;
+
+	if (task->commits && task->state != TASK_DONE)
+		wait_committing(task);
+	while (task->nrows == 0 && task->state != TASK_DONE)
+	{
+		if (!spool_first(c, task) && !task_receive(c))
+			connection_wait(c);
+	}
+	if (task->nrows > 0 || task->delivered > 0 || task->failed || task->error == NULL ||
+		!refusal_may_run_here(task->error))
+		return false;
+	if (task->transaction)
+		transaction_take_back(c, task);
+	PQclear(task->error);
+	task->error = NULL;
+	return true;
 }
 
 PGresult *

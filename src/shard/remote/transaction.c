@@ -258,6 +258,27 @@ transaction_note_write(RemoteConnection *c, int level)
 		c->write_level = level;
 }
 
+void
+transaction_take_back(RemoteConnection *c, const RemoteTask *task)
+{
+	if (task->savepoint)
+	{
+		task_internal_forget(c, "ROLLBACK TO SAVEPOINT attempt", false);
+		task_internal_forget(c, "RELEASE SAVEPOINT attempt", false);
+		c->write_level = task->write_level;
+		c->acting = InvalidOid;
+		c->snapshot = SNAPSHOT_UNKNOWN;
+	}
+	else
+	{
+		task_internal_forget(c, "ROLLBACK", false);
+		c->level = c->done_level = c->write_level = 0;
+		c->acting = c->key.user;
+	}
+	if (c->settings.in_transaction)
+		settings_forget(c);
+}
+
 static void
 reset(RemoteConnection *c)
 {
