@@ -72,4 +72,17 @@ settled('killed after the commit');
 is($c->sql(0, 'SELECT count(*) FROM t'), 100, '... and everything is committed');
 $s->close;
 
+# A leader that comes back begins as a standby, where nobody can read atomically.
+my $leader = $c->leader(0);
+$c->kill_all($leader);
+$c->{store}->stop('KILL');
+$c->start_node($leader);
+PgCluster::wait_until(sub { $c->accepts($leader) });
+$s = PgCluster::Session->new($c, $leader);
+is($s->run('SELECT pg_is_in_recovery()'), 't', 'a leader begins as a standby when it comes back');
+$s->send('SET pgcluster.read_consistency = atomic; SELECT count(*) FROM t');
+$c->{store}->start;
+is($s->wait, 100, '... and an atomic read waits until it leads again');
+$s->close;
+
 done_testing();

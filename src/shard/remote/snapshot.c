@@ -62,7 +62,7 @@
 #define TAKE_US (5 * INT64CONST(1000000))
 
 /* So long a server that is about to lead is waited for. */
-#define LEAD_US (10 * INT64CONST(1000000))
+#define LEAD_US (30 * INT64CONST(1000000))
 #define LEAD_NAP_US INT64CONST(50000)
 
 /* Kept snapshots by number; 0 is the one of the whole transaction. */
