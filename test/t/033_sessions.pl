@@ -217,6 +217,17 @@ is($one->run('SET ROLE "an owner"; SELECT who()'), 'alice,an owner', '... a role
 is($one->run('SELECT who_defines()'), 'postgres,postgres', '... the owner of a function');
 is($one->run('RESET ROLE; SET SESSION AUTHORIZATION bob; SELECT who()'), 'bob,bob', '... and again another one');
 
+# What runs on a node is cancelled there, whatever role the session has taken on.
+$c->sql('c', 'GRANT ALL ON t TO "an owner"');
+$two->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 3');
+$one->run('RESET SESSION AUTHORIZATION; SET SESSION AUTHORIZATION alice; SET ROLE "an owner"; BEGIN; UPDATE t SET v = v WHERE k > 4900; SAVEPOINT s');
+$one->send('UPDATE t SET v = v + 1 WHERE k = 3');
+ok(PgCluster::wait_until(sub { waiting() == 1 }), 'a session that has taken on a role waits');
+$c->sql('c', 'SELECT pg_cancel_backend(' . $one->backend . ')');
+like($one->wait, qr/ERROR:  57014:/, '... and is cancelled');
+is($one->run('ROLLBACK TO s; SELECT v FROM t WHERE k = 2; COMMIT'), 0, '... without losing its transaction');
+$two->run('ROLLBACK');
+
 # A database is not kept from being dropped by the maintenance worker.
 $c->sql('c', 'CREATE DATABASE other');
 $c->sql('c', 'CREATE EXTENSION pgcluster', db => 'other');

@@ -101,7 +101,7 @@ request_answered(Request *r)
 static void
 request_advance(Request *r)
 {
-	char sql[64];
+	char sql[100];
 
 	if (r->sent)
 	{
@@ -113,7 +113,8 @@ request_advance(Request *r)
 		request_end(r);
 	else if (r->poll == PGRES_POLLING_OK)
 	{
-		snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_cancel_backend(%d)",
+		/* The first one's process is the user's who logged in, whatever role it has taken on. */
+		snprintf(sql, sizeof(sql), "SET ROLE NONE; SELECT pg_catalog.pg_cancel_backend(%d)",
 				 PQbackendPID(r->c->conn));
 		r->sent = true;
 		if (!PQsendQuery(r->conn, sql))
