@@ -66,7 +66,7 @@ FROM pg_attribute a LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnu
     LEFT JOIN pg_collation c ON c.oid = attcollation
 WHERE attrelid = format('%I.customer', :'first_schema')::regclass AND attnum > 0 ORDER BY attnum;
 SELECT replace(indexdef, :'first_schema', 'SHARD') FROM pg_indexes WHERE schemaname = :'first_schema' ORDER BY 1;
-SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = :'first_schema'::regnamespace ORDER BY 1;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = :'first_schema'::regnamespace AND contype <> 'n' ORDER BY 1;
 SELECT replace(pg_get_statisticsobjdef(oid), :'first_schema', 'SHARD') FROM pg_statistic_ext WHERE stxnamespace = :'first_schema'::regnamespace;
 SELECT reloptions FROM pg_class WHERE oid = format('%I.customer', :'first_schema')::regclass;
 INSERT INTO customer (name, score) VALUES ('new', 1) RETURNING id, twice;

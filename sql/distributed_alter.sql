@@ -44,7 +44,7 @@ SELECT shard_schema AS piece FROM cluster_shards WHERE table_name = 'parent'::re
 SELECT replace(indexdef, :'piece', 'SHARD') FROM pg_indexes WHERE schemaname = :'piece' ORDER BY 1;
 SELECT conrelid::regclass::text LIKE '%child' AS of_child, conname,
     regexp_replace(pg_get_constraintdef(oid), '[a-z]+_[0-9]+\.', 'SHARD.') AS definition
-FROM pg_constraint WHERE connamespace = :'piece'::regnamespace ORDER BY 1, 2;
+FROM pg_constraint WHERE connamespace = :'piece'::regnamespace AND contype <> 'n' ORDER BY 1, 2;
 DROP INDEX parent_v2;
 DROP STATISTICS parent_stat;
 ALTER TABLE child DROP CONSTRAINT child_k_fkey;

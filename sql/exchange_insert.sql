@@ -39,7 +39,9 @@ SELECT ways_of('INSERT INTO by_v SELECT v, id FROM source RETURNING (SELECT max(
 -- hashed by a function for another type
 CREATE TABLE by_time (at timestamptz, id integer);
 SELECT create_distributed_table('by_time', 'at', colocate_with => 'none', shard_count => 2);
-SELECT ways_of('INSERT INTO by_time SELECT timestamptz ''2024-01-01Z'' + id * interval ''1 h'', id FROM source');
+-- servers before 18 have no function that hashes this type
+SELECT (line ~ 'Not every node can hash values') = (current_setting('server_version_num')::integer < 180000) AS fits
+FROM ways_of('INSERT INTO by_time SELECT timestamptz ''2024-01-01Z'' + id * interval ''1 h'', id FROM source') line WHERE line ~ 'Exchanged|Copied';
 CREATE TEMP SEQUENCE numbers;
 SELECT ways_of('INSERT INTO by_v SELECT nextval(''numbers''), id FROM source');
 -- as told

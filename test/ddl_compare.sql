@@ -20,7 +20,7 @@ SELECT replace($$
     WHERE expression !~ 'nextval'
     UNION ALL
     SELECT format('constraint %s: %s %s', conname, pg_get_constraintdef(oid), convalidated)
-    FROM t JOIN pg_constraint ON conrelid = relid WHERE contype <> 't'
+    FROM t JOIN pg_constraint ON conrelid = relid WHERE contype NOT IN ('t', 'n')
     UNION ALL
     SELECT format('index: %s', ROW(pg_get_indexdef(indexrelid), indisvalid, indisclustered, indisreplident, reloptions,
         (SELECT array_agg(attstattarget ORDER BY attnum) FROM pg_attribute WHERE attrelid = indexrelid))::text)

@@ -5,7 +5,7 @@ DECLARE
     line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF, ' || options || ') ' || query LOOP
-        IF line !~ '^ *(Shard|Nodes?|Planning|Buffers|Batches|Sort Method): ?' THEN
+        IF line !~ '^ *(Shard|Nodes?|Planning|Buffers|Batches|Sort Method|Index Searches): ?' THEN
             -- Releases differ in whether they write AS here, how many digits there, and in
             -- how they call the value of a subquery.
             line := regexp_replace(line, '((UPDATE|DELETE FROM|MERGE INTO) \S+) AS ', '\1 ');

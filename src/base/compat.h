@@ -417,6 +417,11 @@ compat_flatten_groups(Query *query)
 			continue;
 		rte->rtekind = RTE_RESULT;
 		rte->groupexprs = NIL;
+
+		/* It comes after all others, unless a rule has added some. */
+		if (lnext(query->rtable, cell) == NULL)
+			query->rtable = list_delete_last(query->rtable);
+		break;
 	}
 }
 #else

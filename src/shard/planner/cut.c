@@ -240,6 +240,8 @@ cut_from(Query *query, PieceSet *set)
 	bool again = true;
 	int depth = -1;
 
+	if (query->groupingSets == NIL)
+		compat_flatten_groups(query);
 	if (!can_take_apart(query))
 		return;
 	compat_flatten_join_aliases(query);

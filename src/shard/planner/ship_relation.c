@@ -87,6 +87,7 @@ ship_relations(Query *query, PieceSet *set, char **why)
 	char *no;
 	ListCell *cell;
 
+	query = statement_with_groups(query);
 	if (!is_candidate(query, why))
 		return NULL;
 	units = ship_units_find(query);
