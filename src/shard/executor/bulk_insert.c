@@ -56,6 +56,9 @@
 #define BATCH_ROWS 1000
 #define BATCH_SIZE (64 * 1024)
 
+/* Many a statement has no more. */
+#define FEW_ROWS 16
+
 /* An index that has had no use of its last page is shown it again after so many rows. */
 #define HINT_ROWS 64
 
@@ -72,8 +75,9 @@ typedef struct BulkInsert
 	uint64 written; /* rows */
 	int count;		/* rows gathered */
 	Size size;
-	int nslots; /* made so far */
-	TupleTableSlot *slots[BATCH_ROWS];
+	int nslots; /* made so far, and room for more */
+	int room;
+	TupleTableSlot **slots;
 } BulkInsert;
 
 static planner_hook_type prev_planner = NULL;
@@ -212,6 +216,9 @@ bulk_begin(CustomScanState *node, EState *estate, int eflags)
 	rows = ExecInitNode(linitial(scan->custom_plans), estate, eflags);
 	node->custom_ps = list_make1(rows);
 
+	bulk->room = FEW_ROWS;
+	bulk->slots = palloc(bulk->room * sizeof(TupleTableSlot *));
+
 	/* A descriptor that many slots may have without being counted. */
 	bulk->desc = CreateTupleDescCopyConstr(RelationGetDescr(bulk->target->ri_RelationDesc));
 	if (ExecGetResultType(rows)->natts != bulk->desc->natts)
@@ -264,6 +271,11 @@ gather(BulkInsert *bulk, TupleTableSlot *row)
 static TupleTableSlot *
 next_slot(BulkInsert *bulk)
 {
+	if (bulk->count == bulk->room)
+	{
+		bulk->room *= 2;
+		bulk->slots = repalloc(bulk->slots, bulk->room * sizeof(TupleTableSlot *));
+	}
 	if (bulk->count == bulk->nslots)
 		bulk->slots[bulk->nslots++] =
 			ExecAllocTableSlot(&bulk->css.ss.ps.state->es_tupleTable, bulk->desc,
