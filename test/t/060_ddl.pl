@@ -106,6 +106,10 @@ alike('app.t', 'CREATE ROLE third; GRANT SELECT, UPDATE (name) ON app.t TO reade
 	'who passes on what was granted to him is known on the shards');
 alike('app.t', 'SET ROLE reader; REVOKE SELECT ON app.t FROM third; GRANT DELETE ON app.t TO third', 'and can take it back');
 alike('app.t', 'REVOKE ALL ON app.t FROM reader CASCADE; GRANT SELECT ON app.t TO reader; DROP OWNED BY third', 'as can the owner');
+alike('app.g', 'CREATE TABLE app.g (k integer, n integer); GRANT SELECT, UPDATE (n) ON app.g TO reader WITH GRANT OPTION; '
+	  . 'SET ROLE reader; GRANT SELECT, UPDATE (n) ON app.g TO third; RESET ROLE; '
+	  . "SELECT create_distributed_table('app.g', 'k', colocate_with => 'app.t')", 'what others than the owner granted before');
+alike('app.g', 'REVOKE SELECT ON app.g FROM reader CASCADE', '... goes with what it was granted by');
 alike('app.t', 'DROP OWNED BY reader', 'DROP OWNED');
 fails_like('SET ROLE reader; SELECT count(*) FROM app.t', qr/permission denied/, 'what was granted is gone');
 alike('app.t', 'ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader; '

@@ -245,13 +245,29 @@ CREATE FUNCTION app.owned() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 ALTER TABLE app.u ADD CHECK (k >= app.owned());
 ALTER FUNCTION app.owned() OWNER TO owner;
 SET client_min_messages = warning;
+CREATE SCHEMA theirs AUTHORIZATION owner;
+CREATE TABLE theirs.t (k int);
+SELECT create_distributed_table('theirs.t', 'k', colocate_with => 'app.u');
+CREATE ROLE other_owner;
+CREATE POLICY shared ON app.u TO owner, staff USING (true);
+GRANT SELECT ON app.u TO owner WITH GRANT OPTION;
+ALTER SCHEMA theirs RENAME TO renamed;
+ALTER TABLE renamed.t ADD COLUMN v text;
+ALTER TABLE renamed.t OWNER TO owner;
+GRANT USAGE ON SCHEMA renamed TO staff;
+REASSIGN OWNED BY owner TO other_owner;
 DROP OWNED BY owner CASCADE;
 DROP ROLE owner;
+SELECT 1 / (count(*) = 1)::int FROM renamed.t RIGHT JOIN (VALUES (1)) x ON true;
+DROP OWNED BY other_owner CASCADE;
+DROP ROLE other_owner;
 DROP VIEW app.parameters;
 DROP SERVER far CASCADE;
 DROP FOREIGN DATA WRAPPER nothing;
 END
 same_definitions('what is dropped by any statement is dropped everywhere', qw(c w1 w2 w3 w4));
+is(everywhere(q{SELECT concat_ws(' ', to_regnamespace('theirs'), to_regnamespace('renamed'), polroles::regrole[]) FROM pg_policy WHERE polrelid = 'app.u'::regclass}), '{staff}',
+	'... and so are schemas, and what a role was granted');
 
 # An extension, with the version that it has here.
 SKIP:

@@ -506,7 +506,7 @@ alter_handle_set_schema(UtilityCall *call)
  * Drops, and what else concerns tables that the statement does not name
  */
 
-/* DROP OWNED, REASSIGN OWNED, ALTER ... ALL IN TABLESPACE: any table may be concerned. */
+/* ALTER ... ALL IN TABLESPACE: any table may be concerned. */
 bool
 alter_handle_all(UtilityCall *call)
 {
@@ -540,11 +540,8 @@ alter_follow_drops(List *shapes)
 {
 	List *whole = NIL;
 	List *partitions = NIL;
-	int level = NewGUCNestLevel();
+	int level = shard_run_quietly("warning");
 	ListCell *lc;
-
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 
 	/* What goes from a partitioned table goes from its partitions with it. */
 	foreach (lc, shapes)

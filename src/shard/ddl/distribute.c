@@ -336,20 +336,6 @@ write_table(Relation rel, const Distribution *distribution)
 	catalog_insert_table(&row);
 }
 
-/*
- * Until AtEOXact_GUC nobody is told what else a drop or truncation took along:
- * not here and not by the nodes, which follow this setting.
- */
-static int
-quiet_begin(void)
-{
-	int level = NewGUCNestLevel();
-
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
-}
-
 /* Tables with their rows in the catalog, and their schemas on the nodes. */
 static void
 announce(Relation rel, const Distribution *distribution)
@@ -370,7 +356,7 @@ announce(Relation rel, const Distribution *distribution)
 static int64
 make_shards(List *rels)
 {
-	int level = quiet_begin();
+	int level = shard_run_quietly("warning");
 	int64 rows = 0;
 	ListCell *lc;
 
@@ -404,7 +390,7 @@ make_shards(List *rels)
 static void
 empty_shells(List *rels)
 {
-	int level = quiet_begin();
+	int level = shard_run_quietly("warning");
 	List *relids = NIL;
 	ListCell *lc;
 
@@ -634,7 +620,7 @@ distribute_leave(int group_id)
 	bool elsewhere = metadata_any_table() && groups_is_elsewhere(group_id);
 	List *schemas = NIL;
 	ShardRun *run = shard_run_create();
-	int level = quiet_begin();
+	int level = shard_run_quietly("warning");
 	ListCell *lc;
 
 	foreach (lc, metadata_tables())
@@ -665,7 +651,7 @@ distribute_drop_shards(Oid relid)
 	int colocation_id = table->colocation->id;
 	bool shared = shares_schema(rel, colocation_id);
 	ShardRun *run = shard_run_create();
-	int level = quiet_begin();
+	int level = shard_run_quietly("warning");
 
 	for (int i = 0; i < shell_end(table->colocation); i++)
 	{

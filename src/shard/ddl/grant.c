@@ -3,8 +3,8 @@
  *	  GRANT and REVOKE on distributed tables and their schemas.
  *
  * The server changes the grants of the shell, and if that changed anything
- * the shards are told the same.  Schemas of shards, and shards of tables that
- * DROP OWNED was about, get exactly the grants of the shell and its schema.
+ * the shards are told the same.  Schemas of shards get exactly the grants of
+ * the schema.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -66,38 +66,20 @@ named_tables(UtilityCall *call, GrantStmt *stmt)
 	return relids;
 }
 
-static List *
-add_grantees(List *roles, const Acl *acl, Oid owner)
-{
-	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
-	{
-		if (ACL_DAT(acl)[i].ai_grantee != owner)
-			roles = list_append_unique_oid(roles, ACL_DAT(acl)[i].ai_grantee);
-	}
-	return roles;
-}
-
-/* Everybody who has any privilege on the table or a column, the owner apart. */
-static List *
-grantees(Oid relid)
-{
-	Oid owner;
-	List *roles = NIL;
-	ListCell *lc;
-
-	foreach (lc, rights_read_table(relid, &owner))
-		roles = add_grantees(roles, lfirst(lc), owner);
-	return roles;
-}
-
 /* Everybody who has any privilege on the schema, its owner apart. */
 static List *
 schema_grantees(Oid schema)
 {
 	Oid owner;
 	Acl *acl = rights_read(NamespaceRelationId, schema, &owner);
+	List *roles = NIL;
 
-	return add_grantees(NIL, acl, owner);
+	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
+	{
+		if (ACL_DAT(acl)[i].ai_grantee != owner)
+			roles = list_append_unique_oid(roles, ACL_DAT(acl)[i].ai_grantee);
+	}
+	return roles;
 }
 
 /* REVOKE of everything on "object" from each role. */
@@ -130,26 +112,7 @@ grant_repeat(ShardRun *run, List *groups, Relation rel, int64 shard_id)
 	}
 }
 
-/* Takes from all who had privileges, and gives to those who have. */
-static void
-follow(ShardRun *run, Oid relid, List *before)
-{
-	const DistributedTable *table = metadata_table(relid);
-	Relation rel = relation_open(relid, NoLock);
-
-	for (int i = 0; i < shell_end(table->colocation); i++)
-	{
-		const Shard *shard = shell_or_shard(table->colocation, i);
-		List *groups = shard_run_groups(shard);
-
-		shard_run_add_all(run, groups,
-						  revokes(psprintf("TABLE %s", shard_ddl_name(rel, shard->id)), before));
-		grant_repeat(run, groups, rel, shard->id);
-	}
-	relation_close(rel, NoLock);
-}
-
-/* The same for the schemas of all shards that are named after this one. */
+/* Takes from all who had privileges on the schemas of shards, and gives to those who have. */
 static void
 follow_schema(ShardRun *run, Oid schema, List *before)
 {
@@ -271,17 +234,6 @@ pass_on(ShardRun *run, Oid relid, GrantStmt *stmt)
 	relation_close(rel, NoLock);
 }
 
-/* What there is to be said the server has said about the table here. */
-static int
-quiet_begin(void)
-{
-	int level = NewGUCNestLevel();
-
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
-}
-
 static bool
 handle_tables(UtilityCall *call, GrantStmt *stmt)
 {
@@ -298,7 +250,9 @@ handle_tables(UtilityCall *call, GrantStmt *stmt)
 		texts = lappend(texts, privileges_text(lfirst_oid(lc)));
 	utility_run(call);
 	CommandCounterIncrement();
-	level = quiet_begin();
+
+	/* What there is to be said the server has said about the table here. */
+	level = shard_run_quietly("error");
 	run = shard_run_create();
 	forboth (lc, relids, text, texts)
 	{
@@ -307,29 +261,6 @@ handle_tables(UtilityCall *call, GrantStmt *stmt)
 	}
 	shard_run_finish(run);
 	AtEOXact_GUC(true, level);
-	return true;
-}
-
-/* DROP OWNED takes away what was granted to the roles, too. */
-bool
-grant_handle_owned(UtilityCall *call)
-{
-	List *relids = metadata_tables();
-	List *before = NIL;
-	ShardRun *run = shard_run_create();
-	ListCell *lc;
-	ListCell *roles;
-
-	foreach (lc, relids)
-		before = lappend(before, grantees(lfirst_oid(lc)));
-	alter_run(call, NIL);
-	CommandCounterIncrement();
-	forboth (lc, relids, roles, before)
-	{
-		if (metadata_table(lfirst_oid(lc)) != NULL && lfirst(roles) != NIL)
-			follow(run, lfirst_oid(lc), lfirst(roles));
-	}
-	shard_run_finish(run);
 	return true;
 }
 

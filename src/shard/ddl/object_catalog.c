@@ -99,13 +99,15 @@ bool
 object_catalog_delete(Oid class_id, Oid object_id)
 {
 	Oid index;
-	Relation rel = open_catalog(&index, RowExclusiveLock);
+	Relation rel;
 	SysScanDesc scan;
 	HeapTuple tuple;
 	bool found;
 
-	if (rel == NULL)
+	/* Most are not there, and have nothing to wait for. */
+	if (!object_catalog_has(class_id, object_id))
 		return false;
+	rel = open_catalog(&index, RowExclusiveLock);
 	scan = begin_scan(rel, index, class_id, object_id);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);

@@ -493,25 +493,38 @@ object_change_dropped(Oid class_id, Oid object_id)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+tell(List *commands)
+{
+	ShardRun *run = shard_run_create();
+
+	if (commands == NIL)
+		return;
+	shard_run_add_all(run, groups_elsewhere(), commands);
+	shard_run_finish(run);
+}
+
+/* Some are gone with others by then. */
+static void
+drop_there(List *commands)
+{
+	int level = shard_run_quietly("warning");
+
+	tell(commands);
+	AtEOXact_GUC(true, level);
+}
+
 void
 object_change_finish(ObjectChange *change)
 {
-	List *commands;
-	ShardRun *run;
-
 	if (change == NULL)
 		return;
 	CommandCounterIncrement();
-	commands = change->drops;
+	drop_there(change->drops);
 	if (change->addresses != NIL && change->following == FOLLOW_MAKES)
 		objects_ensure(change->addresses);
 	else if (change->addresses != NIL && change->following == FOLLOW_NEEDS)
 		objects_ensure_needs(change->addresses);
 	if (change->following != FOLLOW_MAKES)
-		commands = list_concat(commands, change->commands);
-	if (commands == NIL)
-		return;
-	run = shard_run_create();
-	shard_run_add_all(run, groups_elsewhere(), commands);
-	shard_run_finish(run);
+		tell(change->commands);
 }

@@ -395,6 +395,7 @@ ensure_all(List *objects, List *group_ids)
 	char ***answers;
 	ShardRun *run;
 	int level;
+	int quiet;
 	ListCell *lc;
 
 	if (objects == NIL || group_ids == NIL)
@@ -403,9 +404,8 @@ ensure_all(List *objects, List *group_ids)
 	initStringInfo(&probe);
 	appendStringInfoString(&probe, "SELECT ");
 	level = shard_ddl_begin();
-	/* Nodes follow this: nobody wants to know how a type comes into being there. */
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	/* Nobody wants to know how a type comes into being there. */
+	quiet = shard_run_quietly("warning");
 	foreach (lc, objects)
 		appendStringInfo(&probe, "%s(%s)::text", foreach_current_index(lc) > 0 ? ", " : "",
 						 object_probe(lfirst(lc), &versions[foreach_current_index(lc)]));
@@ -416,6 +416,7 @@ ensure_all(List *objects, List *group_ids)
 						  missing_commands(lfirst_int(lc), objects,
 										   answers[foreach_current_index(lc)], versions));
 	shard_run_finish(run);
+	AtEOXact_GUC(true, quiet);
 	shard_ddl_end(level);
 }
 

@@ -8,6 +8,9 @@
  * transaction of the statement: the password as it is kept, so that no clear
  * text leaves this server, and both can be asked for by the same client.
  *
+ * What a role owns and may do on a node it owns and may do here: so the nodes
+ * carry out DROP OWNED and REASSIGN OWNED, too, on shards and all else.
+ *
  * A group that joins gets the roles that it lacks.  Those that it has stay
  * as they are: they may be of its own, such as the one that replicates.
  */
@@ -246,10 +249,13 @@ tell(List *group_ids, List *commands)
 {
 	ShardRun *run = shard_run_create();
 
+	int level = shard_run_quietly("warning");
+
 	if (superuser())
 		commands = roles_hushed(commands);
 	shard_run_add_all(run, group_ids, commands);
 	shard_run_finish(run);
+	AtEOXact_GUC(true, level);
 }
 
 /* Adds the creation of roles that a node may lack; others are left as they are. */
@@ -370,16 +376,53 @@ after_comment(UtilityCall *call)
 	return list_make2(create_command(strVal(stmt->object)), utility_statement_text(call));
 }
 
+/* "a, b" */
+static char *
+role_list(List *specs)
+{
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&text);
+	foreach (lc, specs)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 quote_identifier(get_rolespec_name(lfirst(lc))));
+	return text.data;
+}
+
+static List *
+after_drop_owned(UtilityCall *call)
+{
+	DropOwnedStmt *stmt = castNode(DropOwnedStmt, call->pstmt->utilityStmt);
+
+	return list_make1(psprintf("DROP OWNED BY %s%s", role_list(stmt->roles),
+							   stmt->behavior == DROP_CASCADE ? " CASCADE" : ""));
+}
+
+static List *
+after_reassign_owned(UtilityCall *call)
+{
+	ReassignOwnedStmt *stmt = castNode(ReassignOwnedStmt, call->pstmt->utilityStmt);
+
+	return list_make1(psprintf("REASSIGN OWNED BY %s TO %s", role_list(stmt->roles),
+							   quote_identifier(get_rolespec_name(stmt->newrole))));
+}
+
 /* What nodes are told after each kind of statement was carried out here. */
 static const struct
 {
 	NodeTag tag;
 	List *(*after)(UtilityCall *call);
 } statements[] = {
-	{T_CreateRoleStmt, after_create}, {T_AlterRoleStmt, after_alter},
-	{T_AlterRoleSetStmt, after_set},  {T_GrantRoleStmt, after_grant},
-	{T_DropRoleStmt, after_drop},	  {T_RenameStmt, after_rename},
+	{T_CreateRoleStmt, after_create},
+	{T_AlterRoleStmt, after_alter},
+	{T_AlterRoleSetStmt, after_set},
+	{T_GrantRoleStmt, after_grant},
+	{T_DropRoleStmt, after_drop},
+	{T_RenameStmt, after_rename},
 	{T_CommentStmt, after_comment},
+	{T_DropOwnedStmt, after_drop_owned},
+	{T_ReassignOwnedStmt, after_reassign_owned},
 };
 
 static bool

@@ -10,6 +10,7 @@
 
 #include "access/relation.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -154,6 +155,16 @@ shard_run_on_tables(List *relids, ShardRunPlaces places, const char *before, con
 		relation_close(rel, NoLock);
 	}
 	shard_run_finish(run);
+}
+
+int
+shard_run_quietly(const char *least)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("client_min_messages", least, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
 }
 
 void

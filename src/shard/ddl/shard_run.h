@@ -42,6 +42,13 @@ extern void shard_run_add_pieces(ShardRun *run, struct RelationData *rel, ShardR
 extern void shard_run_on_tables(List *relids, ShardRunPlaces places, const char *before,
 								const char *after, bool alone);
 
+/*
+ * Until AtEOXact_GUC with the level that it returns, nobody is told less than
+ * "least" ("warning", "error"): not here and not by the nodes, which follow
+ * this setting.
+ */
+extern int shard_run_quietly(const char *least);
+
 /* The shards (const Shard *) that have a schema for the tables of this one. */
 extern List *shard_run_shards(Oid schema);
 

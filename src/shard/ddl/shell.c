@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -35,6 +36,8 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "shard/ddl/groups.h"
+#include "shard/ddl/object_catalog.h"
 #include "shard/ddl/rights.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -68,6 +71,9 @@ shell_schema(Oid schema)
 	Oid owner;
 	ListCell *lc;
 
+	/* Nodes that have it follow it from now on. */
+	if (schema >= FirstNormalObjectId && groups_elsewhere() != NIL)
+		object_catalog_insert(NamespaceRelationId, schema);
 	(void) rights_read(NamespaceRelationId, schema, &owner);
 	initStringInfo(&body);
 	appendStringInfo(&body, "BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN ",

@@ -41,6 +41,7 @@
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/function.h"
+#include "shard/ddl/groups.h"
 #include "shard/ddl/partition.h"
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
@@ -72,8 +73,6 @@ static const struct
 	{T_RenameStmt, alter_handle_rename},
 	{T_AlterObjectSchemaStmt, alter_handle_set_schema},
 	{T_AlterOwnerStmt, schema_handle_owner},
-	{T_DropOwnedStmt, grant_handle_owned},
-	{T_ReassignOwnedStmt, alter_handle_all},
 	{T_AlterTableMoveAllStmt, alter_handle_all},
 	{T_GrantStmt, grant_handle},
 	{T_VacuumStmt, vacuum_handle},
@@ -90,6 +89,8 @@ static const struct
 	{T_CreateRoleStmt, roles_handle},
 	{T_DropRoleStmt, roles_handle},
 	{T_GrantRoleStmt, roles_handle},
+	{T_DropOwnedStmt, roles_handle},
+	{T_ReassignOwnedStmt, roles_handle},
 };
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
@@ -380,6 +381,20 @@ before_loss(Oid relid)
 	MemoryContextSwitchTo(old);
 }
 
+/* What this server drops itself nobody else can drop in between. */
+static void
+check_owned(Oid relid)
+{
+	if (touched == NULL || !IsA(touched->call->pstmt->utilityStmt, DropOwnedStmt) ||
+		list_length(groups_elsewhere()) == list_length(metadata_groups()))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot drop distributed table \"%s\" with all that its owner has",
+						   get_rel_name(relid)),
+					errdetail("Shards of it are on this server, and belong to the same role."),
+					errhint("Use DROP TABLE first.")));
+}
+
 static void
 before_drop(Oid class_id, Oid object_id, int column, const ObjectAccessDrop *drop)
 {
@@ -389,6 +404,7 @@ before_drop(Oid class_id, Oid object_id, int column, const ObjectAccessDrop *dro
 		keep_catalogs(object_id);
 	if (class_id == RelationRelationId && column == 0 && metadata_table(object_id) != NULL)
 	{
+		check_owned(object_id);
 		distribute_drop_shards(object_id);
 		return;
 	}

@@ -35,7 +35,6 @@ extern bool constraints_handle(UtilityCall *call);
 extern bool call_handle(UtilityCall *call);
 
 extern bool grant_handle(UtilityCall *call);
-extern bool grant_handle_owned(UtilityCall *call);
 extern bool vacuum_handle(UtilityCall *call);
 
 /* Changes of a table that the shards follow (alter.c). */
