@@ -222,10 +222,10 @@ COMMENT ON SEQUENCE pgcluster.colocation_id_seq IS 'numbers of colocation groups
 CREATE SEQUENCE pgcluster.shard_id_seq MINVALUE 102008;
 COMMENT ON SEQUENCE pgcluster.shard_id_seq IS 'numbers of shards';
 
--- Counted on from the minute, so that no range comes twice, not even in a cluster that is made anew.
+-- Counted on from the minute, so that no range comes twice, not even in a cluster that is made anew. All are above 2^57.
 CREATE SEQUENCE pgcluster.sequence_range_seq MAXVALUE 134217727;
 COMMENT ON SEQUENCE pgcluster.sequence_range_seq IS 'numbers of the ranges that sequences on worker groups have';
-SELECT pg_catalog.setval('pgcluster.sequence_range_seq', (extract(epoch FROM now()) / 60 - 26297280)::bigint);
+SELECT pg_catalog.setval('pgcluster.sequence_range_seq', greatest((extract(epoch FROM now()) / 60 - 26297280)::bigint, 2097152));
 
 CREATE FUNCTION pgcluster.catalog_changed() RETURNS trigger
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE

@@ -147,6 +147,8 @@ is($_->safe_psql('postgres', "INSERT INTO app.counted (k, id) SELECT k, 0 FROM (
 $coordinator->safe_psql('postgres', "INSERT INTO app.counted (k) VALUES ($key), ($other); ALTER TABLE app.counted ADD COLUMN more integer");
 is($here->safe_psql('postgres', "INSERT INTO app.counted (k, id) VALUES ($key, 0) RETURNING ident = (SELECT max(ident) + 1 FROM app.counted WHERE k = $key)"), 't', 'which it goes on with');
 is($coordinator->safe_psql('postgres', 'SELECT count(DISTINCT ident), count(*), count(DISTINCT ident >> 36) FROM app.counted'), '7|7|3', 'that nobody else has');
+fails_like($coordinator, "SELECT setval('app.counted_ident_seq', max(ident)) FROM app.counted", qr/out of bounds for sequence/, 'not even by setval()');
+fails_like($coordinator, 'ALTER TABLE app.counted ALTER ident SET NO MAXVALUE', qr/cannot go beyond 144115188075855871/, 'nor without its limit');
 is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price, remark) VALUES ($key, 3, 2, 1, 'x') RETURNING state, remark"), 'new|X', 'rows go in');
 is($here->safe_psql('postgres', "INSERT INTO app.sale (customer, number, kind, price) VALUES ($key, 3, 2, 2), ($key, 4, 2, 2)"
 	  . ' ON CONFLICT ON CONSTRAINT sale_pkey DO UPDATE SET price = excluded.price RETURNING number'), "3\n4", 'several, with ON CONFLICT');

@@ -52,6 +52,7 @@
 #include "shard/ddl/router.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/sequence.h"
 #include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
@@ -361,7 +362,7 @@ make_shards(List *rels)
 	ListCell *lc;
 
 	foreach (lc, rels)
-		shell_sequences(lfirst(lc), groups_elsewhere());
+		sequence_share(lfirst(lc), groups_elsewhere());
 	foreach (lc, rels)
 		run_on_shards(lfirst(lc), shard_ddl_table, 0);
 	foreach (lc, rels)
@@ -575,7 +576,7 @@ distribute_join(int group_id)
 			run_on_shards(rel, schema_commands, group_id);
 		done = list_append_unique(done, schema);
 		if (groups_is_elsewhere(group_id))
-			shell_sequences(rel, list_make1_int(group_id));
+			sequence_share(rel, list_make1_int(group_id));
 		run_on_shards(rel, shard_ddl_table, group_id);
 		if (kind == TABLE_REFERENCE && rel->rd_rel->relkind == RELKIND_RELATION)
 			(void) copy_rows(rel, list_make1_int(group_id));

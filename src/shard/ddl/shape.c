@@ -42,6 +42,7 @@
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/sequence.h"
 #include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
@@ -640,7 +641,7 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 	change.fill = fill_prepare(change.rel, before->table, before->ncolumns + 1);
 	/* Those of the table follow its new name, or schema, by themselves. */
 	if (kind != SHAPE_RENAMES)
-		shell_sequences(change.rel, groups_elsewhere());
+		sequence_share(change.rel, groups_elsewhere());
 	run = shard_run_create();
 	level = shard_ddl_begin();
 	for (int i = 0; i < shell_end(colocation); i++)

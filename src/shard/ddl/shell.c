@@ -9,11 +9,7 @@
  * stands a call that says so when it is used: better an error than a row
  * without its default.
  *
- * Sequences of bigint are large enough to be shared out: each node has its own
- * under the same name, with a range that nobody else ever gets, so that it
- * need not ask.  Ranges are numbered by the minute in which the extension was
- * created, and counted from there: those of a cluster that is made anew, from
- * a dump, are others than those of before.
+ * Sequences of bigint nodes have, too: see sequence.c.
  *
  * What a node makes of a query that names a shell is planner/on_node.c's.
  *-------------------------------------------------------------------------
@@ -25,13 +21,10 @@
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
-#include "catalog/pg_sequence.h"
-#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -39,10 +32,9 @@
 #include "shard/ddl/groups.h"
 #include "shard/ddl/object_catalog.h"
 #include "shard/ddl/rights.h"
+#include "shard/ddl/sequence.h"
 #include "shard/ddl/shard_ddl.h"
-#include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
-#include "shard/metadata/catalog.h"
 
 static const Shard shells = {
 	.id = SHELL_SHARD,
@@ -121,138 +113,6 @@ shell_register(Relation rel)
 					colocation->id, ids.data, maxima.data, groups.data);
 }
 
-/* The values of a range; the first is left out. */
-#define RANGE_BITS 36
-
-/* The sequence in "nextval(...)", with what makes it fit the column; InvalidOid: it is something else. */
-static Oid
-sequence_of_default(Node *node)
-{
-	while (node != NULL)
-	{
-		FuncExpr *call = (FuncExpr *) node;
-
-		if (IsA(node, RelabelType))
-			node = (Node *) ((RelabelType *) node)->arg;
-		else if (IsA(node, CoerceToDomain))
-			node = (Node *) ((CoerceToDomain *) node)->arg;
-		else if (!IsA(node, FuncExpr) || list_length(call->args) != 1)
-			return InvalidOid;
-		else if (call->funcid != F_NEXTVAL)
-			node = call->funcformat == COERCE_EXPLICIT_CALL ? NULL : linitial(call->args);
-		else if (IsA(linitial(call->args), Const) && !linitial_node(Const, call->args)->constisnull)
-			return DatumGetObjectId(linitial_node(Const, call->args)->constvalue);
-		else
-			return InvalidOid;
-	}
-	return InvalidOid;
-}
-
-static Oid
-identity_sequence(Relation rel, AttrNumber attnum)
-{
-	ListCell *lc;
-
-	foreach (lc, getOwnedSequences(RelationGetRelid(rel)))
-	{
-		Oid table;
-		int32 column;
-
-		if (sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table, &column) &&
-			table == RelationGetRelid(rel) && column == attnum)
-			return lfirst_oid(lc);
-	}
-	return InvalidOid;
-}
-
-/*
- * The sequence that gives the column its default, if nodes can have a range
- * of it: nobody has said which values it should give.
- */
-static Oid
-shared_sequence(Relation rel, Form_pg_attribute att)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	Oid sequence = InvalidOid;
-	HeapTuple tuple;
-	Form_pg_sequence form;
-	bool shared;
-
-	if (att->attidentity != '\0')
-		sequence = identity_sequence(rel, att->attnum);
-	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
-	{
-		if (constr->defval[i].adnum == att->attnum)
-			sequence = sequence_of_default(stringToNode(constr->defval[i].adbin));
-	}
-	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	form = (Form_pg_sequence) GETSTRUCT(tuple);
-	shared = form->seqtypid == INT8OID && form->seqmax == PG_INT64_MAX && form->seqincrement > 0 &&
-			 form->seqincrement < (INT64CONST(1) << (RANGE_BITS / 2)) && !form->seqcycle;
-	ReleaseSysCache(tuple);
-	return shared ? sequence : InvalidOid;
-}
-
-static char *
-sequence_name(Oid sequence)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
-									  get_rel_name(sequence));
-}
-
-/* One command, as the node may have it already. */
-static char *
-sequence_command(Oid sequence)
-{
-	int64 least = catalog_next_id("sequence_range_seq") << RANGE_BITS;
-	HeapTuple tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	Form_pg_sequence form = (Form_pg_sequence) GETSTRUCT(tuple);
-	char *name = sequence_name(sequence);
-	StringInfoData body;
-	ListCell *lc;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for sequence %u", sequence);
-	initStringInfo(&body);
-	appendStringInfo(
-		&body,
-		"BEGIN IF pg_catalog.to_regclass(%s) IS NULL THEN CREATE SEQUENCE %s INCREMENT "
-		"BY " INT64_FORMAT " MINVALUE " INT64_FORMAT " MAXVALUE " INT64_FORMAT
-		" CACHE " INT64_FORMAT "; ",
-		quote_literal_cstr(name), name, form->seqincrement, least + 1,
-		least + (INT64CONST(1) << RANGE_BITS) - 1, form->seqcache);
-	foreach (lc, rights_commands(RelationRelationId, sequence, psprintf("SEQUENCE %s", name)))
-		appendStringInfo(&body, "%s; ", (char *) lfirst(lc));
-	appendStringInfoString(&body, "END IF; END");
-	ReleaseSysCache(tuple);
-	return psprintf("DO %s", quote_literal_cstr(body.data));
-}
-
-void
-shell_sequences(Relation rel, List *groups)
-{
-	ShardRun *run = shard_run_create();
-	int level = shard_ddl_begin();
-
-	for (int i = 0; groups != NIL && i < RelationGetNumberOfAttributes(rel); i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
-		Oid sequence =
-			att->attisdropped || att->attgenerated != '\0' ? InvalidOid : shared_sequence(rel, att);
-		ListCell *lc;
-
-		if (!OidIsValid(sequence))
-			continue;
-		shard_run_add_all(run, groups, shell_schema(get_rel_namespace(sequence)));
-		foreach (lc, groups)
-			shard_run_add(run, lfirst_int(lc), sequence_command(sequence));
-	}
-	shard_ddl_end(level);
-	shard_run_finish(run);
-}
-
 /* It goes with the column here, and so there. */
 static char *
 owned_command(Relation rel, Form_pg_attribute att, Oid sequence)
@@ -311,7 +171,7 @@ shell_defaults(Relation rel, List *before)
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), lfirst_int(lc) - 1);
 		int32 typmod = att->atttypmod;
 		Oid base = getBaseTypeAndTypmod(att->atttypid, &typmod);
-		Oid sequence = shared_sequence(rel, att);
+		Oid sequence = sequence_shared(rel, att);
 		char *owned = OidIsValid(sequence) ? owned_command(rel, att, sequence) : NULL;
 
 		if (OidIsValid(sequence))

@@ -30,12 +30,6 @@ extern List *shell_schema(Oid schema);
 extern char *shell_register(Relation rel);
 
 /*
- * Makes the sequences that defaults of the table use on these groups, where
- * they are missing, each with a range of its own.
- */
-extern void shell_sequences(Relation rel, List *groups);
-
-/*
  * Commands for defaults that nodes cannot compute: using one is an error
  * there.  "before": columns that had such a default (AttrNumber, ints).
  */

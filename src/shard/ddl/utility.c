@@ -45,6 +45,7 @@
 #include "shard/ddl/partition.h"
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/roles.h"
+#include "shard/ddl/sequence.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shell_node.h"
 #include "shard/ddl/utility.h"
@@ -62,6 +63,7 @@ static const struct
 	{T_CopyStmt, copy_handle},
 	{T_TruncateStmt, truncate_handle},
 	{T_AlterTableStmt, alter_handle_table},
+	{T_AlterSeqStmt, sequence_handle_alter},
 	{T_IndexStmt, alter_handle_index},
 	{T_CreateStatsStmt, alter_handle_named},
 	{T_AlterStatsStmt, alter_handle_statistics},
