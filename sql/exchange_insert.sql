@@ -21,7 +21,7 @@ ANALYZE source;
 \i :helpers
 \set ECHO all
 CREATE FUNCTION ways_of(query text) RETURNS SETOF text LANGUAGE sql AS
-    $$ SELECT trim(line) FROM plan_of(query) line WHERE line ~ '^ *(Tier|Tasks|Copied|Not Exchanged)' $$;
+    $$ SELECT trim(line) FROM plan_of(query) line WHERE line ~ '^  (Tier|Tasks|Copied|Not Exchanged)' $$;
 
 -- by cost
 SELECT ways_of('INSERT INTO alike SELECT * FROM source');

@@ -33,6 +33,21 @@ SELECT k, v FROM t WHERE k IN (7, 31) ORDER BY k;
 SELECT count(*) > 0 AS waited FROM plan_of('ANALYZE', 'SELECT x FROM t WHERE k = 7') line WHERE line ~ 'Time Waited: [0-9.]+ ms';
 SELECT count(*) AS times FROM plan_of('ANALYZE, TIMING OFF, SUMMARY OFF', 'SELECT x FROM t') line WHERE line ~ '(Time|time)';
 
+-- queries that run here for the statement
+CREATE TABLE here (k integer, v integer);
+INSERT INTO here VALUES (7, 1), (8, 2);
+ANALYZE here;
+SET enable_mergejoin = off;
+CREATE TABLE copied (k integer PRIMARY KEY, v integer);
+SELECT create_reference_table('copied');
+SELECT plan_of('DELETE FROM t USING here WHERE t.v = here.v AND t.x = ''text 7''');
+SELECT plan_of('ANALYZE, TIMING OFF, SUMMARY OFF', 'UPDATE t SET x = here.v FROM here WHERE t.v = here.v AND t.k = here.k');
+SELECT plan_of('INSERT INTO t SELECT k + 100, v, NULL FROM here');
+SELECT plan_of('ANALYZE, TIMING OFF, SUMMARY OFF', 'UPDATE copied SET v = t.v FROM t WHERE t.k = copied.k');
+SELECT plan_of('WITH gone AS (DELETE FROM t WHERE k = 100 RETURNING k) INSERT INTO here SELECT k, 0 FROM gone');
+SELECT plan_of('ANALYZE, TIMING OFF, SUMMARY OFF', 'WITH gone AS (DELETE FROM t WHERE k = 100 RETURNING k) INSERT INTO here SELECT k, 0 FROM gone');
+RESET enable_mergejoin;
+
 -- as a document
 CREATE FUNCTION json_of(options text, query text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE

@@ -18,6 +18,7 @@
 #include "optimizer/optimizer.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 
 #include "base/compat.h"
 #include "shard/executor/exchange.h"
@@ -58,10 +59,14 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 		ExplainPropertyText(strVal(linitial((List *) lfirst(cell))),
 							strVal(lsecond((List *) lfirst(cell))), es);
 	if (table == NULL)
+	{
+		explain_here(scan, es);
 		return;
+	}
 	explain_contents(scan, es);
 	if (scan->refused)
 		ExplainPropertyText("Called Again", "here, as it needed more than the node has", es);
+	explain_here(scan, es);
 	if (scan->measured && es->analyze)
 		explain_measures(scan, es);
 	if (scan->explained != 0 && es->analyze)
@@ -86,7 +91,8 @@ explain_contents(ShardScan *scan, ExplainState *es)
 	if (plan->tier == TIER_EXCHANGED)
 		explain_exchange(scan, es);
 	if (plan->tier == TIER_ROWS || plan->tier == TIER_EVERY_COPY ||
-		plan->tier == TIER_SELECT_ROWS || plan->tier == TIER_FOUND || plan->tier == TIER_ON_NODE ||
+		plan->tier == TIER_COPIED_ROWS || plan->tier == TIER_SELECT_ROWS ||
+		plan->tier == TIER_FOUND || plan->tier == TIER_STEPS || plan->tier == TIER_ON_NODE ||
 		plan->tier == TIER_EXCHANGED)
 		return;
 	if (!key_is_known(scan))
@@ -284,8 +290,8 @@ explain_task(ShardScan *scan, const DistributedTable *table, int position, Expla
  */
 
 /* Its text, line by line; as part of the document where it has our form. */
-static void
-explain_plan(const char *text, ExplainState *es)
+void
+explain_plan(const char *label, const char *text, ExplainState *es)
 {
 	List *lines = NIL;
 	ListCell *cell;
@@ -299,18 +305,19 @@ explain_plan(const char *text, ExplainState *es)
 		linitial_int(es->grouping_stack) = 1;
 		appendStringInfoChar(es->str, '\n');
 		appendStringInfoSpaces(es->str, es->indent * 2);
-		appendStringInfo(es->str, "\"Remote Plan\": %s", copy);
+		escape_json(es->str, label);
+		appendStringInfo(es->str, ": %s", copy);
 		return;
 	}
 	for (char *line = strtok(copy, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		lines = lappend(lines, line);
 	if (es->format != EXPLAIN_FORMAT_TEXT)
 	{
-		ExplainPropertyList("Remote Plan", lines, es);
+		ExplainPropertyList(label, lines, es);
 		return;
 	}
 	appendStringInfoSpaces(es->str, es->indent * 2);
-	appendStringInfoString(es->str, "Remote Plan:\n");
+	appendStringInfo(es->str, "%s:\n", label);
 	foreach (cell, lines)
 	{
 		appendStringInfoSpaces(es->str, es->indent * 2 + 2);
@@ -339,7 +346,7 @@ explain_by(ShardScan *scan, RemoteQuery *query, ExplainState *es)
 	}
 	remote_task_end(task);
 	if (text.len > 0)
-		explain_plan(text.data, es);
+		explain_plan("Remote Plan", text.data, es);
 }
 
 /* What the node would do. */
@@ -405,21 +412,31 @@ explain_begin(ShardScan *scan)
 		scan->explained = (number = number % 1000000 + 1);
 }
 
-const char *
-explain_mark(const ShardTask *task, const char *sql)
+int
+explain_options_of(const ShardScan *scan)
 {
-	const ShardScan *scan = task->scan;
 	int instrument = scan->css.ss.ps.state->es_instrument;
 	int options = explain_options;
 
-	if (task != scan->tasks || scan->explained == 0 || explain_options < 0)
-		return sql;
+	if (options < 0)
+		return options;
 	if (instrument & INSTRUMENT_TIMER)
 		options |= EXPLAINED_TIMING;
 	if (instrument & INSTRUMENT_BUFFERS)
 		options |= EXPLAINED_BUFFERS;
 	if (instrument & INSTRUMENT_WAL)
 		options |= EXPLAINED_WAL;
+	return options;
+}
+
+const char *
+explain_mark(const ShardTask *task, const char *sql)
+{
+	const ShardScan *scan = task->scan;
+	int options = explain_options_of(scan);
+
+	if (task != scan->tasks || scan->explained == 0 || options < 0)
+		return sql;
 	return psprintf(EXPLAINED_MARK "%d %d*/ %s", options, scan->explained, sql);
 }
 

@@ -272,8 +272,9 @@ QueryDesc *
 local_begin(ShardScan *scan, PlannedStmt *statement, Snapshot snapshot, ParamListInfo params,
 			QueryEnvironment *environment, int eflags)
 {
-	QueryDesc *query = CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, snapshot,
-									   InvalidSnapshot, None_Receiver, params, environment, 0);
+	QueryDesc *query =
+		CreateQueryDesc(statement, scan->css.ss.ps.state->es_sourceText, snapshot, InvalidSnapshot,
+						None_Receiver, params, environment, scan->css.ss.ps.state->es_instrument);
 
 	ExecutorStart(query, eflags);
 	return query;
@@ -297,6 +298,7 @@ local_execute(QueryDesc *query, ShardScan *scan, Tuplestorestate *store)
 		SetTuplestoreDestReceiverParams(receiver, store, scan->context, false, NULL, NULL);
 	query->dest = receiver;
 	compat_executor_run(query, ForwardScanDirection, 0);
+	explain_here_keep(scan, query);
 	return query->estate->es_processed;
 }
 

@@ -95,7 +95,7 @@ scan_begin(CustomScanState *node, EState *estate, int eflags)
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && reads_first(scan))
 		local_begin_reading(scan);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && scan->plan->tier == TIER_STEPS)
-		steps_begin(scan);
+		steps_begin(scan, 0);
 
 	/* A call is made when its result is wanted. */
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || scan->plan->command != CMD_SELECT ||

@@ -101,9 +101,10 @@ struct ShardScan
 
 	/* For EXPLAIN ANALYZE. */
 	bool measured;
-	int explained; /* names what the first task's node is to explain; 0: nothing */
-	int64 bytes;   /* of tasks that have ended */
-	double waited; /* milliseconds */
+	int explained;	  /* names what the first task's node is to explain; 0: nothing */
+	int64 bytes;	  /* of tasks that have ended */
+	List *plans_here; /* how queries in this server went: pairs of label and text (String) */
+	double waited;	  /* milliseconds */
 
 	QueryDesc *reading;		/* "local" of the plan, begun but not run */
 	struct StepsRun *steps; /* of TIER_STEPS */
@@ -184,9 +185,12 @@ extern void direct_learn(QueryDesc *query);
 extern void direct_read_waiting(void);
 
 /* --- steps.c --- */
-extern void steps_begin(ShardScan *scan);
+extern void steps_begin(ShardScan *scan, int eflags);
 extern void steps_start(ShardScan *scan);
 extern void steps_end(ShardScan *scan);
+
+/* For EXPLAIN: the queries of the steps, begun; until steps_end. */
+extern List *steps_queries(ShardScan *scan);
 
 /* --- found.c --- */
 extern void found_start(ShardScan *scan);
@@ -277,9 +281,24 @@ extern Tuplestorestate *tasks_new_store(ShardScan *scan);
 /* --- explain.c --- */
 /* To be called as the execution begins: what EXPLAIN will want to know. */
 extern void explain_begin(ShardScan *scan);
+
+/* Options of the EXPLAIN that is under way, those of remote/explained.h; -1: there is none. */
+extern int explain_options_of(const ShardScan *scan);
+
+/* Shows a node's plan, or one of this server. */
+extern void explain_plan(const char *label, const char *text, ExplainState *es);
+
 /* The statement of a task that is to be explained by its node. */
 extern const char *explain_mark(const ShardTask *task, const char *sql);
 
 extern void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
+
+/* --- explain_here.c --- */
+
+/* Keeps how a query that runs in this server for the plan went, if EXPLAIN ANALYZE asks. */
+extern void explain_here_keep(ShardScan *scan, QueryDesc *query);
+
+/* The plans of the queries that run in this server for the plan. */
+extern void explain_here(ShardScan *scan, ExplainState *es);
 
 #endif

@@ -35,10 +35,10 @@ typedef struct StepsRun
 	Step *steps;
 } StepsRun;
 
-static void begin_step(ShardScan *scan, Step *step, PlannedStmt *statement);
+static void begin_step(ShardScan *scan, Step *step, PlannedStmt *statement, int eflags);
 
 void
-steps_begin(ShardScan *scan)
+steps_begin(ShardScan *scan, int eflags)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
 	ShardPlan *plan = scan->plan;
@@ -55,17 +55,19 @@ steps_begin(ShardScan *scan)
 		Step *step = &run->steps[run->nsteps++];
 
 		step->name = strVal(list_nth(plan->step_names, foreach_current_index(cell)));
-		begin_step(scan, step, lfirst_node(PlannedStmt, cell));
+		begin_step(scan, step, lfirst_node(PlannedStmt, cell), eflags);
 	}
-	begin_step(scan, &run->steps[run->nsteps++], plan->local);
+	begin_step(scan, &run->steps[run->nsteps++], plan->local, eflags);
 	MemoryContextSwitchTo(old);
 }
 
 static void
-begin_step(ShardScan *scan, Step *step, PlannedStmt *statement)
+begin_step(ShardScan *scan, Step *step, PlannedStmt *statement, int eflags)
 {
 	EState *estate = scan->css.ss.ps.state;
-	int eflags = statement->commandType == CMD_SELECT ? 0 : EXEC_FLAG_SKIP_TRIGGERS;
+
+	if (statement->commandType != CMD_SELECT)
+		eflags |= EXEC_FLAG_SKIP_TRIGGERS;
 
 	step->query = local_begin(scan, statement, estate->es_snapshot, estate->es_param_list_info,
 							  scan->steps->environment, eflags);
@@ -109,6 +111,16 @@ steps_start(ShardScan *scan)
 	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
+}
+
+List *
+steps_queries(ShardScan *scan)
+{
+	List *queries = NIL;
+
+	for (int i = 0; i < scan->steps->nsteps; i++)
+		queries = lappend(queries, scan->steps->steps[i].query);
+	return queries;
 }
 
 void

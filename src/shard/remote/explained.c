@@ -108,25 +108,26 @@ pgcluster_start(QueryDesc *query, int eflags)
 		standard_ExecutorStart(query, eflags);
 }
 
-static void
-write_down(QueryDesc *query)
+char *
+explained_text(QueryDesc *query, int options, bool analyze)
 {
 	ExplainState *es = NewExplainState();
 
-	es->analyze = true;
-	es->verbose = (explaining_options & EXPLAINED_VERBOSE) != 0;
-	es->costs = (explaining_options & EXPLAINED_COSTS) != 0;
-	es->buffers = (explaining_options & EXPLAINED_BUFFERS) != 0;
-	es->wal = (explaining_options & EXPLAINED_WAL) != 0;
-	es->timing = (explaining_options & EXPLAINED_TIMING) != 0;
-	es->format = (explaining_options & EXPLAINED_JSON) ? EXPLAIN_FORMAT_JSON : EXPLAIN_FORMAT_TEXT;
+	es->analyze = analyze;
+	es->verbose = (options & EXPLAINED_VERBOSE) != 0;
+	es->costs = (options & EXPLAINED_COSTS) != 0;
+	es->buffers = (options & EXPLAINED_BUFFERS) != 0;
+	es->wal = (options & EXPLAINED_WAL) != 0;
+	es->timing = (options & EXPLAINED_TIMING) != 0;
+	es->format = (options & EXPLAINED_JSON) ? EXPLAIN_FORMAT_JSON : EXPLAIN_FORMAT_TEXT;
 	ExplainBeginOutput(es);
 	ExplainOpenGroup("Query", NULL, true, es);
 	ExplainPrintPlan(es, query);
-	ExplainPrintTriggers(es, query);
+	if (analyze)
+		ExplainPrintTriggers(es, query);
 	ExplainCloseGroup("Query", NULL, true, es);
 	ExplainEndOutput(es);
-	keep(explaining_number, es->str->data);
+	return es->str->data;
 }
 
 static void
@@ -137,7 +138,7 @@ pgcluster_end(QueryDesc *query)
 		MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 
 		explaining = NULL;
-		write_down(query);
+		keep(explaining_number, explained_text(query, explaining_options, true));
 		MemoryContextSwitchTo(old);
 	}
 	if (prev_end)

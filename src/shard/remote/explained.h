@@ -11,6 +11,8 @@
 #ifndef PGCLUSTER_SHARD_REMOTE_EXPLAINED_H
 #define PGCLUSTER_SHARD_REMOTE_EXPLAINED_H
 
+#include "executor/execdesc.h"
+
 #define EXPLAINED_MARK "/*explained "
 
 #define EXPLAINED_VERBOSE 1
@@ -19,6 +21,12 @@
 #define EXPLAINED_WAL 8
 #define EXPLAINED_TIMING 16
 #define EXPLAINED_JSON 32
+
+/*
+ * How a query is planned, which has begun, or with "analyze" how it went;
+ * "options" are those above.
+ */
+extern char *explained_text(QueryDesc *query, int options, bool analyze);
 
 /* The statement after the mark, if it has one. */
 extern const char *explained_skip_mark(const char *sql);
