@@ -48,6 +48,16 @@ is($c->sql('w1', q{SELECT count(*) FROM pg_stat_activity WHERE application_name 
 	1, 'one in a block is committed');
 is(value(), 3, '... and is there');
 
+# What RETURNING shows of one row comes with it; of several, or where it is computed here, in a transaction.
+my $begun = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgcluster%' AND query = 'COMMIT'};
+$s->run("UPDATE t SET v = v WHERE a = $k1");
+is($s->run("$update RETURNING a, v"), "$k1|4", 'RETURNING of one row');
+is($s->run("UPDATE t SET v = v - 1 WHERE a = $k1 AND v = 99 RETURNING v"), '', '... or none');
+is($s->run("INSERT INTO t VALUES ($k1, 1) ON CONFLICT (a) DO UPDATE SET v = t.v - 1 RETURNING *"), "$k1|3", '... of an upsert');
+is($c->sql('w1', $begun), 0, '... without a COMMIT');
+is($s->run("UPDATE t SET v = v WHERE a = $k1 RETURNING (SELECT count(*) FROM t), v"), '20|3', '... with a subquery');
+is($c->sql('w1', $begun), 1, '... with one');
+
 # Whatever follows in the same transaction takes it along.
 my $fails = 'SELECT 1/0';
 like(psql("$update; $fails"), qr/division by zero/, 'two statements of one message, of which the second fails');
@@ -66,7 +76,7 @@ foreach my $mode (qw(extended prepared))
 {
 	my $before = value();
 
-	pgbench($mode, "$update;\n");
+	pgbench($mode, "$update RETURNING v;\n");
 	is(value(), $before + 1, "$mode: a statement followed by Sync");
 	like(pgbench($mode, "\\startpipeline\n$update;\n$fails;\n\\endpipeline\n"), qr/division by zero/, '... in a pipeline with one that fails');
 	is(value(), $before + 1, '... changes nothing');
@@ -90,6 +100,7 @@ $c->sql('c', 'CREATE TABLE d (a int, v int, UNIQUE (a, v) DEFERRABLE INITIALLY D
 $c->sql('c', q{SELECT create_distributed_table('d', 'a')});
 $c->sql('c', 'INSERT INTO d VALUES (1, 1), (1, 2)');
 like($s->run('UPDATE d SET v = 2 WHERE a = 1'), qr/23505/, 'a deferred constraint');
+like($s->run('INSERT INTO d VALUES (1, 2) RETURNING v'), qr/^[^|]*23505/, '... with RETURNING');
 like(pgbench('prepared', "UPDATE d SET v = 2 WHERE a = 1;\n"), qr/duplicate key/, '... with a prepared statement');
 is($c->sql('c', 'SELECT min(v) FROM d'), 1, '... and nothing was changed');
 

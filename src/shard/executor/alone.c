@@ -6,7 +6,9 @@
  * a COMMIT that travel, when the client cannot add anything to its
  * transaction and nothing is left here that could fail.  That is so for the
  * only statement of a simple query, and for one that is followed by Sync, of
- * which we must have heard already: drivers send it along.
+ * which we must have heard already: drivers send it along.  Of a row that
+ * RETURNING gives nothing may be left to compute here, and it must be one at
+ * most, of types whose values can always be shown.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -48,13 +50,23 @@ is_what_client_sent(const PlannedStmt *statement)
 		   (portal->cplan == NULL || sync_follows());
 }
 
+static bool
+shows_at_most_one_row(ShardScan *scan)
+{
+	const PlanState *state = &scan->css.ss.ps;
+
+	return scan->plan->few && !scan->plan->some_columns && scan->cache->rows.binary &&
+		   state->ps_ProjInfo == NULL && state->qual == NULL && state->state->es_junkFilter == NULL;
+}
+
 bool
 alone_in_transaction(ShardScan *scan)
 {
 	const ShardPlan *plan = scan->plan;
 
-	return plan->tier == TIER_SINGLE_SHARD && plan->command != CMD_SELECT && !plan->returning &&
-		   !IsTransactionBlock() && !IsSubTransaction() && !IsolationUsesXactSnapshot() &&
+	return plan->tier == TIER_SINGLE_SHARD && plan->command != CMD_SELECT &&
+		   (!plan->returning || shows_at_most_one_row(scan)) && !IsTransactionBlock() &&
+		   !IsSubTransaction() && !IsolationUsesXactSnapshot() &&
 		   !TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
 		   scan->css.ss.ps.state->es_instrument == 0 &&
 		   is_what_client_sent(scan->css.ss.ps.state->es_plannedstmt);

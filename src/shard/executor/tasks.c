@@ -101,6 +101,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.prepare = query.nparams > 0 && !scan->plan->ships;
 	query.writes = scan->plan->writes;
 	query.alone = query.writes && alone_in_transaction(scan);
+	query.shows = scan->plan->returning;
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
 	query.names = query.attempt = scan->plan->tier == TIER_CALL;

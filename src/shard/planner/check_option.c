@@ -184,6 +184,7 @@ add_checks(Query *query, List *targets, NewRow *row, List **checked)
 	Oid types[] = {TEXTOID, ANYELEMENTOID};
 	Oid refuse =
 		LookupFuncName(list_make2(makeString("pgcluster"), makeString(REFUSAL)), 2, types, false);
+	bool has_links = false; /* of no interest: they are looked for in the end */
 	Expr *value;
 	Oid type;
 	ListCell *cell;
@@ -205,7 +206,7 @@ add_checks(Query *query, List *targets, NewRow *row, List **checked)
 		CaseWhen *when = makeNode(CaseWhen);
 		Node *condition = copyObject(check->qual);
 
-		condition = replace_rte_variables(condition, row->target, 0, new_value, row, NULL);
+		condition = replace_rte_variables(condition, row->target, 0, new_value, row, &has_links);
 		if (condition == NULL)
 			continue;
 		if (IsA(condition, List))
@@ -293,7 +294,8 @@ generated_value(NewRow *row, Var *var, replace_rte_variables_context *context)
 	/* Its columns are those of relation 1. */
 	if (row->target != 1)
 		ChangeVarNodes(value, 1, row->target, 0);
-	value = replace_rte_variables(value, row->target, 0, new_value, row, NULL);
+	value =
+		replace_rte_variables(value, row->target, 0, new_value, row, &context->inserted_sublink);
 	IncrementVarSublevelsUp(value, context->sublevels_up, 0);
 	return value;
 }

@@ -310,7 +310,7 @@ extern RemoteConnection *transaction_use(int group_id, bool replica, int number)
 /* Whose connection to the group the transaction uses; InvalidOid if it has none. */
 extern Oid transaction_user(int group_id);
 extern bool transaction_may_commit_alone(RemoteConnection *c);
-extern void transaction_committed_alone(void);
+extern void transaction_committed_alone(bool shows);
 extern bool transaction_needed(const RemoteConnection *c, bool writes);
 extern void transaction_note_done(RemoteConnection *c, int level);
 extern void transaction_note_write(RemoteConnection *c, int level);

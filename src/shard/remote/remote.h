@@ -55,7 +55,8 @@ typedef struct RemoteQuery
 	bool prepare;		/* keep the statement prepared on the connection, known by its text ... */
 	uint64 version;		/* ... and by this: another one's result may have other types */
 	bool writes;		/* changes data or takes row locks: needs the remote transaction ... */
-	bool alone;			/* ... unless it is all that the local one does */
+	bool alone;			/* ... unless it is all that the local one does; ... */
+	bool shows;			/* ... and then there is a row to be shown */
 	bool keeps;			/* needs what the session keeps for the remote transaction */
 	bool reads;			/* a SELECT of rows: a standby may answer it */
 	bool names;			/* what it runs looks for names on the search_path of this session */

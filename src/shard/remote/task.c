@@ -574,7 +574,7 @@ task_completed(RemoteConnection *c, RemoteTask *task)
 		if (task->transaction)
 			transaction_note_done(c, Min(task->level, c->level));
 		if (task->commits)
-			transaction_committed_alone();
+			transaction_committed_alone(task->query.shows);
 		release = task->savepoint && !dlist_has_next(&c->tasks, &task->node);
 	}
 	task_done(task);

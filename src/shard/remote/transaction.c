@@ -181,6 +181,7 @@ transaction_use(int group_id, bool replica, int number)
  */
 
 static bool committed_alone = false;
+static bool shows_row = false;
 
 bool
 transaction_may_commit_alone(RemoteConnection *c)
@@ -199,11 +200,16 @@ transaction_may_commit_alone(RemoteConnection *c)
 		   connection_is_quiet(c) && gate_enter_unused();
 }
 
+/* A row that is shown takes as long as the client likes: the session may be ended meanwhile. */
 void
-transaction_committed_alone(void)
+transaction_committed_alone(bool shows)
 {
 	committed_alone = true;
-	HOLD_INTERRUPTS();
+	shows_row = shows;
+	if (shows)
+		HOLD_CANCEL_INTERRUPTS();
+	else
+		HOLD_INTERRUPTS();
 }
 
 static void
@@ -213,7 +219,9 @@ end_committed_alone(XactEvent event)
 		return;
 	committed_alone = false;
 	/* An error has let go of all holds already. */
-	if (event == XACT_EVENT_COMMIT)
+	if (event == XACT_EVENT_COMMIT && shows_row)
+		RESUME_CANCEL_INTERRUPTS();
+	else if (event == XACT_EVENT_COMMIT)
 		RESUME_INTERRUPTS();
 }
 

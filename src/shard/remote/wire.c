@@ -552,7 +552,7 @@ travel(Trip *trip)
 	if (trip->transaction)
 		transaction_note_done(c, level);
 	if (trip->commits)
-		transaction_committed_alone();
+		transaction_committed_alone(query->shows);
 	return true;
 }
 

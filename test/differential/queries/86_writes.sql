@@ -162,6 +162,33 @@ UPDATE sec SET k = k + 1000 WHERE k = 4 RETURNING *;
 INSERT INTO sec VALUES (50, 'you', 300);
 ROLLBACK;
 
+-- views with LOCAL and CASCADED CHECK OPTION
+-- fails: 44000
+BEGIN;
+CREATE VIEW v1 AS SELECT * FROM gaps WHERE id > 0 AND coalesce(a, 0) < 10;
+CREATE VIEW v2 AS SELECT id, a, b FROM v1 WHERE b IS DISTINCT FROM 'bad' WITH LOCAL CHECK OPTION;
+CREATE VIEW v3 AS SELECT id, a, b FROM v1 WHERE b IS DISTINCT FROM 'bad' WITH CASCADED CHECK OPTION;
+INSERT INTO v2 VALUES (5001, 20, 'ok'), (5002, 2, 'ok') RETURNING *;
+UPDATE v2 SET a = 30 WHERE id = 5002 RETURNING *;
+UPDATE v3 SET a = a + 1 WHERE id < 9;
+SAVEPOINT a;
+INSERT INTO v3 VALUES (5003, 20, 'ok');
+ROLLBACK TO a;
+INSERT INTO v2 VALUES (5003, 20, 'bad');
+ROLLBACK TO a;
+UPDATE v3 SET (a, b) = (SELECT 20, 'x') WHERE id = 7;
+ROLLBACK TO a;
+UPDATE v3 SET a = o.order_id FROM orders o WHERE o.order_id = v3.id;
+ROLLBACK TO a;
+INSERT INTO v3 SELECT user_id + 6000, user_id, 'q' FROM users;
+ROLLBACK TO a;
+INSERT INTO v3 SELECT user_id + 6000, user_id, 'q' FROM users WHERE user_id < 10 RETURNING *;
+MERGE INTO gaps USING v3 ON v3.id = gaps.id WHEN MATCHED THEN UPDATE SET d = 3;
+DELETE FROM v3 WHERE id > 6000 RETURNING *;
+UPDATE v3 SET a = -1 FROM orders o WHERE o.order_id = v3.id AND v3.id < 20 RETURNING v3.*, o.total;
+SELECT * FROM gaps;
+ROLLBACK;
+
 -- check options with a subquery, and row assignment
 BEGIN;
 CREATE VIEW v3 AS SELECT * FROM orders WHERE EXISTS (SELECT FROM users u WHERE u.user_id = orders.user_id AND u.active) WITH CHECK OPTION;
