@@ -209,15 +209,30 @@ find_token(Oid user, const RemoteConnection *c)
 	return NULL;
 }
 
+/* A process of that number that comes later may be of a server with another key. */
+void
+acting_forget(const RemoteConnection *c)
+{
+	int pid = PQbackendPID(c->conn);
+	ListCell *cell;
+
+	foreach (cell, tokens)
+	{
+		Token *token = lfirst(cell);
+
+		if (token->pid != pid || strcmp(token->node, c->node) != 0)
+			continue;
+		tokens = foreach_delete_current(tokens, cell);
+		pfree(token);
+	}
+}
+
 static void
 keep_token(Oid user, const RemoteConnection *c, const char *text)
 {
 	MemoryContext old = MemoryContextSwitchTo(remote_context());
 	Token *token;
 
-	/* Those of connections that are gone do no harm, but need not pile up. */
-	if (list_length(tokens) >= 100)
-		tokens = list_delete_first(tokens);
 	token = palloc0(sizeof(Token));
 	token->user = user;
 	token->pid = PQbackendPID(c->conn);

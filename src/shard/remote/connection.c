@@ -349,6 +349,7 @@ connection_close(RemoteConnection *c)
 	{
 		if (c->state == CONNECTION_OPEN && pool_wanted(c))
 			see_it_end(c->conn);
+		acting_forget(c);
 		PQfinish(c->conn);
 		ReleaseExternalFD();
 	}

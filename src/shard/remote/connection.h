@@ -254,6 +254,7 @@ extern void acting_prepare(RemoteConnection *c);
 extern bool acting_send(RemoteConnection *c, Oid user, int *commands);
 /* Before the transaction ends: it does as the connection's own user. */
 extern void acting_end(RemoteConnection *c);
+extern void acting_forget(const RemoteConnection *c);
 extern void acting_init(void);
 
 /* cancel.c */

@@ -145,11 +145,6 @@ error_raise(RemoteConnection *c, PGresult *result)
 	raise_node_error(c, result, false);
 }
 
-/*
- * Raises the loss of the connection.  When the node had already worked for
- * this transaction, its work is gone and the transaction can be run again:
- * that is what 40001 tells drivers.
- */
 /* The connection went while the node may have committed. */
 void
 error_raise_unknown(RemoteConnection *c)
@@ -161,6 +156,11 @@ error_raise_unknown(RemoteConnection *c)
 			 errcontext("node %s, group %d", c->node, c->key.group_id)));
 }
 
+/*
+ * Raises the loss of the connection.  When the node had already worked for
+ * this transaction, its work is gone and the transaction can be run again:
+ * that is what 40001 tells drivers.
+ */
 void
 error_raise_lost(RemoteConnection *c)
 {
