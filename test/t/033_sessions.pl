@@ -133,6 +133,27 @@ like($ended, qr/Process $b waits for process $a on group \d: UPDATE t SET v = v 
 is($one->wait, '', '... and the older goes on');
 $_->run('ROLLBACK') foreach $one, $two;
 
+# Others, who have named their sessions on a node like these, are believed nothing.
+my $name = $c->sql('w1', q{SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'pgcluster\_0\_%' LIMIT 1});
+my ($fake_a, $fake_b, $third) = map { PgCluster::Session->new($c, $_) } qw(w1 w1 c);
+my $circles = sub { scalar(() = PgCluster::read_file($c->node('c')->{log}) =~ /process $b ends its own/g) };
+$fake_a->run("SET application_name = '" . $name =~ s/^pgcluster_0_\d+/pgcluster_0_$a/r . q{'; SELECT pg_advisory_lock(1)});
+$fake_b->run("SET application_name = '" . $name =~ s/^pgcluster_0_\d+/pgcluster_0_$b/r . q{'});
+$fake_b->send('SELECT pg_advisory_lock(1)');
+$third->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');
+$one->run('BEGIN');
+$two->run("SET deadlock_timeout = '100ms'; BEGIN; UPDATE t SET v = v + 1 WHERE k = $key");
+my $seen = $circles->();
+$two->send('UPDATE t SET v = v + 1 WHERE k = 4');
+$one->send("UPDATE t SET v = v + 1 WHERE k = $key");
+ok(PgCluster::wait_until(sub { $circles->() > $seen + 1 }), 'a circle that is made up is seen, more than once');
+$third->run('COMMIT');
+is($two->wait, '', '... but the one that was to end it goes on');
+$two->run('ROLLBACK; RESET deadlock_timeout');
+is($one->wait, '', '... and so does the other');
+$one->run('ROLLBACK');
+$_->close foreach $fake_a, $fake_b, $third;
+
 # One over a node and the coordinator's own tables.
 $c->sql('c', 'CREATE TABLE l AS SELECT 1 AS k, 0 AS v');
 $one->run('BEGIN; UPDATE t SET v = v + 1 WHERE k = 4');

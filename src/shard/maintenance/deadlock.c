@@ -12,6 +12,9 @@
  * one is asked.  Only waits seen in two looks, one after the other over all
  * nodes, count: of those in a cycle each was there when another was seen.
  * The youngest transaction of the cycle is cancelled.
+ *
+ * Anybody who may log in on a node can give his session there any name, so a
+ * victim makes sure that it is its own connection that waits there.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -36,6 +39,7 @@ typedef struct Wait
 	int waiter;
 	int holder;
 	int group_id; /* where */
+	int node_pid; /* the waiter's process there */
 } Wait;
 
 /* In the place of a group: the locks of this server. */
@@ -50,7 +54,7 @@ typedef struct Waits
 } Waits;
 
 static void
-add_wait(Waits *graph, int waiter, int holder, int group_id)
+add_wait(Waits *graph, int waiter, int holder, int group_id, int node_pid)
 {
 	if (waiter == 0 || holder == 0 || waiter == holder)
 		return;
@@ -59,7 +63,7 @@ add_wait(Waits *graph, int waiter, int holder, int group_id)
 		graph->max *= 2;
 		graph->waits = repalloc(graph->waits, sizeof(Wait) * graph->max);
 	}
-	graph->waits[graph->n++] = (Wait){waiter, holder, group_id};
+	graph->waits[graph->n++] = (Wait){waiter, holder, group_id, node_pid};
 }
 
 static bool
@@ -75,7 +79,7 @@ has_wait(const Waits *graph, const Wait *wait)
 
 /* Who waits for whom on a node, by the names of the sessions. */
 #define NODE_WAITS                                                                            \
-	"SELECT w.application_name, h.application_name "                                          \
+	"SELECT w.application_name, h.application_name, w.pid "                                   \
 	"FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS p(pid), pg_stat_activity h " \
 	"WHERE w.wait_event_type = 'Lock' AND h.pid = p.pid "                                     \
 	"AND starts_with(w.application_name, 'pgcluster_') "                                      \
@@ -101,7 +105,7 @@ add_local_waits(Waits *graph)
 		TupleDesc desc = SPI_tuptable->tupdesc;
 
 		add_wait(graph, DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)),
-				 DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)), LOCAL_GROUP);
+				 DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)), LOCAL_GROUP, 0);
 	}
 	SPI_finish();
 }
@@ -116,7 +120,8 @@ add_node_waits(Waits *graph, int group_id)
 	while ((row = remote_task_next(task)) != NULL)
 	{
 		add_wait(graph, twophase_session_process(PQgetvalue(row, 0, 0)),
-				 twophase_session_process(PQgetvalue(row, 0, 1)), group_id);
+				 twophase_session_process(PQgetvalue(row, 0, 1)), group_id,
+				 atoi(PQgetvalue(row, 0, 2)));
 		PQclear(row);
 	}
 	remote_task_end(task);
@@ -271,6 +276,8 @@ describe_and_choose(List *cycle, Deadlock *deadlock, TimestampTz *xact_start)
 			if (wait->waiter == pid && victim == 0 && wait->group_id != LOCAL_GROUP && !idle)
 			{
 				victim = pid;
+				deadlock->victim_group = wait->group_id;
+				deadlock->victim_node_pid = wait->node_pid;
 				*xact_start = DatumGetTimestampTz(start);
 			}
 			if (n < DEADLOCK_MAX_WAITS && wait->waiter == pid)

@@ -43,6 +43,7 @@
 #include "base/config.h"
 #include "base/shmem.h"
 #include "shard/maintenance/maintenance.h"
+#include "shard/remote/connection.h"
 #include "shard/remote/gate.h"
 
 #define MAX_DATABASES 64
@@ -183,7 +184,7 @@ deadlock_choose_victim(int pid, TimestampTz xact_start, const Deadlock *deadlock
 	SetLatch(&process->procLatch);
 }
 
-/* A mark that was meant for an earlier transaction is void. */
+/* A mark that was meant for an earlier transaction is void, and so is one that others' sessions caused. */
 bool
 deadlock_is_victim(Deadlock *deadlock)
 {
@@ -200,7 +201,7 @@ deadlock_is_victim(Deadlock *deadlock)
 		*deadlock = slot->deadlock;
 	}
 	LWLockRelease(lock);
-	return victim;
+	return victim && connection_has_process(deadlock->victim_group, deadlock->victim_node_pid);
 }
 
 static void

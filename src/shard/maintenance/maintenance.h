@@ -46,7 +46,9 @@ typedef struct DeadlockWait
 
 typedef struct Deadlock
 {
-	int nwaits; /* may be more than there is room for */
+	int victim_group;	 /* where the victim waits ... */
+	int victim_node_pid; /* ... by this process */
+	int nwaits;			 /* may be more than there is room for */
 	DeadlockWait waits[DEADLOCK_MAX_WAITS];
 } Deadlock;
 

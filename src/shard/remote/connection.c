@@ -311,6 +311,21 @@ connection_foreach(void (*action)(RemoteConnection *c))
 	list_free(all);
 }
 
+bool
+connection_has_process(int group_id, int pid)
+{
+	HASH_SEQ_STATUS status;
+	RemoteConnection *c;
+	bool found = false;
+
+	if (connections == NULL)
+		return false;
+	hash_seq_init(&status, connections);
+	while ((c = hash_seq_search(&status)) != NULL)
+		found |= c->key.group_id == group_id && c->conn != NULL && PQbackendPID(c->conn) == pid;
+	return found;
+}
+
 /*
  * Somebody waits for the connection's place: the node should not see more
  * sessions than there are places, so its process is given a moment to go.

@@ -232,6 +232,9 @@ extern bool connection_extras_open(void);
 extern void connection_begin_helper(RemoteConnection *c);
 extern void connection_foreach(void (*action)(RemoteConnection *c));
 
+/* Is this process of the group's node at the other end of one of them?  Never throws. */
+extern bool connection_has_process(int group_id, int pid);
+
 /*
  * Waits until an open connection has something to read.  False when something
  * else has to be done first: an interrupt, a look at why the node is silent.
