@@ -34,6 +34,7 @@
 
 #include "base/compat.h"
 #include "base/message.h"
+#include "shard/ddl/copy_text.h"
 #include "shard/executor/bundle.h"
 #include "shard/executor/exchanged.h"
 
@@ -112,6 +113,19 @@ bundle_add(const BundleForm *form, const Datum *values, const bool *nulls, Strin
 		pq_sendint32(out, length);
 		appendBinaryStringInfo(out, data, length);
 	}
+}
+
+void
+bundle_add_row(const BundleForm *form, const Datum *values, const bool *nulls, StringInfo out,
+			   MemoryContext scratch)
+{
+	int level = copy_text_begin(true);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+
+	bundle_add(form, values, nulls, out);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(scratch);
+	copy_text_end(level);
 }
 
 /* Types whose send function gives the bytes they consist of. */

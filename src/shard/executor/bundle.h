@@ -31,4 +31,15 @@ extern void bundle_begin(const BundleForm *form, StringInfo out);
 extern void
 bundle_add(const BundleForm *form, const Datum *values, const bool *nulls, StringInfo out);
 
+/* The same by itself: "scratch" is for what it needs, and reset. */
+extern void bundle_add_row(const BundleForm *form, const Datum *values, const bool *nulls,
+						   StringInfo out, MemoryContext scratch);
+
+/* A bundle that grows is sent when it has so many bytes or rows. */
+static inline bool
+bundle_is_full(int rows, const StringInfoData *bundle)
+{
+	return rows >= 2000 || bundle->len >= 256 * 1024;
+}
+
 #endif

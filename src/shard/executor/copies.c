@@ -43,14 +43,9 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "shard/ddl/copy_text.h"
 #include "shard/executor/bundle.h"
 #include "shard/executor/copies.h"
 #include "shard/executor/scan.h"
-
-/* A bundle is sent when it has so many bytes or rows. */
-#define BUNDLE_SIZE (256 * 1024)
-#define BUNDLE_ROWS 2000
 
 /* So many statements may be under way. */
 #define MAX_UNDER_WAY 32
@@ -596,21 +591,14 @@ is_renamed(Copies *copies)
 static void
 add_row(Copies *copies, Change *change, bool by_itself)
 {
-	MemoryContext old;
-	int level;
-
 	if (by_itself || copies->change != change)
 		flush(copies);
 	copies->change = change;
 	if (copies->rows++ == 0)
 		bundle_begin(change->form, &copies->bundle);
-	level = copy_text_begin(true);
-	old = MemoryContextSwitchTo(copies->row_context);
-	bundle_add(change->form, copies->values, copies->nulls, &copies->bundle);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(copies->row_context);
-	copy_text_end(level);
-	if (by_itself || copies->rows >= BUNDLE_ROWS || copies->bundle.len >= BUNDLE_SIZE)
+	bundle_add_row(change->form, copies->values, copies->nulls, &copies->bundle,
+				   copies->row_context);
+	if (by_itself || bundle_is_full(copies->rows, &copies->bundle))
 		flush(copies);
 }
 

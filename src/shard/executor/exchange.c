@@ -28,7 +28,7 @@
 /* Beside a value, while it is here and when it is sent. */
 #define VALUE_OVERHEAD 5
 
-struct Exchange
+typedef struct Exchange
 {
 	MemoryContext context;
 	MemoryContext rows; /* what is kept; NULL once there was too much */
@@ -45,19 +45,27 @@ struct Exchange
 	int32 *hash_max;
 	int *counts;
 	ArrayBuildState **building; /* by shard, then by column */
-};
+} Exchange;
 
+static Exchange *create(MemoryContext context, Oid relid, int key, Oid hash, int ncolumns,
+						const Oid *types, Size limit);
+static void add_row(Exchange *exchange, const Datum *values, const bool *nulls);
 static int shard_of(Exchange *exchange, Datum key);
-static Size size_of(Datum value, int16 length);
+static Datum shard_array(const Exchange *exchange, int position, int column, MemoryContext context);
 static Exchange *exchange_of(ShardScan *scan, int param, int *column);
 
 PGCLUSTER_FUNCTION(pgcluster_exchange_row);
 PGCLUSTER_FUNCTION(pgcluster_exchange_done);
 PGCLUSTER_FUNCTION(pgcluster_exchanged);
 
-Exchange *
-exchange_create(MemoryContext context, Oid relid, int key, Oid hash, int ncolumns, const Oid *types,
-				Size limit)
+/*
+ * For rows with these columns (types), of which number "key" (from 0) is
+ * hashed by "hash" as the distribution column of the table is.  Lives in
+ * "context"; holds up to "limit" bytes.
+ */
+static Exchange *
+create(MemoryContext context, Oid relid, int key, Oid hash, int ncolumns, const Oid *types,
+	   Size limit)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Exchange *exchange = palloc0(sizeof(Exchange));
@@ -93,8 +101,12 @@ exchange_create(MemoryContext context, Oid relid, int key, Oid hash, int ncolumn
 	return exchange;
 }
 
-void
-exchange_add(Exchange *exchange, const Datum *values, const bool *nulls)
+/*
+ * Takes a row in; one whose key is null goes to the first shard, since it
+ * equals no row of the table.  Once there was too much nothing is kept.
+ */
+static void
+add_row(Exchange *exchange, const Datum *values, const bool *nulls)
 {
 	int shard = nulls[exchange->key] ? 0 : shard_of(exchange, values[exchange->key]);
 	ArrayBuildState **columns = &exchange->building[shard * exchange->ncolumns];
@@ -110,7 +122,7 @@ exchange_add(Exchange *exchange, const Datum *values, const bool *nulls)
 			accumArrayResult(columns[i], values[i], nulls[i], exchange->types[i], exchange->rows);
 		exchange->size += VALUE_OVERHEAD;
 		if (!nulls[i])
-			exchange->size += size_of(values[i], exchange->lengths[i]);
+			exchange->size += exchange_value_size(values[i], exchange->lengths[i]);
 	}
 	if (exchange->size >= exchange->limit)
 	{
@@ -138,28 +150,17 @@ shard_of(Exchange *exchange, Datum key)
 	return low;
 }
 
-static Size
-size_of(Datum value, int16 length)
+Size
+exchange_value_size(Datum value, int16 length)
 {
 	if (length > 0)
 		return length;
 	return length == -1 ? toast_raw_datum_size(value) : strlen(DatumGetCString(value));
 }
 
-bool
-exchange_is_full(const Exchange *exchange)
-{
-	return exchange->rows == NULL;
-}
-
-int
-exchange_count(const Exchange *exchange, int position)
-{
-	return exchange->counts[position];
-}
-
-Datum
-exchange_array(const Exchange *exchange, int position, int column, MemoryContext context)
+/* The values of a shard's rows in a column. */
+static Datum
+shard_array(const Exchange *exchange, int position, int column, MemoryContext context)
 {
 	ArrayBuildState *building = exchange->building[position * exchange->ncolumns + column];
 	int dims[1];
@@ -198,16 +199,16 @@ pgcluster_exchange_row(PG_FUNCTION_ARGS)
 
 		for (int i = 0; i < ncolumns; i++)
 			types[i] = get_fn_expr_argtype(fcinfo->flinfo, i + first);
-		exchange = exchange_create(
-			context, PG_GETARG_OID(2), PG_GETARG_INT32(3), PG_GETARG_OID(4), ncolumns, types,
-			(Size) Min(config_max_exchanged_size, CONFIG_MAX_EXCHANGED_ARRAYS) * 1024);
+		exchange =
+			create(context, PG_GETARG_OID(2), PG_GETARG_INT32(3), PG_GETARG_OID(4), ncolumns, types,
+				   (Size) Min(config_max_exchanged_size, CONFIG_MAX_EXCHANGED_ARRAYS) * 1024);
 	}
 	for (int i = 0; i < ncolumns; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i + first);
 		nulls[i] = PG_ARGISNULL(i + first);
 	}
-	exchange_add(exchange, values, nulls);
+	add_row(exchange, values, nulls);
 	PG_RETURN_POINTER(exchange);
 }
 
@@ -224,7 +225,7 @@ pgcluster_exchange_done(PG_FUNCTION_ARGS)
 	/* No rows: no shard has any. */
 	if (exchange == NULL)
 		PG_RETURN_POINTER(MemoryContextAllocZero(context, sizeof(Exchange)));
-	if (exchange_is_full(exchange))
+	if (exchange->rows == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(exchange);
 }
@@ -298,7 +299,7 @@ exchange_values(ShardScan *scan, int position, RemoteQuery *query, MemoryContext
 		if (exchange == NULL || exchange->nshards == 0)
 			array = PointerGetDatum(construct_empty_array(type));
 		else if (exchange->shard_ids[position] == scan_table(scan)->colocation->shards[position].id)
-			array = exchange_array(exchange, position, column, context);
+			array = shard_array(exchange, position, column, context);
 		else
 			elog(ERROR, "rows were sorted out for other shards");
 		codec_encode(&scan->cache->params[param], array, false, &values[param], &lengths[param],

@@ -13,29 +13,8 @@
 
 #include "shard/executor/scan.h"
 
-typedef struct Exchange Exchange;
-
-/*
- * For rows with these columns (types), of which number "key" (from 0) is
- * hashed by "hash" as the distribution column of the table is.  Lives in
- * "context"; holds up to "limit" bytes.
- */
-extern Exchange *exchange_create(MemoryContext context, Oid relid, int key, Oid hash, int ncolumns,
-								 const Oid *types, Size limit);
-
-/*
- * Takes a row in; one whose key is null goes to the first shard, since it
- * equals no row of the table.  Once there was too much nothing is kept.
- */
-extern void exchange_add(Exchange *exchange, const Datum *values, const bool *nulls);
-
-/* More rows than it may hold? */
-extern bool exchange_is_full(const Exchange *exchange);
-
-/* How many rows the shard at "position" has, and their values in a column: an array. */
-extern int exchange_count(const Exchange *exchange, int position);
-extern Datum
-exchange_array(const Exchange *exchange, int position, int column, MemoryContext context);
+/* Bytes of a value of a type of this length, neither compressed nor stored apart. */
+extern Size exchange_value_size(Datum value, int16 length);
 
 /* --- for a scan whose parameters are such arrays --- */
 

@@ -38,14 +38,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "shard/ddl/copy_text.h"
 #include "shard/executor/bundle.h"
 #include "shard/executor/scan.h"
 #include "shard/planner/template.h"
-
-/* A bundle is sent when it has so many bytes or rows. */
-#define BUNDLE_SIZE (256 * 1024)
-#define BUNDLE_ROWS 2000
 
 /* So many may be under way. */
 #define BUNDLES_UNDER_WAY 16
@@ -522,22 +517,16 @@ static void
 add_row(FoundRun *run, Change *change, int shard)
 {
 	Bundle *bundle = &change->bundles[shard];
-	MemoryContext old;
-	int level;
 
 	if (bundle->data.data == NULL)
 		initStringInfo(&bundle->data);
 	if (bundle->rows++ == 0)
 		bundle_begin(change->form, &bundle->data);
-	level = copy_text_begin(true);
-	old = MemoryContextSwitchTo(run->row_context);
-	bundle_add(change->form, run->slot->tts_values, run->slot->tts_isnull, &bundle->data);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(run->row_context);
-	copy_text_end(level);
+	bundle_add_row(change->form, run->slot->tts_values, run->slot->tts_isnull, &bundle->data,
+				   run->row_context);
 	if (change->keeps_sources)
 		bundle->sources = lappend(bundle->sources, ExecCopySlotMinimalTuple(run->slot));
-	if (bundle->rows >= BUNDLE_ROWS || bundle->data.len >= BUNDLE_SIZE)
+	if (bundle_is_full(bundle->rows, &bundle->data))
 		flush(run, change, shard);
 }
 

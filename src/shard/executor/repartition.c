@@ -474,47 +474,73 @@ ask_source(Repartition *run, NodeLane *lane, int position)
 	MemoryContextSwitchTo(old);
 }
 
-/* Sends rows of a part that have come here. */
-static void
-ask_put(Repartition *run, NodeLane *lane, int part, char *data, Size length, int64 rows)
+/* A value that goes along. */
+typedef struct Argument
 {
-	static const Oid types[] = {INT4OID, INT4OID, BYTEAOID, INT8OID};
-	static const int formats[] = {1, 1, 1, 1};
+	Oid type;
+	const char *value;
+	int length;
+	int format;
+} Argument;
+
+#define PART_ARGUMENTS 4
+
+/* Calls a function that is told which part of the exchange is meant, and two things more. */
+static void
+ask_about_part(Repartition *run, NodeLane *lane, int part, const char *sql, const Argument *more,
+			   RequestKind kind)
+{
 	uint32 number = pg_hton32((uint32) run->number);
 	uint32 place = pg_hton32((uint32) part);
-	uint64 count = pg_hton64((uint64) rows);
-	const char *values[] = {(char *) &number, (char *) &place, data, (char *) &count};
-	int lengths[] = {sizeof(number), sizeof(place), (int) length, sizeof(count)};
-	RemoteQuery query = {.sql = "SELECT pgcluster.exchange_put($1, $2, $3, $4)",
+	const Argument arguments[PART_ARGUMENTS] = {
+		{INT4OID, (char *) &number, sizeof(number), 1},
+		{INT4OID, (char *) &place, sizeof(place), 1},
+		more[0],
+		more[1],
+	};
+	Oid types[PART_ARGUMENTS];
+	const char *values[PART_ARGUMENTS];
+	int lengths[PART_ARGUMENTS];
+	int formats[PART_ARGUMENTS];
+	RemoteQuery query = {.sql = sql,
 						 .prepare = true,
-						 .nparams = lengthof(types),
+						 .nparams = PART_ARGUMENTS,
 						 .types = types,
 						 .values = values,
 						 .lengths = lengths,
 						 .formats = formats};
 
-	ask(run, lane, &query, REQUEST_OTHER);
+	for (int i = 0; i < PART_ARGUMENTS; i++)
+	{
+		types[i] = arguments[i].type;
+		values[i] = arguments[i].value;
+		lengths[i] = arguments[i].length;
+		formats[i] = arguments[i].format;
+	}
+	ask(run, lane, &query, kind);
+}
+
+/* Sends rows of a part that have come here. */
+static void
+ask_put(Repartition *run, NodeLane *lane, int part, char *data, Size length, int64 rows)
+{
+	uint64 count = pg_hton64((uint64) rows);
+	const Argument more[] = {{BYTEAOID, data, (int) length, 1},
+							 {INT8OID, (char *) &count, sizeof(count), 1}};
+
+	ask_about_part(run, lane, part, "SELECT pgcluster.exchange_put($1, $2, $3, $4)", more,
+				   REQUEST_OTHER);
 }
 
 static void
 ask_copy(Repartition *run, NodeLane *lane, int part)
 {
-	static const Oid types[] = {INT4OID, INT4OID, TEXTOID, TEXTARRAYOID};
-	static const int formats[] = {1, 1, 0, 1};
-	uint32 number = pg_hton32((uint32) run->number);
-	uint32 place = pg_hton32((uint32) part);
 	char *name = shard_ddl_name(run->relation, run->target->colocation->shards[part].id);
-	const char *values[] = {(char *) &number, (char *) &place, name, run->columns};
-	int lengths[] = {sizeof(number), sizeof(place), 0, run->columns_length};
-	RemoteQuery query = {.sql = "SELECT pgcluster.exchange_copy($1, $2, $3, $4)",
-						 .prepare = true,
-						 .nparams = lengthof(types),
-						 .types = types,
-						 .values = values,
-						 .lengths = lengths,
-						 .formats = formats};
+	const Argument more[] = {{TEXTOID, name, 0, 0},
+							 {TEXTARRAYOID, run->columns, run->columns_length, 1}};
 
-	ask(run, lane, &query, REQUEST_COPY);
+	ask_about_part(run, lane, part, "SELECT pgcluster.exchange_copy($1, $2, $3, $4)", more,
+				   REQUEST_COPY);
 }
 
 /* The statement itself, for the rows of one shard. */
@@ -523,33 +549,19 @@ ask_insert(Repartition *run, NodeLane *lane, int part)
 {
 	ShardScan *scan = run->scan;
 	MemoryContext old = MemoryContextSwitchTo(run->request_context);
-	int n = scan->cache->nparams;
-	Oid *types = palloc((n + 1) * sizeof(Oid));
-	const char **values = palloc((n + 1) * sizeof(char *));
-	int *lengths = palloc((n + 1) * sizeof(int));
-	int *formats = palloc((n + 1) * sizeof(int));
 	StringInfoData bundle;
-	RemoteQuery query = {.binary = scan->cache->rows.binary, .prepare = true};
+	RemoteQuery query = {.sql = shards_sql(scan, run->target, part),
+						 .binary = scan->cache->rows.binary,
+						 .prepare = true,
+						 .nparams = scan->cache->nparams,
+						 .types = scan->cache->wire_types,
+						 .values = scan->wire_values,
+						 .lengths = scan->wire_lengths,
+						 .formats = scan->wire_formats};
 
-	for (int i = 0; i < n; i++)
-	{
-		types[i] = scan->cache->wire_types[i];
-		values[i] = scan->wire_values[i];
-		lengths[i] = scan->wire_lengths[i];
-		formats[i] = scan->wire_formats[i];
-	}
 	initStringInfo(&bundle);
 	exchanged_bundle(&bundle, run->number, part, run->binary);
-	types[n] = BYTEAOID;
-	values[n] = bundle.data;
-	lengths[n] = bundle.len;
-	formats[n] = 1;
-	query.sql = shards_sql(scan, run->target, part);
-	query.nparams = n + 1;
-	query.types = types;
-	query.values = values;
-	query.lengths = lengths;
-	query.formats = formats;
+	tasks_add_bundle(run->request_context, &bundle, &query);
 	ask(run, lane, &query, REQUEST_INSERT);
 	MemoryContextSwitchTo(old);
 }

@@ -259,6 +259,8 @@ extern const char *shards_sql(ShardScan *scan, const DistributedTable *table, in
 /* --- tasks.c: statements under way on nodes --- */
 extern void tasks_create(ShardScan *scan, const DistributedTable *table, List *positions);
 extern void tasks_start(ShardScan *scan, ShardTask *task, const char *sql);
+/* Adds a bundle to the parameters of a query; the lists of them are then in "context". */
+extern void tasks_add_bundle(MemoryContext context, StringInfo bundle, RemoteQuery *query);
 typedef struct TaskRole
 {
 	Oid user;

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -21,6 +20,7 @@
 
 #include "base/compat.h"
 #include "base/config.h"
+#include "shard/executor/exchange.h"
 
 /* Beside a value, when it is sent. */
 #define VALUE_OVERHEAD 4
@@ -36,7 +36,6 @@ typedef struct Shipment
 } Shipment;
 
 static Shipment *start(FunctionCallInfo fcinfo, MemoryContext context);
-static Size size_of(Datum value, int16 length);
 static void give_up(Shipment *shipment);
 
 PGCLUSTER_FUNCTION(pgcluster_ship_row);
@@ -59,7 +58,7 @@ pgcluster_ship_row(PG_FUNCTION_ARGS)
 		Oid type = get_fn_expr_argtype(fcinfo->flinfo, i + 2);
 
 		if (!PG_ARGISNULL(i + 2))
-			shipment->size += size_of(PG_GETARG_DATUM(i + 2), shipment->lengths[i]);
+			shipment->size += exchange_value_size(PG_GETARG_DATUM(i + 2), shipment->lengths[i]);
 		shipment->size += VALUE_OVERHEAD;
 		shipment->building[i] = accumArrayResult(shipment->building[i], PG_GETARG_DATUM(i + 2),
 												 PG_ARGISNULL(i + 2), type, context);
@@ -87,14 +86,6 @@ start(FunctionCallInfo fcinfo, MemoryContext context)
 		shipment->building[i] = initArrayResult(type, context, true);
 	}
 	return shipment;
-}
-
-static Size
-size_of(Datum value, int16 length)
-{
-	if (length > 0)
-		return length;
-	return length == -1 ? toast_raw_datum_size(value) : strlen(DatumGetCString(value));
 }
 
 static void

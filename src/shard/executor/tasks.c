@@ -16,7 +16,6 @@
 #include "shard/executor/scan.h"
 #include "shard/remote/pack.h"
 
-static void add_bundle(ShardScan *scan, StringInfo bundle, RemoteQuery *query);
 static void store_rows(ShardTask *task);
 
 /* A task for each of these shards. */
@@ -36,15 +35,14 @@ tasks_create(ShardScan *scan, const DistributedTable *table, List *positions)
 	}
 }
 
-/* Adds the bundle to the parameters of the SQL. */
-static void
-add_bundle(ShardScan *scan, StringInfo bundle, RemoteQuery *query)
+void
+tasks_add_bundle(MemoryContext context, StringInfo bundle, RemoteQuery *query)
 {
 	int n = query->nparams++;
-	Oid *types = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(Oid));
-	const char **values = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(char *));
-	int *lengths = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(int));
-	int *formats = MemoryContextAllocZero(scan->context, (n + 1) * sizeof(int));
+	Oid *types = MemoryContextAllocZero(context, (n + 1) * sizeof(Oid));
+	const char **values = MemoryContextAllocZero(context, (n + 1) * sizeof(char *));
+	int *lengths = MemoryContextAllocZero(context, (n + 1) * sizeof(int));
+	int *formats = MemoryContextAllocZero(context, (n + 1) * sizeof(int));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -97,7 +95,7 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.binary = scan->forward ? scan->format == 1 : scan->cache->rows.binary;
 	query.version = scan->version;
 	if (task->bundle != NULL)
-		add_bundle(scan, task->bundle, &query);
+		tasks_add_bundle(scan->context, task->bundle, &query);
 	query.prepare = query.nparams > 0 && !scan->plan->ships;
 	query.writes = scan->plan->writes;
 	query.alone = query.writes && alone_in_transaction(scan);
