@@ -18,7 +18,8 @@ our @tables = (
 
 our $schema = <<'SQL';
 CREATE TABLE a (id int PRIMARY KEY, x int, s text DEFAULT 'def', n numeric CHECK (n > -1000), arr int[], g int GENERATED ALWAYS AS (x * 2) STORED);
-CREATE TABLE b (id int PRIMARY KEY, x int, s text, n numeric, j jsonb);
+CREATE TABLE b (id int PRIMARY KEY, gone point, x int, s text, n numeric, j jsonb);
+ALTER TABLE b DROP COLUMN gone;
 CREATE TABLE c (k int NOT NULL, id int NOT NULL, x int DEFAULT 7, s text, n numeric, PRIMARY KEY (k, id));
 CREATE TABLE r (id int PRIMARY KEY, x int, s text, n numeric, d int NOT NULL DEFAULT 5);
 CREATE TABLE l (id int PRIMARY KEY, x int, s text, n numeric);

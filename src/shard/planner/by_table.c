@@ -458,7 +458,7 @@ wrap_table(Query *query, int rti)
 	compat_move_permissions(query, rte, table, inner);
 
 	/* Also of dropped columns, since the others keep their numbers. */
-	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
+	statement_columns(inner, 1, &names, &columns);
 	forboth (name, names, column, columns)
 		table->targetList = lappend(
 			table->targetList, makeTargetEntry(lfirst(column), list_length(table->targetList) + 1,

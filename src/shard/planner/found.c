@@ -271,7 +271,7 @@ wrap_target(Found *found)
 		rte->security_barrier = true;
 	}
 	compat_move_permissions(found->read, rte, table, inner);
-	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
+	statement_columns(inner, 1, &names, &columns);
 	for (size_t i = 0; i < lengthof(identity); i++)
 	{
 		names = lappend(names, makeString(pstrdup(identity[i].name)));

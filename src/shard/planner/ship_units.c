@@ -19,7 +19,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -30,6 +29,7 @@
 #include "shard/metadata/metadata.h"
 #include "shard/planner/lift.h"
 #include "shard/planner/ship_units.h"
+#include "shard/planner/statement.h"
 
 /* An aggregate takes them in, with arguments of its own. */
 #define MAX_COLUMNS (FUNC_MAX_ARGS - 10)
@@ -373,7 +373,7 @@ rows_of(Query *query, int rti, ShipUnit *unit)
 	ChangeVarNodes((Node *) quals, rti, 1, 0);
 	rows->jointree =
 		makeFromExpr(list_make1(ref), quals ? (Node *) make_ands_explicit(quals) : NULL);
-	compat_expand_rte(inner, 1, 0, -1, true, &names, &columns);
+	statement_columns(inner, 1, &names, &columns);
 	forboth (name, names, column, columns)
 	{
 		if (!bms_is_member(++number, used.columns))
@@ -580,7 +580,7 @@ put_in_place(RangeTblEntry *rte, ShipUnit *unit, Walk *walk)
 	ListCell *column;
 	int number = 0;
 
-	compat_expand_rte(rte, 1, 0, -1, true, &names, &columns);
+	statement_columns(rte, 1, &names, &columns);
 	forboth (name, names, column, columns)
 	{
 		Node *expr = lfirst(column);
@@ -600,8 +600,6 @@ put_in_place(RangeTblEntry *rte, ShipUnit *unit, Walk *walk)
 			expr = (Node *) makeNullConst(lift_builtin(type) && type != RECORDOID ? type : INT4OID,
 										  -1, InvalidOid);
 		exprs = lappend(exprs, expr);
-		if (strVal(lfirst(name))[0] == '\0')
-			lfirst(name) = makeString(psprintf("dropped_%d", number));
 	}
 	rte->subquery = walk->pretends && unit->part > 0
 						? pretended_query(unit, names, exprs)

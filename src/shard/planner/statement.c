@@ -15,6 +15,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planmain.h"
+#include "parser/parse_relation.h"
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
@@ -257,6 +258,20 @@ statement_with_groups(Query *query)
 	query = copyObject(query);
 	(void) groups_walker((Node *) query, NULL);
 	return query;
+}
+
+void
+statement_columns(RangeTblEntry *rte, int rti, List **names, List **columns)
+{
+	ListCell *name;
+
+	compat_expand_rte(rte, rti, 0, -1, true, names, columns);
+	foreach (name, *names)
+	{
+		if (strVal(lfirst(name))[0] == '\0')
+			lfirst(name) =
+				makeString(psprintf("........dropped.%d........", foreach_current_index(name) + 1));
+	}
 }
 
 bool

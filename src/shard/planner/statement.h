@@ -46,4 +46,10 @@ extern List *statement_params(const Lift *lift);
  */
 extern Query *statement_with_groups(Query *query);
 
+/*
+ * Names and values of all columns of relation "rti", dropped ones too, since
+ * the others keep their numbers: with a name that no column can have.
+ */
+extern void statement_columns(RangeTblEntry *rte, int rti, List **names, List **columns);
+
 #endif
