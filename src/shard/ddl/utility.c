@@ -231,7 +231,8 @@ run_call(UtilityCall *call)
 				  (call->context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL && outer->direct);
 	if (metadata_any_shell())
 		shell_check_statement(call->pstmt->utilityStmt, mine.direct);
-	calls = mine.direct && IsA(call->pstmt->utilityStmt, CallStmt) && metadata_any_shell();
+	calls = mine.direct && IsA(call->pstmt->utilityStmt, CallStmt) && metadata_any_shell() &&
+			refusal_is_for_coordinator();
 	if (calls)
 		refusal_enter_call(&refusal);
 	PG_TRY();

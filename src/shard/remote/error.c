@@ -119,9 +119,10 @@ raise_node_error(RemoteConnection *c, PGresult *result, bool copy)
 				 "coordinator. To have all its calls run there, use create_distributed_function "
 				 "without an argument.";
 	if (refusal_is_marked(result))
+	{
 		e.code = ERRCODE_FEATURE_NOT_SUPPORTED;
-	if (refusal_is_marked(result) || refusal_is_committed(result))
 		memset(e.names, 0, sizeof(e.names));
+	}
 	if (e.message == NULL)
 		e.message = pchomp(PQresultErrorMessage(result));
 	PQclear(result);

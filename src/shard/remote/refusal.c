@@ -31,7 +31,9 @@
 /* Where an error names objects. */
 #define MARK_SCHEMA "pgcluster"
 #define MARK_ELSEWHERE "elsewhere"
-#define MARK_COMMITTED "committed"
+
+/* A line of the context, as a call may have set any other field. */
+#define MARK_COMMITTED "after a commit of the called procedure"
 
 /* On the way to the coordinator; there it is ERRCODE_FEATURE_NOT_SUPPORTED again. */
 #define MARKED_CODE ERRCODE_ASSERT_FAILURE
@@ -77,8 +79,7 @@ mark_committed(void *arg)
 	if (call->local_xid == compat_local_xid() ||
 		(geterrcode() != MARKED_CODE && !is_missing(geterrcode())))
 		return;
-	err_generic_string(PG_DIAG_SCHEMA_NAME, MARK_SCHEMA);
-	err_generic_string(PG_DIAG_DATATYPE_NAME, MARK_COMMITTED);
+	errcontext("%s", MARK_COMMITTED);
 }
 
 void
@@ -115,8 +116,9 @@ refusal_is_marked(const PGresult *error)
 bool
 refusal_is_committed(const PGresult *error)
 {
-	return has_field(error, PG_DIAG_SCHEMA_NAME, MARK_SCHEMA) &&
-		   has_field(error, PG_DIAG_DATATYPE_NAME, MARK_COMMITTED);
+	const char *context = PQresultErrorField(error, PG_DIAG_CONTEXT);
+
+	return context != NULL && strstr(context, MARK_COMMITTED) != NULL;
 }
 
 bool
