@@ -142,6 +142,16 @@ Account.find(12).with_lock { |x| Account.find(12).increment!(:balance, 7) }
 show 'increment', Account.where(id: 12).pluck(:balance)
 show 'update all', [Account.where(color_id: nil).update_all('balance = balance + 1'), Entry.where(account_id: Account.where(color_id: 1)).update_all(amount: 1)]
 show 'upsert', Account.upsert_all([{ id: 1, name: 'up' }, { id: 900, name: 'new' }], returning: %w[id name]).rows.sort
+show 'upsert again', [Account.upsert_all([{ id: 1, name: 'up again' }, { id: 901, name: 'newer' }], returning: 'id, name, (xmax = 0) AS inserted').rows.sort,
+  Account.upsert({ id: 901, name: 'newest', balance: 7 }, returning: 'id, xmax = 0').rows, Account.where(id: [1, 901]).order(:id).pluck(:name)]
+show 'upsert of few', Color.upsert_all([{ name: 'red' }, { name: 'violet' }], unique_by: :name, returning: %w[name]).rows.sort
+show 'inserted', [Entry.insert_all([{ account_id: 3, amount: 5 }, { account_id: 4, amount: 6 }], returning: %w[amount words]).rows.sort,
+  Account.insert_all([{ id: 901, name: 'not there' }], unique_by: :id).length, Color.find_or_create_by!(name: 'violet').name, Color.create_or_find_by!(name: 'pink').name]
+Account.transaction { show 'queue', Account.where('balance > 70').order(:id).limit(3).lock('FOR UPDATE SKIP LOCKED').ids }
+Account.update_counters(13, balance: 4)
+show 'counters', [Account.where(id: [13, 14]).touch_all, Account.find(13).balance, Entry.where('amount > 50').in_batches(of: 7).update_all('amount = amount - 1'), Entry.where(amount: 70..).in_batches(of: 3).delete_all]
+Color.where(name: %w[violet pink]).delete_all
+Account.where(id: 901).delete_all
 show 'locked', Account.where('balance > 60').order(:id).lock.map(&:id)
 fails('unique') { Color.create!(name: 'red') }
 fails('reference') { Account.create!(name: 'x', color_id: 44) }

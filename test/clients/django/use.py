@@ -159,6 +159,18 @@ def write():
         except ValueError:
             pass
     show('savepoint', Customer.objects.filter(pk__in=[8, 9, 10]).values_list('credit', flat=True))
+    with transaction.atomic():
+        show('queue', [o.pk for o in Order.objects.select_for_update(skip_locked=True)
+                       .filter(status='sent').order_by('placed', 'id')[:3]])
+        show('locked by key', Order.objects.select_for_update(nowait=True, no_key=True).get(pk=33).status)
+        show('locked with others', [(o.pk, o.customer.name) for o in Order.objects.select_related('customer')
+                                    .select_for_update(of=('self',)).filter(pk__lt=4)])
+    show('cases', Customer.objects.filter(pk__lt=30).update(
+        credit=Case(When(country='fr', then=F('credit') + F('id')), default=F('credit')),
+        name=Concat('name', Value('!'))))
+    show('from another table', Order.objects.filter(pk__lt=20).update(note=Subquery(
+        Customer.objects.filter(pk=OuterRef('customer_id')).values('name')[:1])))
+    show('noted', Order.objects.filter(pk__lt=6).values_list('note', flat=True))
     fails('check', lambda: Customer.objects.filter(pk=3).update(credit=-5000))
     fails('unique', lambda: Product.objects.create(name='Thing 1', price=1))
     fails('foreign key', lambda: (Customer.objects.create(

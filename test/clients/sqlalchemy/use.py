@@ -175,6 +175,20 @@ def write():
             show('upsert', s.execute(upsert.on_conflict_do_update(
                 index_elements=['tenant_id', 'id'], set_={'budget': Project.budget + upsert.excluded.budget})
                 .returning(Project.tenant_id, Project.id, Project.title, Project.budget)).fetchall())
+            every = {c.name: c for c in upsert.excluded if c.name != 'labels'}
+            show('upsert of every column', s.execute(upsert.on_conflict_do_update(constraint='project_pkey', set_=every)
+                 .returning(Project.id, Project.title, Project.budget, sa.literal_column('project.xmax = 0').label('inserted'))).fetchall())
+            show('queue', s.execute(select(Task.tenant_id, Task.id).where(~Task.done).order_by(Task.due, Task.id).limit(3)
+                 .with_for_update(skip_locked=True)))
+            show('locked', [p.title for p in s.scalars(select(Project).where(Project.tenant_id == 7)
+                 .order_by(Project.id).with_for_update(key_share=True, of=Project))])
+            gone = sa.delete(Task).where(Task.tenant_id == 9, Task.kind == 'chore').returning(Task.tenant_id, Task.project_id).cte('gone')
+            show('moved', s.execute(sa.select(gone.c.project_id, func.count()).group_by(gone.c.project_id).order_by(gone.c.project_id)))
+            most = select(func.max(Project.budget)).where(Project.tenant_id == Tenant.id).scalar_subquery()
+            show('from a subquery', [s.execute(sa.update(Tenant).where(Tenant.id > 8).values(name=func.concat('best ', most))
+                 .execution_options(synchronize_session=False)).rowcount])
+            s.bulk_update_mappings(Project, [{'tenant_id': t, 'id': 2, 'title': f'bulk {t}'} for t in range(10, 16)])
+            show('bulk', s.execute(select(Project.tenant_id, Project.title).where(Project.title.like('bulk%')).order_by(Project.tenant_id)))
             show('returned', sorted(tuple(r) for r in s.execute(
                 sa.update(Project).where(Project.budget > 15).values(budget=Project.budget * 2)
                 .returning(Project.tenant_id, Project.id, Project.budget).execution_options(synchronize_session=False))))
