@@ -51,8 +51,8 @@ SELECT ways_of('SELECT count(*), sum(b.v) FROM big b JOIN small s ON s.w = b.v')
 RESET pgcluster.join_strategy;
 
 -- Nobody makes arrays up.
-SELECT pgcluster.shipped('x', 0, NULL::integer[]);
-SELECT pgcluster.ship(NULL, 1);
+DO $$BEGIN PERFORM pgcluster.shipped('x', 0, NULL::integer[]); EXCEPTION WHEN undefined_function OR feature_not_supported THEN RAISE NOTICE 'refused'; END$$;
+DO $$BEGIN PERFORM pgcluster.ship(NULL, 1); EXCEPTION WHEN undefined_function OR feature_not_supported THEN RAISE NOTICE 'refused'; END$$;
 \set VERBOSITY terse
 DROP SCHEMA exchanged CASCADE;
 DROP EXTENSION pgcluster;

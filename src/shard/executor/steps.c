@@ -137,7 +137,8 @@ steps_end(ShardScan *scan)
 
 		if (step->query != NULL)
 		{
-			ExecutorFinish(step->query);
+			if ((step->query->estate->es_top_eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+				ExecutorFinish(step->query);
 			ExecutorEnd(step->query);
 			FreeQueryDesc(step->query);
 		}
