@@ -120,6 +120,18 @@
 #define compat_local_xid() MyProc->lxid
 #endif
 
+/*
+ * What switches event triggers off; before, all that fire at the origin of
+ * changes.  The includer has commands/event_trigger.h and commands/trigger.h.
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_event_triggers event_triggers
+#define COMPAT_EVENT_TRIGGERS_OFF false
+#else
+#define compat_event_triggers SessionReplicationRole
+#define COMPAT_EVENT_TRIGGERS_OFF SESSION_REPLICATION_ROLE_REPLICA
+#endif
+
 /* A message in the log that is written with its transaction.  The includer has replication/message.h. */
 #if PG_VERSION_NUM >= 170000
 #define compat_log_message(prefix, message, size) \

@@ -269,6 +269,42 @@ same_definitions('what is dropped by any statement is dropped everywhere', qw(c 
 is(everywhere(q{SELECT concat_ws(' ', to_regnamespace('theirs'), to_regnamespace('renamed'), polroles::regrole[]) FROM pg_policy WHERE polrelid = 'app.u'::regclass}), '{staff}',
 	'... and so are schemas, and what a role was granted');
 
+# Event triggers are everywhere, and fire once for a statement, where it was given.
+$c->sql('c', <<'END');
+CREATE FUNCTION app.tell() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+	RAISE WARNING 'fired: % % %', tg_event, tg_tag, current_setting('port'); END$$;
+CREATE FUNCTION app.forbid() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$forbidden$$; END';
+CREATE EVENT TRIGGER at_start ON ddl_command_start EXECUTE FUNCTION app.tell();
+CREATE EVENT TRIGGER at_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE') EXECUTE FUNCTION app.tell();
+CREATE EVENT TRIGGER at_drop ON sql_drop EXECUTE FUNCTION app.tell();
+CREATE EVENT TRIGGER at_rewrite ON table_rewrite EXECUTE FUNCTION app.tell();
+ALTER EVENT TRIGGER at_end ENABLE ALWAYS;
+ALTER EVENT TRIGGER at_drop RENAME TO "at ""drop";
+COMMENT ON EVENT TRIGGER at_end IS 'all is done';
+CREATE EVENT TRIGGER no_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION app.forbid();
+CREATE EVENT TRIGGER gone ON sql_drop EXECUTE FUNCTION app.forbid();
+DROP EVENT TRIGGER gone;
+BEGIN; ALTER EVENT TRIGGER at_start DISABLE; CREATE EVENT TRIGGER undone ON sql_drop EXECUTE FUNCTION app.tell(); ROLLBACK;
+END
+my $event_triggers = q{SELECT string_agg(concat_ws(' ', evtname, evtevent, evtenabled, evttags, evtfoid::regproc, evtowner::regrole, obj_description(oid)), '; ' ORDER BY evtname) FROM pg_event_trigger};
+is(everywhere($event_triggers), 'at "drop sql_drop O app.tell postgres; at_end ddl_command_end A {"ALTER TABLE","CREATE TABLE"} app.tell postgres all is done; '
+	. 'at_rewrite table_rewrite O app.tell postgres; at_start ddl_command_start O app.tell postgres; no_index ddl_command_end O {"CREATE INDEX"} app.forbid postgres',
+	'event triggers are made and changed everywhere');
+my (undef, undef, $fired) = $c->try_sql('c', <<'END');
+CREATE TABLE app.e (k int, v int);
+SELECT create_distributed_table('app.e', 'k', colocate_with => 'app.u');
+ALTER TABLE app.e ALTER v TYPE bigint, ADD COLUMN w int DEFAULT 1;
+DROP TABLE app.e;
+END
+my $here = $c->{nodes}{c}{port};
+is(join(', ', map { /fired: (.*)/ ? $1 =~ s/ $here$//r : () } split /\n/, $fired), 'ddl_command_start CREATE TABLE, ddl_command_end CREATE TABLE, '
+	. 'ddl_command_start ALTER TABLE, table_rewrite ALTER TABLE, ddl_command_end ALTER TABLE, ddl_command_start DROP TABLE, sql_drop DROP TABLE', 'they fire once for DDL of shards');
+like(($c->try_sql('c', 'CREATE INDEX refused ON app.u (k)'))[2], qr/forbidden/, 'one of them stops a statement');
+like(($c->try_sql('w1', 'CREATE INDEX refused ON app.not_there (k)'))[2], qr/fired: ddl_command_start CREATE INDEX $c->{nodes}{w1}{port}/, '... and fires for what is done on a node');
+is(everywhere(q{SELECT count(*) FROM pg_class WHERE relname = 'refused'}), 0, '... everywhere');
+$c->sql('c', "DROP EVENT TRIGGER $_") foreach 'at_start', '"at ""drop"', 'no_index', 'at_rewrite';
+is(everywhere(q{SELECT string_agg(evtname, ',') FROM pg_event_trigger}), 'at_end', 'they are dropped everywhere');
+
 # An extension, with the version that it has here.
 SKIP:
 {

@@ -43,13 +43,15 @@ typedef enum Following
 {
 	FOLLOW_REPEATS, /* the same */
 	FOLLOW_NEEDS,	/* the same, when they have what the object needs from now on */
-	FOLLOW_MAKES	/* they get what has come to the object */
+	FOLLOW_MAKES,	/* they get what has come to the object */
+	FOLLOW_CREATES	/* they get the object, which no shard needs */
 } Following;
 
 struct ObjectChange
 {
 	ObjectChange *outer;
 	MemoryContext context; /* of what drops gives */
+	List *created;		   /* NamedObject *, what the statement creates for all nodes */
 	List *addresses;	   /* of what is changed and known to the nodes */
 	Following following;
 	List *commands;
@@ -70,6 +72,7 @@ static const ObjectType followed[] = {
 	OBJECT_SCHEMA,		  OBJECT_TRANSFORM,		  OBJECT_TSPARSER,
 	OBJECT_TSDICTIONARY,  OBJECT_TSTEMPLATE,	  OBJECT_TYPE,
 	OBJECT_VIEW,		  OBJECT_TSCONFIGURATION, OBJECT_USER_MAPPING,
+	OBJECT_EVENT_TRIGGER,
 };
 
 typedef struct NamedObject
@@ -285,6 +288,8 @@ typedef struct Statement
 static const Statement statements[] = {
 	{T_AlterCollationStmt, FOLLOW_REPEATS, NAMED(AlterCollationStmt, OBJECT_COLLATION, collname)},
 	{T_AlterDomainStmt, FOLLOW_NEEDS, NAMED(AlterDomainStmt, OBJECT_TYPE, typeName)},
+	{T_AlterEventTrigStmt, FOLLOW_REPEATS,
+	 NAMED_STRING(AlterEventTrigStmt, OBJECT_EVENT_TRIGGER, trigname)},
 	{T_AlterEnumStmt, FOLLOW_REPEATS, NAMED(AlterEnumStmt, OBJECT_TYPE, typeName)},
 	{T_AlterExtensionStmt, FOLLOW_REPEATS,
 	 NAMED_STRING(AlterExtensionStmt, OBJECT_EXTENSION, extname)},
@@ -306,6 +311,8 @@ static const Statement statements[] = {
 	 NAMED_STRING(AlterUserMappingStmt, OBJECT_FOREIGN_SERVER, servername)},
 	{T_CommentStmt, FOLLOW_REPEATS, FOUND_BY(of_comment)},
 	{T_CreateCastStmt, FOLLOW_MAKES, FOUND_BY(of_create_cast)},
+	{T_CreateEventTrigStmt, FOLLOW_CREATES,
+	 NAMED_STRING(CreateEventTrigStmt, OBJECT_EVENT_TRIGGER, trigname)},
 	{T_CreateFunctionStmt, FOLLOW_NEEDS, FOUND_BY(of_create_function)},
 	{T_CreateOpClassStmt, FOLLOW_MAKES, NAMED(CreateOpClassStmt, OBJECT_TYPE, datatype)},
 	{T_CreateTransformStmt, FOLLOW_MAKES, NAMED(CreateTransformStmt, OBJECT_TYPE, type_name)},
@@ -432,16 +439,20 @@ begin_following(ObjectChange *change, UtilityCall *call)
 	{
 		if (statements[i].tag != nodeTag(stmt))
 			continue;
-		change->addresses = known_addresses(objects_of(&statements[i], stmt), &others);
 		change->following = statements[i].following;
+		if (change->following == FOLLOW_CREATES)
+			change->created = objects_of(&statements[i], stmt);
+		else
+			change->addresses = known_addresses(objects_of(&statements[i], stmt), &others);
 	}
-	if (change->addresses == NIL)
+	if (change->addresses == NIL && change->created == NIL)
 		return;
 
 	/* A statement about several objects needs all of them there. */
 	if (others != NIL && change->following != FOLLOW_MAKES)
 		objects_ensure(others);
-	change->commands = without_trace(same_command(call), change->addresses);
+	if (change->addresses != NIL)
+		change->commands = without_trace(same_command(call), change->addresses);
 
 	/* Who cannot be reached is told of before anything is done. */
 	(void) groups_ask(groups_elsewhere(), "SELECT", 0);
@@ -521,7 +532,10 @@ object_change_finish(ObjectChange *change)
 		return;
 	CommandCounterIncrement();
 	drop_there(change->drops);
-	if (change->addresses != NIL && change->following == FOLLOW_MAKES)
+	if (change->following == FOLLOW_CREATES)
+		(void) known_addresses(change->created, &change->addresses);
+	if (change->addresses != NIL &&
+		(change->following == FOLLOW_MAKES || change->following == FOLLOW_CREATES))
 		objects_ensure(change->addresses);
 	else if (change->addresses != NIL && change->following == FOLLOW_NEEDS)
 		objects_ensure_needs(change->addresses);

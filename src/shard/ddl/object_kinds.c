@@ -16,6 +16,7 @@
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
@@ -280,6 +281,18 @@ static const char create_view[] =
 	" ' WITH (' || array_to_string(reloptions, ', ') || ')', pg_get_viewdef(oid))]"
 	" FROM pg_class c WHERE oid = $1 AND relkind = 'v'";
 
+static const char create_event_trigger[] =
+	"SELECT ARRAY['DROP EVENT TRIGGER IF EXISTS ' || $2,"
+	" format('CREATE EVENT TRIGGER %s ON %s%s EXECUTE FUNCTION %s()', $2, evtevent,"
+	"  ' WHEN TAG IN (' || (SELECT string_agg(quote_literal(t), ', ') FROM unnest(evttags) t)"
+	"  || ')', evtfoid::regproc)] || CASE evtenabled WHEN 'O' THEN '{}' ELSE"
+	" ARRAY[format('ALTER EVENT TRIGGER %s %s', $2, CASE evtenabled WHEN 'D' THEN 'DISABLE'"
+	"  WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END)] END"
+	" FROM pg_event_trigger WHERE oid = $1";
+
+#define EVENT_TRIGGER_VERSION \
+	"md5(ROW(evtevent, evtenabled, evttags, evtfoid::pg_catalog.regproc)::text)"
+
 static const ObjectKind kinds[] = {
 	{NamespaceRelationId, "SELECT ARRAY['CREATE SCHEMA IF NOT EXISTS ' || $2]",
 	 NULL, NULL, NULL, false},
@@ -315,6 +328,10 @@ static const ObjectKind kinds[] = {
 	{UserMappingRelationId, create_mapping, NULL, NULL, NULL, true},
 	{AccessMethodRelationId, create_access_method, NULL, NULL, NULL, false},
 	{RelationRelationId, create_view, NULL, NULL, NULL, false},
+	{EventTriggerRelationId, create_event_trigger,
+	 "SELECT " EVENT_TRIGGER_VERSION " FROM pg_catalog.pg_event_trigger WHERE oid = %s",
+	 "SELECT " EVENT_TRIGGER_VERSION " FROM pg_event_trigger WHERE oid = $1",
+	 NULL, false},
 };
 /* clang-format on */
 

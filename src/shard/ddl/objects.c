@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
@@ -472,6 +473,25 @@ objects_ensure_needs(List *addresses)
 	ensure_everywhere(needs);
 }
 
+/* All nodes have those, whether or not shards need them. */
+static void
+gather_event_triggers(Gathering *gathering)
+{
+	Relation rel = table_open(EventTriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid id = ((Form_pg_event_trigger) GETSTRUCT(tuple))->oid;
+
+		if (!OidIsValid(getExtensionOfObject(EventTriggerRelationId, id)))
+			gather(gathering, address(EventTriggerRelationId, id));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
 void
 objects_join(int group_id)
 {
@@ -484,7 +504,9 @@ objects_join(int group_id)
 							 GUC_ACTION_SAVE, true, 0, false);
 	foreach (lc, object_catalog_read())
 		gather(&gathering, lfirst(lc));
+	gather_event_triggers(&gathering);
 	ensure_all(gathering.found, list_make1_int(group_id));
+	note_all(gathering.found);
 	AtEOXact_GUC(true, level);
 }
 

@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "shard/ddl/event_trigger.h"
 #include "shard/ddl/groups.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
@@ -50,7 +51,7 @@ start(ShardRun *run, int group_id, const char *sql, bool in_transaction)
 	RemoteTask **task = palloc0(sizeof(*task));
 
 	query.group_id = group_id;
-	query.sql = sql;
+	query.sql = psprintf("%s%s", EVENT_TRIGGER_MARK, sql);
 	query.writes = in_transaction;
 	*task = remote_task_start(&query, CurrentMemoryContext, spool, task);
 	run->tasks = lappend(run->tasks, task);

@@ -137,6 +137,12 @@ is_coordinators(bool direct)
 	return direct && refusal_is_for_coordinator();
 }
 
+bool
+shell_session_is_coordinators(void)
+{
+	return is_coordinators(true);
+}
+
 static const DistributedTable *
 find_shell(RangeVar *name)
 {

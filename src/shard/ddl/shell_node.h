@@ -18,4 +18,7 @@ extern void shell_check_statement(Node *stmt, bool direct);
 extern void shell_check_change(Oid relid, bool direct);
 extern void shell_forget(Oid relid);
 
+/* Is this a session of the coordinator's, as far as its name tells? */
+extern bool shell_session_is_coordinators(void);
+
 #endif

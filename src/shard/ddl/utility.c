@@ -40,6 +40,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/distribute.h"
+#include "shard/ddl/event_trigger.h"
 #include "shard/ddl/function.h"
 #include "shard/ddl/groups.h"
 #include "shard/ddl/partition.h"
@@ -110,14 +111,20 @@ typedef struct Touched
 
 static Touched *touched = NULL;
 
-void
-utility_run(UtilityCall *call)
+static void
+run_next(UtilityCall *call)
 {
 	ProcessUtility_hook_type next =
 		prev_ProcessUtility ? prev_ProcessUtility : standard_ProcessUtility;
 
 	next(call->pstmt, call->query_string, call->read_only_tree, call->context, call->params,
 		 call->environment, call->dest, call->completion);
+}
+
+void
+utility_run(UtilityCall *call)
+{
+	event_trigger_run(call, run_next);
 }
 
 char *
