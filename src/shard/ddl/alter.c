@@ -34,6 +34,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "shard/ddl/check.h"
 #include "shard/ddl/concurrent.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/partition.h"
@@ -270,6 +271,12 @@ make_using(UtilityCall *call, Relation rel, TableKind kind, AlterTableCmd *cmd)
 						errmsg("cannot change the type of column \"%s\" of reference table \"%s\"",
 							   cmd->name, RelationGetRelationName(rel)),
 						errdetail("USING may give something else on each copy.")));
+	if (check_names_tableoid(node, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change the type of column \"%s\" of distributed table \"%s\"",
+						cmd->name, RelationGetRelationName(rel)),
+				 errdetail("USING uses tableoid, which is that of a shard where the rows are.")));
 	(void) add_functions(node, &functions);
 	objects_ensure(functions);
 	using->column = get_attnum(RelationGetRelid(rel), cmd->name);

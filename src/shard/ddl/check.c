@@ -131,6 +131,7 @@ check_relation(Relation rel, TableKind kind)
 						errhint("Use undistribute_table first.")));
 	trigger_check(rel, kind);
 	policy_check(rel);
+	check_expressions(rel);
 }
 
 /*

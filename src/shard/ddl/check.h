@@ -7,6 +7,7 @@
 #define PGCLUSTER_SHARD_DDL_CHECK_H
 
 #include "access/attnum.h"
+#include "nodes/nodes.h"
 #include "utils/relcache.h"
 
 #include "shard/metadata/metadata.h"
@@ -30,6 +31,12 @@ extern Oid check_key_column(Relation rel, AttrNumber key);
 /* Raises an error for a constraint or index that the shards cannot keep. */
 extern void check_constraints(Relation rel, const Distribution *distribution);
 extern void check_index(Relation rel, Oid index, const Distribution *distribution);
+
+/* Raises an error for a constraint, generated column or trigger that is something else on shards. */
+extern void check_expressions(Relation rel);
+
+/* Does the expression name tableoid?  A walker: the context is not used. */
+extern bool check_names_tableoid(Node *node, void *context);
 
 /* Raises an error for a foreign key, in either direction or outgoing, that cannot be checked. */
 extern void check_foreign_keys(Relation rel, const Distribution *distribution);

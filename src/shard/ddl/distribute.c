@@ -418,6 +418,7 @@ open_partition(Oid relid, const char *column, Distribution *distribution)
 	check_foreign_keys(rel, distribution);
 	trigger_check(rel, distribution->kind);
 	policy_check(rel);
+	check_expressions(rel);
 	return rel;
 }
 

@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "shard/ddl/check.h"
 #include "shard/ddl/policy.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/metadata/metadata.h"
@@ -118,10 +119,18 @@ static void
 check(HeapTuple tuple, TupleDesc desc, void *arg)
 {
 	Relation rel = arg;
+	Node *using = expression(tuple, desc, Anum_pg_policy_polqual);
+	Node *check = expression(tuple, desc, Anum_pg_policy_polwithcheck);
 	Oid other = InvalidOid;
 
-	if (!reads_elsewhere(expression(tuple, desc, Anum_pg_policy_polqual), &other) &&
-		!reads_elsewhere(expression(tuple, desc, Anum_pg_policy_polwithcheck), &other))
+	if (check_names_tableoid(using, NULL) || check_names_tableoid(check, NULL))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot keep policy \"%s\" on distributed table \"%s\"",
+							   NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname),
+							   RelationGetRelationName(rel)),
+						errdetail("It uses tableoid, which is that of a shard where the rows are."),
+						errhint("Leave tableoid out of it.")));
+	if (!reads_elsewhere(using, &other) && !reads_elsewhere(check, &other))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -229,12 +229,14 @@ refuse_subcommand(UtilityCall *call, AlterTableCmd *cmd)
 bool
 refuse_alter_local_table(UtilityCall *call)
 {
+	AlterTableStmt *stmt = castNode(AlterTableStmt, call->pstmt->utilityStmt);
 	ListCell *lc;
 
-	/* Part of CREATE TABLE, which was looked at. */
-	if (call->context == PROCESS_UTILITY_SUBCOMMAND)
+	/* Part of CREATE TABLE, which was looked at; of a table that is not there the server speaks. */
+	if (call->context == PROCESS_UTILITY_SUBCOMMAND ||
+		!OidIsValid(RangeVarGetRelid(stmt->relation, NoLock, true)))
 		return false;
-	foreach (lc, castNode(AlterTableStmt, call->pstmt->utilityStmt)->cmds)
+	foreach (lc, stmt->cmds)
 		refuse_subcommand(call, castNode(AlterTableCmd, lfirst(lc)));
 	return false;
 }

@@ -332,6 +332,7 @@ check_after(Relation rel, Shape *before, Shape *after)
 	check_constraints(rel, &distribution);
 	check_outgoing_keys(rel, &distribution);
 	trigger_check(rel, table->kind);
+	check_expressions(rel);
 }
 
 /*
