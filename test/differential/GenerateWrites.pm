@@ -8,10 +8,11 @@ package GenerateWrites;
 use strict;
 use warnings;
 
-# a and b are split alike by id, c by another column; r is on all nodes, l on one.
+# a, b and p, which has partitions, are split alike by id, c by another column; r is on all nodes, l on one.
 our @tables = (
 	{ name => 'a', column => 'id' },
 	{ name => 'b', column => 'id', with => 'a' },
+	{ name => 'p', column => 'id', with => 'a' },
 	{ name => 'c', column => 'k' },
 	{ name => 'r' },
 	{ name => 'l', local => 1 },);
@@ -21,6 +22,10 @@ CREATE TABLE a (id int PRIMARY KEY, x int, s text DEFAULT 'def', n numeric CHECK
 CREATE TABLE b (id int PRIMARY KEY, gone point, x int, s text, n numeric, j jsonb);
 ALTER TABLE b DROP COLUMN gone;
 CREATE TABLE c (k int NOT NULL, id int NOT NULL, x int DEFAULT 7, s text, n numeric, PRIMARY KEY (k, id));
+CREATE TABLE p (id int, x int, s text DEFAULT 'p', n numeric, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO (15);
+CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (15) TO (100);
+CREATE TABLE p3 PARTITION OF p DEFAULT;
 CREATE TABLE r (id int PRIMARY KEY, x int, s text, n numeric, d int NOT NULL DEFAULT 5);
 CREATE TABLE l (id int PRIMARY KEY, x int, s text, n numeric);
 SQL
@@ -29,14 +34,15 @@ our $data = <<'SQL';
 INSERT INTO a SELECT i, i % 7, CASE WHEN i % 5 > 0 THEN 's' || i % 6 END, i / 4.0, ARRAY[i, i % 3] FROM generate_series(1, 30) i;
 INSERT INTO b SELECT i, i % 5, 's' || i % 8, i / 2.0, jsonb_build_object('v', i % 4) FROM generate_series(5, 40) i;
 INSERT INTO c SELECT i % 9, i, nullif(i % 6, 2), 's' || i % 4, i FROM generate_series(1, 35) i;
+INSERT INTO p SELECT i, i % 6, 's' || i % 5, i FROM generate_series(1, 30) i;
 INSERT INTO r (id, x, s, n) SELECT i, i % 4, 's' || i, i FROM generate_series(1, 12) i;
 INSERT INTO l SELECT i, i % 3, 's' || i % 5, -i FROM generate_series(1, 15) i;
 SQL
 
 my %columns = (
-	a => [qw(x s n)], b => [qw(x s n)], c => [qw(x s n)], r => [qw(x s n)], l => [qw(x s n)]);
+	a => [qw(x s n)], b => [qw(x s n)], p => [qw(x s n)], c => [qw(x s n)], r => [qw(x s n)], l => [qw(x s n)]);
 my %types = (id => 'int', k => 'int', x => 'int', s => 'text', n => 'num');
-my @hash = qw(a a b b c c);
+my @hash = qw(a a b p c c);
 
 sub pick { return $_[ int(rand(@_)) ]; }
 sub chance { return rand() < $_[0]; }
@@ -136,7 +142,7 @@ sub update
 	my %set;
 
 	# One server may check rows in an order in which a key is free, or not.
-	my $moves = chance(0.15) && $table =~ /[abc]/;
+	my $moves = chance(0.15) && $table =~ /[abcp]/;
 	$set{$_} = expression($types{$_}, %from) foreach map { pick(@{ $columns{$table} }) } 1 .. 1 + int(rand 2);
 	$set{id} = 't.id + ' . (100 * (1 + int rand 3)) if $moves && $table ne 'c';
 	$set{k} = pick('t.k + 50', 't.id', '3', 't.x') if $moves && $table eq 'c';
@@ -174,7 +180,8 @@ sub conflict
 	return ' ON CONFLICT DO NOTHING' if chance(0.3);
 	return " ON CONFLICT ($key) DO NOTHING" if chance(0.3);
 	return " ON CONFLICT ($key) DO UPDATE SET "
-	  . pick('x = excluded.x + coalesce(t.x, 0)', "s = excluded.s || coalesce(t.s, '')", '(x, n) = (excluded.id, t.n)', 'n = DEFAULT', 's = plain_f(3)', 'x = (SELECT count(*) FROM r)')
+	  . pick('x = excluded.x + coalesce(t.x, 0)', "s = excluded.s || coalesce(t.s, '')", '(x, n) = (excluded.id, t.n)', 'n = DEFAULT', 's = plain_f(3)', 'x = (SELECT count(*) FROM r)',
+		$table eq 'c' ? 'k = excluded.k, n = 3' : 'id = excluded.id, n = 3')
 	  . (chance(0.3) ? pick(' WHERE t.x > 2', " WHERE excluded.s <> 's3'", ' WHERE t.n IS NOT NULL') : '');
 }
 
@@ -224,7 +231,8 @@ sub merge
 		my $matched = chance(0.6);
 		my $when = 'WHEN ' . ($matched ? 'MATCHED' : 'NOT MATCHED') . (chance(0.6) ? ' AND ' . pick('q.x > 1', "q.s <> 's2'", 'q.id % 3 = 0', $matched ? 't.x < 4' : 'q.n > 5', 'q.x IN (SELECT x FROM r)') : '') . ' THEN ';
 		my @does = $matched
-		  ? ('DELETE', 'DO NOTHING', 'UPDATE SET x = q.x + 1', "UPDATE SET s = q.s || coalesce(t.s, '+'), n = q.n", 'UPDATE SET x = DEFAULT', $table eq 'c' ? 'UPDATE SET k = t.k + 20' : 'UPDATE SET id = t.id + 500')
+		  ? ('DELETE', 'DO NOTHING', 'UPDATE SET x = q.x + 1', "UPDATE SET s = q.s || coalesce(t.s, '+'), n = q.n", 'UPDATE SET x = DEFAULT',
+			'UPDATE SET (x, s) = (SELECT max(p.x) + q.x, max(p.s) FROM p WHERE p.id = q.id)', $table eq 'c' ? 'UPDATE SET k = t.k + 20' : 'UPDATE SET id = t.id + 500')
 		  : ('DO NOTHING', map { "INSERT (@{[ names($table) ]}) VALUES (" . ($table eq 'c' ? 'coalesce(q.id, 0) % 5, ' : '') . $_ } 'q.id + 300, q.x, q.s, q.n)', "q.id + 300, q.id, 'merged', DEFAULT)");
 		push @actions, $when . pick(@does);
 	}
