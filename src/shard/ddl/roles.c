@@ -176,7 +176,11 @@ queried_commands(List *commands, const char *query, Oid role)
 	return commands;
 }
 
-/* Memberships of the role and in it; since PostgreSQL 16 they have more options. */
+/*
+ * Memberships of the role and in it; since PostgreSQL 16 they have more options,
+ * and who makes a role without being a superuser becomes a member of it, in
+ * the name of the first superuser: that comes about by itself elsewhere.
+ */
 static List *
 membership_commands(List *commands, Oid role)
 {
@@ -190,7 +194,9 @@ membership_commands(List *commands, Oid role)
 		" JOIN pg_catalog.pg_roles r ON r.oid = a.roleid"
 		" JOIN pg_catalog.pg_roles m ON m.oid = a.member,"
 		" pg_catalog.to_jsonb(a) j"
-		" WHERE $1 IN (a.roleid, a.member) ORDER BY 1",
+		" WHERE $1 IN (a.roleid, a.member)"
+		" AND (a.grantor <> 10 OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))"
+		" ORDER BY 1",
 		role);
 }
 
