@@ -26,7 +26,7 @@ sub everywhere
 my $attributes = q{SELECT string_agg(rolname || ':' || concat_ws(',', rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolbypassrls,
 	rolconnlimit, rolvaliduntil AT TIME ZONE 'UTC', left(rolpassword, 13), md5(rolpassword)), ' ' ORDER BY rolname) FROM pg_authid WHERE oid >= 16384};
 my $members = q{SELECT string_agg(concat_ws(' ', roleid::regrole, member::regrole, admin_option), ', ' ORDER BY roleid::regrole::text, member::regrole::text)
-	FROM pg_auth_members WHERE member >= 16384};
+	FROM pg_auth_members WHERE member >= 16384 AND NOT roleid::regrole::text LIKE 'made_by_%'};
 my $settings = q{SELECT string_agg(concat_ws(' ', setrole::regrole, setdatabase > 0, setconfig), '; ' ORDER BY setrole::regrole::text, setdatabase)
 	FROM pg_db_role_setting};
 
