@@ -28,6 +28,7 @@
 #include "shard/ddl/concurrent.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
+#include "shard/ddl/shell.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
 
@@ -109,9 +110,9 @@ reindex_commands(Relation rel, Oid named, List *invalid, const char *start, bool
 	int level = shard_ddl_begin();
 	ListCell *lc;
 
-	for (int i = 0; i < table->colocation->nshards; i++)
+	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
-		const Shard *shard = &table->colocation->shards[i];
+		const Shard *shard = shell_or_shard(table->colocation, i);
 		char *schema = shard_ddl_schema_name(RelationGetNamespace(rel), shard->id);
 
 		foreach (lc, invalid)
@@ -124,6 +125,9 @@ reindex_commands(Relation rel, Oid named, List *invalid, const char *start, bool
 				commands = concurrent_add(commands, shard,
 										  shard_ddl_index(rel, lfirst_oid(lc), shard->id));
 		}
+		/* A shell has nothing to index, but may lack the index. */
+		if (is_shell(shard->id))
+			continue;
 		if (named == RelationGetRelid(rel))
 			commands = concurrent_add(
 				commands, shard,
