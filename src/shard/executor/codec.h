@@ -24,6 +24,9 @@ typedef struct ValueCodec
 	int target; /* of a row: column of the slot, from 0 */
 	int width;	/* bytes of a number that is its binary form; 0: another */
 	bool check; /* anybody may have made its values */
+
+	/* Of a domain within a composite type or an array, whose conditions the input function looks at. */
+	Oid domain_owner;
 } ValueCodec;
 
 typedef struct RowCodec
