@@ -158,4 +158,19 @@ REVOKE ALL ON FUNCTION create_distributed_table(regclass, name, text, integer) F
 REVOKE ALL ON SCHEMA public FROM distribute_user;
 DROP ROLE distribute_user;
 DROP TYPE mood;
+
+-- A session that waits on its node, this server, for a lock of its own.
+CREATE TABLE held (a integer);
+SELECT min(group_id) AS own FROM cluster_nodes \gset
+SET deadlock_timeout = '100ms';
+SET statement_timeout = '60s';
+\set VERBOSITY sqlstate
+BEGIN;
+LOCK TABLE held;
+SELECT pgcluster.query_on_group(:own, 'SELECT count(*) FROM public.held');
+ROLLBACK;
+\set VERBOSITY default
+RESET deadlock_timeout;
+RESET statement_timeout;
+DROP TABLE held;
 DROP EXTENSION pgcluster;

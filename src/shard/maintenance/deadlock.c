@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shard/ddl/groups.h"
 #include "shard/maintenance/maintenance.h"
 #include "shard/remote/remote.h"
 #include "shard/remote/twophase.h"
@@ -56,8 +57,6 @@ typedef struct Waits
 static void
 add_wait(Waits *graph, int waiter, int holder, int group_id, int node_pid)
 {
-	if (waiter == 0 || holder == 0 || waiter == holder)
-		return;
 	if (graph->n == graph->max)
 	{
 		graph->max *= 2;
@@ -79,17 +78,25 @@ has_wait(const Waits *graph, const Wait *wait)
 
 /* Who waits for whom on a node, by the names of the sessions. */
 #define NODE_WAITS                                                                            \
-	"SELECT w.application_name, h.application_name, w.pid "                                   \
+	"SELECT w.application_name, h.application_name, w.pid, h.pid "                            \
 	"FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS p(pid), pg_stat_activity h " \
 	"WHERE w.wait_event_type = 'Lock' AND h.pid = p.pid "                                     \
-	"AND starts_with(w.application_name, 'pgcluster_') "                                      \
-	"AND starts_with(h.application_name, 'pgcluster_')"
+	"AND starts_with(w.application_name, 'pgcluster_')"
 
-/* ... and here. */
-#define LOCAL_WAITS                                                    \
-	"SELECT w.pid, p.pid FROM pg_catalog.pg_stat_activity w, "         \
-	"pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS p(pid) " \
+/* ... and here, where a holder may be a connection of this server to itself. */
+#define LOCAL_WAITS                                                                  \
+	"SELECT w.pid, p.pid, w.application_name, h.application_name "                   \
+	"FROM pg_catalog.pg_stat_activity w, "                                           \
+	"pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS p(pid) "               \
+	"LEFT JOIN pg_catalog.pg_stat_activity h ON h.pid OPERATOR(pg_catalog.=) p.pid " \
 	"WHERE w.wait_event_type = 'Lock'"
+
+/* Our process whose connection has that name; 0 when it is nobody's. */
+static int
+process_of(const char *name)
+{
+	return name == NULL ? 0 : twophase_session_process(name);
+}
 
 static void
 add_local_waits(Waits *graph)
@@ -103,25 +110,42 @@ add_local_waits(Waits *graph)
 	{
 		HeapTuple row = SPI_tuptable->vals[i];
 		TupleDesc desc = SPI_tuptable->tupdesc;
+		int holder = process_of(SPI_getvalue(row, desc, 4));
 
-		add_wait(graph, DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)),
-				 DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)), LOCAL_GROUP, 0);
+		/* Of its group's waits. */
+		if (process_of(SPI_getvalue(row, desc, 3)) != 0)
+			continue;
+		if (holder == 0)
+			holder = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
+		add_wait(graph, DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)), holder, LOCAL_GROUP,
+				 0);
 	}
 	SPI_finish();
 }
 
+/*
+ * Where the node is this server, a session's connection may even wait for the
+ * session itself.
+ */
 static void
 add_node_waits(Waits *graph, int group_id)
 {
+	bool elsewhere = groups_is_elsewhere(group_id);
 	RemoteQuery query = {.group_id = group_id, .sql = NODE_WAITS, .impatient = true};
 	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
 	PGresult *row;
 
 	while ((row = remote_task_next(task)) != NULL)
 	{
-		add_wait(graph, twophase_session_process(PQgetvalue(row, 0, 0)),
-				 twophase_session_process(PQgetvalue(row, 0, 1)), group_id,
-				 atoi(PQgetvalue(row, 0, 2)));
+		int waiter = process_of(PQgetvalue(row, 0, 0));
+		int holder = process_of(PQgetvalue(row, 0, 1));
+
+		if (holder == waiter)
+			holder = 0;
+		else if (holder == 0 && !elsewhere)
+			holder = atoi(PQgetvalue(row, 0, 3));
+		if (waiter != 0 && holder != 0)
+			add_wait(graph, waiter, holder, group_id, atoi(PQgetvalue(row, 0, 2)));
 		PQclear(row);
 	}
 	remote_task_end(task);
