@@ -229,3 +229,4 @@ SELECT count(*) FROM pgcluster.shell WHERE relid::text LIKE '%hostile%';
 DROP SCHEMA hostile CASCADE;
 DROP OWNED BY regress_pgcluster_guest;
 DROP ROLE regress_pgcluster_guest;
+DROP EXTENSION pgcluster;
