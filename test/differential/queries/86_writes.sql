@@ -20,8 +20,8 @@ COPY rb (id, v) FROM STDIN (FORMAT csv);
 402,"copied, too"
 \.
 PREPARE ins (int, text) AS INSERT INTO rb VALUES ($1, $2), ($1 + 1, $2) RETURNING *;
-EXECUTE ins (500, 'a');
-EXECUTE ins (600, 'b');
+EXECUTE ins (900500, 'a');
+EXECUTE ins (900600, 'b');
 SELECT rb.id, rb.v, rb.changed, count(*) FROM rb CROSS JOIN kv GROUP BY 1, 2, 3;
 ROLLBACK;
 
@@ -47,8 +47,8 @@ COPY rb (id, v) FROM STDIN (FORMAT csv);
 402,"copied, too"
 \.
 PREPARE ins (int, text) AS INSERT INTO rb VALUES ($1, $2), ($1 + 1, $2) RETURNING *;
-EXECUTE ins (500, 'a');
-EXECUTE ins (600, 'b');
+EXECUTE ins (900500, 'a');
+EXECUTE ins (900600, 'b');
 SELECT rb.id, rb.v, rb.changed, count(*) FROM rb CROSS JOIN kv GROUP BY 1, 2, 3;
 ROLLBACK;
 
@@ -170,7 +170,7 @@ CREATE VIEW v2 AS SELECT id, a, b FROM v1 WHERE b IS DISTINCT FROM 'bad' WITH LO
 CREATE VIEW v3 AS SELECT id, a, b FROM v1 WHERE b IS DISTINCT FROM 'bad' WITH CASCADED CHECK OPTION;
 INSERT INTO v2 VALUES (5001, 20, 'ok'), (5002, 2, 'ok') RETURNING *;
 UPDATE v2 SET a = 30 WHERE id = 5002 RETURNING *;
-UPDATE v3 SET a = a + 1 WHERE id < 9;
+UPDATE v3 SET a = a + 1 WHERE id < 9 AND a < 9;
 SAVEPOINT a;
 INSERT INTO v3 VALUES (5003, 20, 'ok');
 ROLLBACK TO a;
