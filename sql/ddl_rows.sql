@@ -176,9 +176,27 @@ $$BEGIN INSERT INTO doc (id, body, country) VALUES (NEW.id, NEW.body, 'de'); RET
 CREATE TRIGGER put INSTEAD OF INSERT ON joined FOR EACH ROW EXECUTE FUNCTION put();
 INSERT INTO joined VALUES (8, 'by trigger');
 SELECT * FROM joined ORDER BY id;
+-- What a trigger's function names without a schema is found by the session's search_path.
+CREATE SCHEMA ddl_app;
+CREATE TABLE ddl_app.noted (id integer, what text);
+SELECT create_distributed_table('ddl_app.noted', 'id', colocate_with => 'doc');
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN INSERT INTO noted VALUES (NEW.id, TG_OP); RETURN NULL; END$$;
+CREATE TRIGGER note AFTER INSERT OR UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION note();
+INSERT INTO doc (id, body, country) VALUES (20, 'not found', 'de');
+SET search_path = ddl_app, public;
+INSERT INTO doc (id, body, country) VALUES (20, 'one', 'de');
+INSERT INTO doc (id, body, country) VALUES (21, 'several', 'de'), (22, 'several', 'de');
+COPY doc (id, body, country) FROM stdin;
+23	copied	de
+\.
+UPDATE doc SET body = 'all' WHERE id > 19;
+SELECT * FROM noted ORDER BY id, what COLLATE "C";
+RESET search_path;
 SET client_min_messages = warning;
-DROP TABLE doc, country CASCADE;
-DROP FUNCTION touch, shift, say, put, differences, describe_query CASCADE;
+DROP TABLE doc, country, ddl_app.noted CASCADE;
+DROP SCHEMA ddl_app;
+DROP FUNCTION touch, shift, say, put, note, differences, describe_query CASCADE;
 DROP OWNED BY ddl_bob, ddl_amy;
 DROP ROLE ddl_bob, ddl_amy;
 DROP EXTENSION pgcluster;

@@ -41,6 +41,7 @@ typedef struct ShardPlan
 	ShardTier tier;
 	CmdType command;
 	bool writes;	/* changes rows or locks them */
+	bool names;		/* functions of triggers may look for names: on the session's search_path */
 	bool returning; /* gives rows back */
 	bool few;		/* the result is small for certain */
 	bool streams;	/* read once, from its start to its end, by nothing that changes rows */
@@ -173,6 +174,9 @@ typedef struct ShardPlan
 #define FOUND_TABLE 5 /* of a partitioned table: which partition, as its node calls it */
 
 extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
+
+/* What "names" is in the plans that are made from now on; gives what it was. */
+extern bool shard_plan_names(bool names);
 
 /* The plan that a CustomScan of ours carries, and the parameters of its SQL. */
 extern ShardPlan *shard_plan_of(CustomScan *scan);

@@ -237,8 +237,8 @@ set_up_lines(Pass *pass)
 		pass->times[foreach_current_index(cell)] = times;
 		pass->any_times |= times;
 	}
-	pass->feed = feed_create(RelationGetRelationName(rel), colocation->nshards, false,
-							 pass->state->opts.csv_mode, CurrentMemoryContext);
+	pass->feed = feed_create(rel, colocation->nshards, false, pass->state->opts.csv_mode,
+							 CurrentMemoryContext);
 	for (int i = 0; i < colocation->nshards; i++)
 		feed_set_target(pass->feed, i, list_make1_int(colocation->shards[i].group_id),
 						copy_command(pass, colocation->shards[i].id));

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "shard/ddl/feed.h"
+#include "shard/ddl/trigger.h"
 #include "shard/remote/remote.h"
 
 /* So much is worth a COPY of its own, as long as its group has nothing to do. */
@@ -65,6 +66,7 @@ struct Feed
 {
 	MemoryContext context;
 	const char *table;
+	bool names; /* triggers may look for some */
 	bool binary;
 	bool csv;
 	int ntargets;
@@ -83,12 +85,13 @@ static void wait_for_group(Feed *feed);
 static void send_target(Feed *feed, Target *target);
 
 Feed *
-feed_create(const char *table, int ntargets, bool binary, bool csv, MemoryContext context)
+feed_create(Relation rel, int ntargets, bool binary, bool csv, MemoryContext context)
 {
 	Feed *feed = MemoryContextAllocZero(context, sizeof(Feed));
 
 	feed->context = context;
-	feed->table = MemoryContextStrdup(context, table);
+	feed->table = MemoryContextStrdup(context, RelationGetRelationName(rel));
+	feed->names = trigger_may_fire(rel);
 	feed->binary = binary;
 	feed->csv = csv;
 	feed->ntargets = ntargets;
@@ -328,6 +331,7 @@ send_target(Feed *feed, Target *target)
 
 	chunk.sql = target->sql;
 	chunk.relation = feed->table;
+	chunk.names = feed->names;
 	chunk.data = sent->piece.buffer.data;
 	chunk.length = sent->piece.buffer.len;
 	chunk.lines = sent->piece.lines;

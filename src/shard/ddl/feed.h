@@ -11,17 +11,17 @@
 #ifndef PGCLUSTER_SHARD_DDL_FEED_H
 #define PGCLUSTER_SHARD_DDL_FEED_H
 
+#include "utils/rel.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
 typedef struct Feed Feed;
 
 /*
- * For the table of this name.  All of it lives in "context", and nothing need
+ * For that table.  All of it lives in "context", and nothing need
  * be done when an error unwinds.  "csv": lines may be longer than a row.
  */
-extern Feed *
-feed_create(const char *table, int ntargets, bool binary, bool csv, MemoryContext context);
+extern Feed *feed_create(Relation rel, int ntargets, bool binary, bool csv, MemoryContext context);
 
 /* Where the rows of a target go, and the COPY command. */
 extern void feed_set_target(Feed *feed, int target, List *groups, char *sql);

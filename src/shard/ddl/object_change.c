@@ -37,6 +37,7 @@
 #include "shard/ddl/roles.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/metadata/metadata.h"
+#include "shard/remote/remote.h"
 
 /* What nodes do when a statement changes an object that they have. */
 typedef enum Following
@@ -396,15 +397,18 @@ known_addresses(List *named, List **others)
  * What nodes are told
  */
 
+/* The statement as it was given; a path that is not told (remote/settings.c) comes along. */
 static List *
 same_command(UtilityCall *call)
 {
-	char *set = psprintf("SELECT pg_catalog.set_config('search_path', %s, true)",
-						 quote_literal_cstr(namespace_search_path));
-	char *reset = "SELECT pg_catalog.set_config('search_path', reset_val, true)"
-				  " FROM pg_catalog.pg_settings WHERE name = 'search_path'";
+	const char *path = remote_search_path();
+	const char *set = "SELECT pg_catalog.set_config('search_path', %s, true)";
+	char *command = utility_statement_text(call);
 
-	return list_make3(set, utility_statement_text(call), reset);
+	if (strcmp(path, namespace_search_path) == 0)
+		return list_make1(command);
+	return list_make3(psprintf(set, quote_literal_cstr(namespace_search_path)), command,
+					  psprintf(set, quote_literal_cstr(path)));
 }
 
 /* Options of foreign servers and user mappings are for superusers to send, who can keep them out of logs. */
@@ -511,6 +515,7 @@ tell(List *commands)
 
 	if (commands == NIL)
 		return;
+	shard_run_use_path(run);
 	shard_run_add_all(run, groups_elsewhere(), commands);
 	shard_run_finish(run);
 }

@@ -186,8 +186,8 @@ set_up_targets(Router *router, List *groups)
 {
 	const Colocation *colocation = router->table->colocation;
 
-	router->feed = feed_create(RelationGetRelationName(router->rel), colocation->nshards,
-							   router->binary, false, router->context);
+	router->feed =
+		feed_create(router->rel, colocation->nshards, router->binary, false, router->context);
 	for (int i = 0; i < colocation->nshards; i++)
 	{
 		const Shard *shard = &colocation->shards[i];

@@ -25,6 +25,7 @@
 struct ShardRun
 {
 	List *tasks;
+	bool names;
 };
 
 ShardRun *
@@ -53,8 +54,15 @@ start(ShardRun *run, int group_id, const char *sql, bool in_transaction)
 	query.group_id = group_id;
 	query.sql = psprintf("%s%s", EVENT_TRIGGER_MARK, sql);
 	query.writes = in_transaction;
+	query.names = run->names;
 	*task = remote_task_start(&query, CurrentMemoryContext, spool, task);
 	run->tasks = lappend(run->tasks, task);
+}
+
+void
+shard_run_use_path(ShardRun *run)
+{
+	run->names = true;
 }
 
 void

@@ -13,6 +13,9 @@ typedef struct ShardRun ShardRun;
 /* Commands to run; everything is in the current memory context. */
 extern ShardRun *shard_run_create(void);
 
+/* From here on commands name things as the search_path of this session has them. */
+extern void shard_run_use_path(ShardRun *run);
+
 /* Adds a command, or a list of them (C strings), for one group or for each of several. */
 extern void shard_run_add(ShardRun *run, int group_id, const char *sql);
 extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);

@@ -104,6 +104,21 @@ check_reference(Relation rel, const Trigger *trigger)
 	}
 }
 
+bool
+trigger_may_fire(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+	bool fires = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers && !fires; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		fires = !trigger->tgisinternal || RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK;
+	}
+	return fires;
+}
+
 void
 trigger_check(Relation rel, TableKind kind)
 {

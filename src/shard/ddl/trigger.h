@@ -15,6 +15,9 @@
 /* Do the shards of a table of this kind have the trigger too? */
 extern bool trigger_on_shards(const Trigger *trigger, TableKind kind);
 
+/* Might a write fire triggers of the user's own, there or behind a foreign key? */
+extern bool trigger_may_fire(Relation rel);
+
 /* Raises an error for a trigger that a table of this kind cannot have. */
 extern void trigger_check(Relation rel, TableKind kind);
 

@@ -295,6 +295,7 @@ ask_node(Direct *run)
 	query.binary = scan->format == 1;
 	query.version = scan->version;
 	query.prepare = true;
+	query.names = plan->names;
 	query.writes = plan->writes;
 	query.alone = query.writes && alone_in_transaction(scan);
 	query.reads = plan->command == CMD_SELECT;

@@ -364,6 +364,7 @@ explain_remote(ShardScan *scan, int group_id, const char *sql, ExplainState *es)
 	query.lengths = scan->wire_lengths;
 	query.formats = scan->wire_formats;
 	query.reads = scan->plan->command == CMD_SELECT;
+	query.names = scan->plan->names;
 	explain_by(scan, &query, es);
 }
 

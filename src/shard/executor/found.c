@@ -552,6 +552,7 @@ flush(FoundRun *run, Change *change, int shard)
 	change->values[change->nparams - 1] = bundle->data.data;
 	change->lengths[change->nparams - 1] = bundle->data.len;
 	query.group_id = to->group_id;
+	query.names = change->plan->names;
 	query.sql = template_fill(change->plan->pieces, change->plan->schemas, to->id);
 	query.nparams = change->nparams;
 	query.types = change->types;

@@ -504,6 +504,7 @@ ask_about_part(Repartition *run, NodeLane *lane, int part, const char *sql, cons
 	int formats[PART_ARGUMENTS];
 	RemoteQuery query = {.sql = sql,
 						 .prepare = true,
+						 .names = run->scan->plan->names,
 						 .nparams = PART_ARGUMENTS,
 						 .types = types,
 						 .values = values,
@@ -553,6 +554,7 @@ ask_insert(Repartition *run, NodeLane *lane, int part)
 	RemoteQuery query = {.sql = shards_sql(scan, run->target, part),
 						 .binary = scan->cache->rows.binary,
 						 .prepare = true,
+						 .names = run->scan->plan->names,
 						 .nparams = scan->cache->nparams,
 						 .types = scan->cache->wire_types,
 						 .values = scan->wire_values,

@@ -102,7 +102,8 @@ tasks_start(ShardScan *scan, ShardTask *task, const char *sql)
 	query.shows = scan->plan->returning;
 	query.reads = scan->plan->command == CMD_SELECT;
 	query.whole = scan->plan->few;
-	query.names = query.attempt = scan->plan->tier == TIER_CALL;
+	query.attempt = scan->plan->tier == TIER_CALL;
+	query.names = scan->plan->names || query.attempt;
 	query.snapshot = scan->snapshot;
 	query.helper = task->helper;
 	task->packed = shards_packed(scan->plan);

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -21,6 +22,7 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
+#include "shard/ddl/trigger.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/assign.h"
 #include "shard/planner/check_option.h"
@@ -85,6 +87,7 @@ typedef struct QueryTables
 	bool hash;
 	bool writes;
 	bool writes_reference;
+	bool fires;		 /* triggers of the user's own making, here or behind a foreign key */
 	Oid key_changed; /* table whose distribution column is assigned */
 } QueryTables;
 
@@ -168,6 +171,7 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 	QueryTables tables = {0};
 	QueryClass class;
 	PlannedStmt *known;
+	bool names;
 
 	if (!read_local && (metadata_any_table() || metadata_any_shell()))
 		rule_made_spell_out(query);
@@ -199,7 +203,10 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 							   get_rel_name(tables.key_changed)),
 						errdetail("The row would have to move to another shard."),
 						errhint("Delete the row and insert it anew.")));
-	return plan_query(&request, class);
+	names = shard_plan_names(tables.fires);
+	known = plan_query(&request, class);
+	(void) shard_plan_names(names);
+	return known;
 }
 
 /*
@@ -284,10 +291,14 @@ see_target(Query *query, QueryTables *tables)
 {
 	Oid relid = rt_fetch(query->resultRelation, query->rtable)->relid;
 	const DistributedTable *table = metadata_table(relid);
+	Relation target;
 
 	if (table == NULL)
 		return;
 	tables->writes = true;
+	target = table_open(relid, NoLock);
+	tables->fires |= trigger_may_fire(target);
+	table_close(target, NoLock);
 	if (table->kind == TABLE_REFERENCE)
 	{
 		tables->writes_reference = true;

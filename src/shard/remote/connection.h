@@ -62,7 +62,7 @@ typedef struct RemoteSettings
 		const void *p;
 		char *s; /* in the session's memory */
 	} value[REMOTE_MAX_SETTINGS];
-	char *path; /* search_path, if it was told; NULL: the node's own */
+	char *path; /* search_path, if it was told; NULL: as the connection was made */
 	char *own;	/* settings of the user's own making, as they were told; NULL: none */
 } RemoteSettings;
 
@@ -267,7 +267,7 @@ extern void connection_cancel_all(RemoteConnection **connections, int n, bool *a
 
 /* settings.c */
 extern char *settings_changes(RemoteConnection *c, bool names);
-extern bool settings_told(RemoteConnection *c);
+extern bool settings_told(RemoteConnection *c, bool names);
 extern void settings_forget(RemoteConnection *c);
 
 /* prepared.c */

@@ -200,15 +200,28 @@ copy_context(const RemoteConnection *c, const char *context)
 					c->copy.lines[line - 1], end);
 }
 
+/* A command that does nothing opens the connection and the transaction, and tells of settings. */
+static void
+make_ready(int group_id, bool names)
+{
+	RemoteQuery query = {.group_id = group_id, .sql = "SELECT", .writes = true, .names = names};
+	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+	PGresult *row;
+
+	while ((row = remote_task_next(task)) != NULL)
+		PQclear(row);
+	remote_task_end(task);
+}
+
 static void
 start(RemoteConnection *c, int group_id, const RemoteChunk *chunk)
 {
 	int level = GetCurrentTransactionNestLevel();
 
 	task_settle(c);
-	/* A command that does nothing opens the connection and the transaction. */
-	if (c->state != CONNECTION_OPEN || c->level < level || c->acting != GetUserId())
-		(void) remote_execute(group_id, "SELECT");
+	if (c->state != CONNECTION_OPEN || c->level < level || c->acting != GetUserId() ||
+		!settings_told(c, chunk->names))
+		make_ready(group_id, chunk->names);
 	transaction_note_write(c, level);
 
 	keep_lines(c, chunk);

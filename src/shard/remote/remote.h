@@ -145,6 +145,9 @@ extern void remote_task_end(RemoteTask *task);
 /* Runs one command in the remote transaction and waits; returns rows affected. */
 extern int64 remote_execute(int group_id, const char *sql);
 
+/* Where statements on nodes have names looked for that functions use without a schema. */
+extern const char *remote_search_path(void);
+
 /* The same on several groups (list of ints) side by side. */
 extern void remote_execute_all(List *group_ids, const char *sql);
 
@@ -157,6 +160,7 @@ typedef struct RemoteChunk
 	const char *relation; /* how the node's errors name the table */
 	const uint64 *lines;  /* which line of the user's each of the data's lines is, ... */
 	uint64 nlines;		  /* ... if this is known */
+	bool names;			  /* as of a RemoteQuery */
 } RemoteChunk;
 
 /*

@@ -33,6 +33,9 @@
 #include "base/compat.h"
 #include "shard/remote/connection.h"
 
+/* The search_path of connections to nodes, as they are made. */
+#define OWN_PATH "pg_catalog"
+
 typedef enum SettingKind
 {
 	SETTING_INT, /* enums too */
@@ -175,13 +178,37 @@ remember_own(RemoteSettings *told, const char *own)
 		told->own = MemoryContextStrdup(remote_context(), own);
 }
 
+/*
+ * Functions that run on a node, of triggers above all, look for names where
+ * they would here.  The statements themselves name everything with its schema
+ * but what the server has, which is found first; a path that says otherwise is
+ * not told.
+ */
+const char *
+remote_search_path(void)
+{
+	return strstr(namespace_search_path, OWN_PATH) == NULL ? namespace_search_path : OWN_PATH;
+}
+
+static const char *
+wanted_path(bool names)
+{
+	return names ? remote_search_path() : OWN_PATH;
+}
+
+static bool
+path_told(const RemoteSettings *told, bool names)
+{
+	return strcmp(told->path == NULL ? OWN_PATH : told->path, wanted_path(names)) == 0;
+}
+
 /* Has the node been told of all that is so now? */
 bool
-settings_told(RemoteConnection *c)
+settings_told(RemoteConnection *c, bool names)
 {
 	const RemoteSettings *told = &c->settings;
 
-	if (!told->known || own_names() != NIL)
+	if (!told->known || own_names() != NIL || !path_told(told, names))
 		return false;
 	for (size_t i = 0; i < lengthof(settings); i++)
 	{
@@ -191,25 +218,21 @@ settings_told(RemoteConnection *c)
 	return true;
 }
 
-/*
- * Where names are looked for: told when a function is to run that looks for
- * some.  All other statements name everything with its schema, and what the
- * server has is found first either way.
- */
 static void
-append_path(StringInfo sql, RemoteSettings *told)
+append_path(StringInfo sql, RemoteSettings *told, const char *path)
 {
 	if (told->path != NULL)
 		pfree(told->path);
 	told->path = NULL;
-	told->path = MemoryContextStrdup(remote_context(), namespace_search_path);
+	told->path = MemoryContextStrdup(remote_context(), path);
 	appendStringInfo(sql, "%sset_config('search_path', %s, false)",
-					 sql->len == 0 ? "SELECT " : ", ", quote_literal_cstr(namespace_search_path));
+					 sql->len == 0 ? "SELECT " : ", ", quote_literal_cstr(path));
 }
 
 /*
  * The command, palloc'd, that tells the node what has changed; NULL when
- * nothing has.  "names": the search_path, too.  The caller sends it.
+ * nothing has.  "names": what runs then looks for names on the search_path of
+ * this session, and otherwise in pg_catalog alone.  The caller sends it.
  */
 char *
 settings_changes(RemoteConnection *c, bool names)
@@ -220,9 +243,9 @@ settings_changes(RemoteConnection *c, bool names)
 	bool same_own = known && (own == NULL || (told->own != NULL && strcmp(own, told->own) == 0));
 	StringInfoData sql;
 	const char *last = "";
+	bool same_path = path_told(told, names) && (known || told->path == NULL);
 
-	names &= !known || told->path == NULL || strcmp(told->path, namespace_search_path) != 0;
-	if (known && same_own && !names)
+	if (known && same_own && same_path)
 	{
 		size_t same = 0;
 
@@ -250,13 +273,8 @@ settings_changes(RemoteConnection *c, bool names)
 	}
 	if (own != NULL && !same_own)
 		appendStringInfo(&sql, "%s%s", sql.len == 0 ? "SELECT " : ", ", own);
-	if (names)
-		append_path(&sql, told);
-	else if (!known && told->path != NULL)
-	{
-		pfree(told->path);
-		told->path = NULL;
-	}
+	if (!same_path)
+		append_path(&sql, told, wanted_path(names));
 	remember_own(told, own);
 	told->known = true;
 	if (c->level > 0)

@@ -520,7 +520,7 @@ travel(Trip *trip)
 	int level = GetCurrentTransactionNestLevel();
 	size_t length;
 
-	if (!is_simple(c, query) || !is_free(c) || !settings_told(c) ||
+	if (!is_simple(c, query) || !is_free(c) || !settings_told(c, query->names) ||
 		(trip->entry = prepared_known(c, query)) == NULL || !prepare_transaction(trip, level))
 		return false;
 	make_buffers();

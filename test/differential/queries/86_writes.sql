@@ -183,7 +183,7 @@ ROLLBACK TO a;
 INSERT INTO v3 SELECT user_id + 6000, user_id, 'q' FROM users;
 ROLLBACK TO a;
 INSERT INTO v3 SELECT user_id + 6000, user_id, 'q' FROM users WHERE user_id < 10 RETURNING *;
-MERGE INTO gaps USING v3 ON v3.id = gaps.id WHEN MATCHED THEN UPDATE SET d = 3;
+MERGE INTO gaps USING (SELECT DISTINCT id FROM v3) v ON v.id = gaps.id WHEN MATCHED THEN UPDATE SET d = 3;
 DELETE FROM v3 WHERE id > 6000 RETURNING *;
 UPDATE v3 SET a = -1 FROM orders o WHERE o.order_id = v3.id AND v3.id < 20 RETURNING v3.*, o.total;
 SELECT * FROM gaps;
