@@ -511,10 +511,11 @@ object_change_dropped(Oid class_id, Oid object_id)
 static void
 tell(List *commands)
 {
-	ShardRun *run = shard_run_create();
+	ShardRun *run;
 
 	if (commands == NIL)
 		return;
+	run = shard_run_create();
 	shard_run_use_path(run);
 	shard_run_add_all(run, groups_elsewhere(), commands);
 	shard_run_finish(run);
@@ -524,8 +525,11 @@ tell(List *commands)
 static void
 drop_there(List *commands)
 {
-	int level = shard_run_quietly("warning");
+	int level;
 
+	if (commands == NIL)
+		return;
+	level = shard_run_quietly("warning");
 	tell(commands);
 	AtEOXact_GUC(true, level);
 }
@@ -533,7 +537,8 @@ drop_there(List *commands)
 void
 object_change_finish(ObjectChange *change)
 {
-	if (change == NULL)
+	if (change == NULL ||
+		(change->drops == NIL && change->created == NIL && change->addresses == NIL))
 		return;
 	CommandCounterIncrement();
 	drop_there(change->drops);

@@ -281,7 +281,10 @@ pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read
 						.dest = dest,
 						.completion = completion};
 
-	if (metadata_present())
+	/* BEGIN, COMMIT and the like touch no object, and come with every transaction. */
+	if (IsA(pstmt->utilityStmt, TransactionStmt))
+		run_next(&call);
+	else if (metadata_present())
 		run_call(&call);
 	else
 		utility_run(&call);
