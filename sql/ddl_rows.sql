@@ -191,6 +191,7 @@ COPY doc (id, body, country) FROM stdin;
 23	copied	de
 \.
 UPDATE doc SET body = 'all' WHERE id > 19;
+UPDATE doc SET id = id + 10 WHERE id = 23;
 SELECT * FROM noted ORDER BY id, what COLLATE "C";
 RESET search_path;
 SET client_min_messages = warning;

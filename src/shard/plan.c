@@ -50,17 +50,6 @@ shard_plan_init(void)
 	RegisterCustomScanMethods(&shard_scan_methods);
 }
 
-static bool plan_names = false;
-
-bool
-shard_plan_names(bool names)
-{
-	bool before = plan_names;
-
-	plan_names = names;
-	return before;
-}
-
 ShardPlan *
 shard_plan_create(ShardTier tier, CmdType command, Oid relid)
 {
@@ -70,7 +59,6 @@ shard_plan_create(ShardTier tier, CmdType command, Oid relid)
 	plan->tier = tier;
 	plan->command = command;
 	plan->relid = relid;
-	plan->names = plan_names;
 	plan->key_param = -1;
 	plan->key_position = -1;
 	return plan;

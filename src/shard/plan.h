@@ -175,9 +175,6 @@ typedef struct ShardPlan
 
 extern ShardPlan *shard_plan_create(ShardTier tier, CmdType command, Oid relid);
 
-/* What "names" is in the plans that are made from now on; gives what it was. */
-extern bool shard_plan_names(bool names);
-
 /* The plan that a CustomScan of ours carries, and the parameters of its SQL. */
 extern ShardPlan *shard_plan_of(CustomScan *scan);
 extern List *shard_plan_params(CustomScan *scan);

@@ -35,7 +35,7 @@ plan_every_copy(const PlanRequest *request, char **why)
 {
 	Query *query = copyObject(request->query);
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
-	PlanRequest here = {NULL, request->source, 0, NULL, NIL};
+	PlanRequest here = {.source = request->source};
 	Lift lift = {0};
 	ShardPlan *plan;
 

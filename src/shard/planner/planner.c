@@ -167,11 +167,10 @@ planner_here(const PlanRequest *request, Query *query)
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params)
 {
-	PlanRequest request = {query, source, cursor_options, params, NIL};
+	PlanRequest request = {query, source, cursor_options, params, NIL, false};
 	QueryTables tables = {0};
 	QueryClass class;
 	PlannedStmt *known;
-	bool names;
 
 	if (!read_local && (metadata_any_table() || metadata_any_shell()))
 		rule_made_spell_out(query);
@@ -203,10 +202,8 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 							   get_rel_name(tables.key_changed)),
 						errdetail("The row would have to move to another shard."),
 						errhint("Delete the row and insert it anew.")));
-	names = shard_plan_names(tables.fires);
-	known = plan_query(&request, class);
-	(void) shard_plan_names(names);
-	return known;
+	request.fires = tables.fires;
+	return plan_query(&request, class);
 }
 
 /*

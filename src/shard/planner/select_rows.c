@@ -32,7 +32,7 @@ plan_select_rows(const PlanRequest *request, char **why)
 {
 	Query *query = request->query;
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
-	PlanRequest here = {NULL, request->source, 0, NULL, NIL};
+	PlanRequest here = {.source = request->source};
 	Query *select;
 	ShardPlan *plan;
 
