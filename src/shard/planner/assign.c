@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  * assign.c
- *	  SET (a, b) = (SELECT ...), column by column.
+ *	  SET (a, b) = (SELECT ...) and SET c.f = ..., c.g = ..., column by column.
  *
  * The server computes the subquery once and hands its columns out by number.
  * Who needs what one column gets as an expression of its own, a check option
  * or an action of MERGE that only some rows take, has the subquery once for
  * each column instead.
+ *
+ * Several fields of one column are assigned as one row of all its fields:
+ * the deparser can say that, but not what the rewriter has made of them.
  *
  * What must stay true: it gives the same each time; one that calls volatile
  * functions is left as it is.
@@ -13,15 +16,20 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/typcache.h"
 
 #include "shard/metadata/metadata.h"
 #include "shard/planner/assign.h"
 
+static bool names_subquery(Node *node, void *context);
+static Node *row_of_fields(Node *expr, Node *base);
+static List *fields_of(Node *base, TupleDesc desc);
 static List *take_apart(List *targets);
 static Node *use_column(Node *node, void *context);
 static SubLink *column_of(SubLink *link, int column);
@@ -45,6 +53,101 @@ assign_apart(Query *query)
 	}
 	if (query->onConflict != NULL)
 		query->onConflict->onConflictSet = take_apart(query->onConflict->onConflictSet);
+}
+
+Expr *
+assign_row(Expr *expr)
+{
+	Expr *store = expr;
+
+	while (IsA(store, CoerceToDomain))
+		store = ((CoerceToDomain *) store)->arg;
+	if (names_subquery((Node *) store, NULL))
+		return NULL;
+	return (Expr *) row_of_fields((Node *) expr, (Node *) castNode(FieldStore, store)->arg);
+}
+
+/* Is something in it assigned from a subquery of several columns? */
+static bool
+names_subquery(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
+		return true;
+	return expression_tree_walker(node, names_subquery, context);
+}
+
+/*
+ * What an assignment to fields of "base" makes of it, NULL when no expression
+ * of SQL says that: elements of arrays.
+ */
+static Node *
+row_of_fields(Node *expr, Node *base)
+{
+	FieldStore *store = (FieldStore *) expr;
+	RowExpr *row;
+	TupleDesc desc;
+	ListCell *value;
+	ListCell *field;
+
+	if (IsA(expr, CoerceToDomain))
+	{
+		CoerceToDomain *domain = copyObject((CoerceToDomain *) expr);
+
+		domain->arg = (Expr *) row_of_fields((Node *) domain->arg, base);
+		return domain->arg == NULL ? NULL : (Node *) domain;
+	}
+	if (IsA(expr, SubscriptingRef) && ((SubscriptingRef *) expr)->refassgnexpr != NULL)
+		return NULL;
+	if (!IsA(expr, FieldStore))
+		return expr;
+	desc = lookup_rowtype_tupdesc_copy(store->resulttype, -1);
+	row = makeNode(RowExpr);
+	row->args = fields_of(base, desc);
+	row->row_typeid = store->resulttype;
+	row->row_format = COERCE_EXPLICIT_CAST;
+	row->location = -1;
+	forboth (value, store->newvals, field, store->fieldnums)
+	{
+		ListCell *assigned = list_nth_cell(row->args, lfirst_int(field) - 1);
+
+		lfirst(assigned) = row_of_fields(lfirst(value), lfirst(assigned));
+		if (lfirst(assigned) == NULL)
+			return NULL;
+	}
+	return (Node *) row;
+}
+
+/* Those of a row that is made here are taken as they are: nothing is computed twice. */
+static List *
+fields_of(Node *base, TupleDesc desc)
+{
+	List *fields = NIL;
+
+	while (IsA(base, CoerceToDomain))
+		base = (Node *) ((CoerceToDomain *) base)->arg;
+	if (IsA(base, RowExpr))
+		return list_copy(((RowExpr *) base)->args);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		FieldSelect *select = makeNode(FieldSelect);
+
+		select->arg = copyObject((Expr *) base);
+		select->fieldnum = i + 1;
+		select->resulttype = attribute->atttypid;
+		select->resulttypmod = attribute->atttypmod;
+		select->resultcollid = attribute->attcollation;
+		if (attribute->attisdropped)
+			fields = lappend(fields, makeNullConst(INT4OID, -1, InvalidOid));
+		else if (IsA(base, Const) && ((Const *) base)->constisnull)
+			fields = lappend(fields, makeNullConst(attribute->atttypid, attribute->atttypmod,
+												   attribute->attcollation));
+		else
+			fields = lappend(fields, select);
+	}
+	return fields;
 }
 
 static List *

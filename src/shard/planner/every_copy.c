@@ -64,7 +64,7 @@ plan_every_copy(const PlanRequest *request, char **why)
 
 	/* One copy is enough to give rows back. */
 	query->returningList = NIL;
-	if (query->commandType == CMD_INSERT)
+	if (query->commandType == CMD_INSERT && query->targetList != NIL)
 		query->override = OVERRIDING_SYSTEM_VALUE;
 	template_make(query, &plan->pieces, &plan->schemas);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
@@ -86,6 +86,11 @@ plan_copied_rows(const PlanRequest *request, char **why)
 	if (target->relkind != RELKIND_RELATION)
 	{
 		*why = "The reference table has partitions.";
+		return NULL;
+	}
+	if (target->eref->colnames == NIL)
+	{
+		*why = "The reference table has no columns, which would tell its rows apart.";
 		return NULL;
 	}
 	plan = shard_plan_create(TIER_COPIED_ROWS, query->commandType, target->relid);

@@ -42,6 +42,7 @@
 #include "base/compat.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/aggregates.h"
+#include "shard/planner/assign.h"
 #include "shard/planner/check_option.h"
 #include "shard/planner/lift.h"
 
@@ -971,7 +972,8 @@ is_on_shards(RangeTblEntry *rte)
 
 /*
  * The rewriter sorts assignments by column and merges those to parts of one
- * column; the deparser expects them as the user wrote them.
+ * column; the deparser expects them as the user wrote them.  Several fields become one
+ * row.
  */
 static bool
 check_targets(List *targets, LiftState *state)
@@ -1010,9 +1012,16 @@ check_assignment(TargetEntry *tle, LiftState *state)
 		expr = (Node *) ((CoerceToDomain *) expr)->arg;
 	if (expr != NULL && IsA(expr, FieldStore))
 	{
-		base = (Node *) ((FieldStore *) expr)->arg;
 		if (list_length(((FieldStore *) expr)->newvals) != 1)
-			return refuse(state, "It assigns several fields of one column.");
+		{
+			Expr *row = assign_row(tle->expr);
+
+			if (row == NULL)
+				return refuse(state, "It assigns several fields of one column.");
+			tle->expr = row;
+			return true;
+		}
+		base = (Node *) ((FieldStore *) expr)->arg;
 	}
 	else if (expr != NULL && IsA(expr, SubscriptingRef) &&
 			 ((SubscriptingRef *) expr)->refassgnexpr != NULL)

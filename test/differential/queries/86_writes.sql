@@ -450,3 +450,40 @@ MERGE INTO tt USING users u ON u.user_id = tt.k WHEN MATCHED AND tt.v < 10 THEN 
 UPDATE tt SET k = k + 1000 WHERE k < 6 RETURNING *;
 SELECT * FROM tt;
 ROLLBACK;
+
+-- several fields of one column
+BEGIN;
+CREATE TYPE inside AS (x int, y text);
+CREATE TYPE outside AS (f int, gone int, g text, i inside, elements int[]);
+ALTER TYPE outside DROP ATTRIBUTE gone;
+CREATE DOMAIN checked AS outside CHECK ((VALUE).f > 0);
+CREATE TABLE cd (k int PRIMARY KEY, c checked, d outside DEFAULT ROW(1, 'd', ROW(1, 'd'), '{1}'));
+CREATE TABLE cr (k int PRIMARY KEY, c checked, d outside DEFAULT ROW(1, 'd', ROW(1, 'd'), '{1}'));
+DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_distributed_table('cd', 'k'); PERFORM create_reference_table('cr'); END IF; END $$;
+INSERT INTO cd (k, c.f, c.g, c.i.x, c.i.y) VALUES (1, 2, 'a', 3, 'b'), (2, 3, 'c', 4, 'd');
+INSERT INTO cr (k, c.f, c.g, c.i.x, c.i.y) VALUES (1, 2, 'a', 3, 'b'), (2, 3, 'c', 4, 'd');
+INSERT INTO cd (k, d.f, d.i.y) VALUES (5, 2, 'a') RETURNING *;
+INSERT INTO cr (k, d.f, d.i.y) VALUES (5, 2, 'a') RETURNING *;
+INSERT INTO cd (k, c.f) VALUES (1, 2) ON CONFLICT (k) DO UPDATE SET c.f = (excluded.c).f + 1, c.g = 'e' RETURNING *;
+INSERT INTO cd (k, c.f) VALUES (1, 2), (3, 1) ON CONFLICT (k) DO UPDATE SET c.f = (excluded.c).f + 1, c.i.y = 'p', c.i.x = 5 RETURNING *;
+INSERT INTO cr (k, c.f) VALUES (1, 2), (3, 1) ON CONFLICT (k) DO UPDATE SET c.f = (excluded.c).f + 1, c.i.y = 'p', c.i.x = 5 RETURNING *;
+UPDATE cd SET c.f = (c).f + 1, c.i.x = (c).f + 2, d.f = 5, d.i.y = 'new' WHERE k = 1 RETURNING *;
+UPDATE cr SET d.f = 5, d.i.y = 'new', d.i.x = 7 WHERE k = 1 RETURNING *;
+UPDATE cd SET (d.f, d.i) = (SELECT 3, ROW(3, 'x')::inside) WHERE k = 1 RETURNING *;
+UPDATE cd SET (d.f, d.i.x) = (SELECT k, k + 1) RETURNING *;
+UPDATE cd SET d.f = 5, d.elements[2] = 3 RETURNING *;
+MERGE INTO cd USING (VALUES (1, 1), (9, 9)) v(a, b) ON k = v.a WHEN MATCHED THEN UPDATE SET c.f = v.b + 20, c.g = 'xx' WHEN NOT MATCHED THEN INSERT (k, c.f, c.g, c.i.x, d.i.x, d.i.y) VALUES (v.a, v.b, 'm', 1, 2, '3');
+SELECT * FROM cd;
+SELECT * FROM cr;
+ROLLBACK;
+
+-- a reference table without columns
+BEGIN;
+CREATE TABLE nc ();
+DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_reference_table('nc'); END IF; END $$;
+INSERT INTO nc DEFAULT VALUES;
+INSERT INTO nc SELECT FROM users WHERE user_id < 3;
+SELECT count(*) FROM nc;
+DELETE FROM nc;
+SELECT count(*) FROM nc;
+ROLLBACK;
