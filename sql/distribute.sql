@@ -173,4 +173,32 @@ ROLLBACK;
 RESET deadlock_timeout;
 RESET statement_timeout;
 DROP TABLE held;
+
+-- A trigger on a shard of this server writes another table, in a transaction
+-- that changes the server too: all of it ends with the client's COMMIT.
+CREATE TABLE noted (k integer, v text);
+CREATE TABLE told (k integer PRIMARY KEY, v text);
+SELECT create_distributed_table('noted', 'k', shard_count => 2), create_distributed_table('told', 'k', shard_count => 2);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO noted SELECT g, NEW.v FROM generate_series(1, 5) g; RETURN NULL; END$$;
+CREATE TRIGGER note AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION note();
+BEGIN;
+ALTER TABLE told ADD w integer;
+INSERT INTO told VALUES (1, 'a');
+COMMIT;
+SELECT count(*), (SELECT count(*) FROM pg_prepared_xacts) AS prepared FROM noted;
+BEGIN;
+ALTER TABLE told DROP w;
+INSERT INTO told VALUES (2, 'b');
+PREPARE TRANSACTION 'noted';
+COMMIT PREPARED 'noted';
+SELECT count(*), (SELECT count(*) FROM pg_prepared_xacts) AS prepared FROM noted;
+BEGIN;
+ALTER TABLE told ADD x integer;
+INSERT INTO told VALUES (3, 'c');
+PREPARE TRANSACTION 'noted';
+ROLLBACK PREPARED 'noted';
+SELECT count(*), (SELECT count(*) FROM pg_prepared_xacts) AS prepared FROM noted;
+DROP TABLE told, noted;
+DROP FUNCTION note;
 DROP EXTENSION pgcluster;

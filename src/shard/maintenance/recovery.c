@@ -17,6 +17,10 @@
  * nothing of the transactions of the new one, from rolling them back: a
  * commit that passes the fence after 2 shows that nobody else led then.
  *
+ * Where a group's node is this server, what is prepared there may have parts
+ * on nodes itself, and its end decides about them; so the groups are gone
+ * over once more then.
+ *
  * What a node decides (remote/decision.h) is asked of it, after 4: from then
  * on its answer stays the same, whoever asks.  Its rows are deleted some time
  * after everybody has followed, in this order:
@@ -58,6 +62,12 @@
 #define LEAVE_NAP_US INT64CONST(100000)
 
 static bool failed = false;
+
+/* The end of a transaction here has decided about others. */
+static bool look_again;
+
+/* So often a round goes over the groups, lest it last for ever. */
+#define MAX_LOOKS 5
 
 /* Lives as long as a round. */
 static MemoryContext round_context = NULL;
@@ -197,19 +207,27 @@ is_prepared(List *prepared, const char *gid)
 	return false;
 }
 
-/* Transactions that are prepared here: their ids, as text. */
+/* Transactions that are prepared here: their ids, as text, and the names that sessions gave. */
 static List *
-list_local_prepared(void)
+list_local_prepared(List **nested)
 {
 	List *ids = NIL;
 
 	round_begin();
 	SPI_connect();
-	if (SPI_execute("SELECT transaction FROM pg_catalog.pg_prepared_xacts", true, 0) !=
+	if (SPI_execute("SELECT transaction, gid FROM pg_catalog.pg_prepared_xacts", true, 0) !=
 		SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_prepared_xacts");
 	for (uint64 i = 0; i < SPI_processed; i++)
-		ids = remember(ids, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		char *gid;
+
+		ids = remember(ids, SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+		gid = SPI_getvalue(row, SPI_tuptable->tupdesc, 2);
+		if (twophase_is_ours(gid))
+			*nested = remember(*nested, gid);
+	}
 	SPI_finish();
 	round_end(round_context);
 	return ids;
@@ -243,13 +261,17 @@ prove_leadership(void)
 	round_end(round_context);
 }
 
-/* Ends one prepared transaction; fine if another was quicker. */
+/*
+ * Ends one prepared transaction; fine if another was quicker.  One of "nested"
+ * is prepared here, and may have parts on nodes that were looked at already.
+ */
 static void
-finish_prepared(int group_id, const char *gid, bool commit)
+finish_prepared(int group_id, const char *gid, bool commit, List *nested)
 {
 	char *sql = psprintf("%s PREPARED %s", commit ? "COMMIT" : "ROLLBACK", quote_literal_cstr(gid));
 	RemoteQuery query = {.group_id = group_id, .sql = sql, .impatient = true};
 
+	look_again |= contains(nested, gid);
 	PG_TRY();
 	{
 		RemoteTask *task;
@@ -300,7 +322,7 @@ ask_decision(const Prepared *prepared)
 
 /* Ends those that this server decides; records that were carried out are added to a list. */
 static List *
-finish_own(int group_id, List *over, List *carried_out)
+finish_own(int group_id, List *over, List *carried_out, List *nested)
 {
 	List *records = NIL;
 	ListCell *lc;
@@ -312,7 +334,7 @@ finish_own(int group_id, List *over, List *carried_out)
 		char *gid = ((Prepared *) lfirst(lc))->gid;
 		bool commit = contains(records, gid);
 
-		finish_prepared(group_id, gid, commit);
+		finish_prepared(group_id, gid, commit, nested);
 		failpoint(FAIL_RECOVERY_FINISHED);
 		if (commit)
 			carried_out = lappend(carried_out, makeString(gid));
@@ -331,6 +353,7 @@ recover_group(int group_id)
 	List *carried_out = NIL;
 	List *local;
 	bool complete = true;
+	List *nested = NIL;
 	ListCell *lc;
 
 	foreach (lc, before)
@@ -344,26 +367,26 @@ recover_group(int group_id)
 		failpoint(FAIL_RECOVERY_LISTED);
 		prove_leadership();
 	}
-	local = prepared == NIL ? NIL : list_local_prepared();
+	local = prepared == NIL ? NIL : list_local_prepared(&nested);
 	foreach (lc, prepared)
 	{
 		const char *gid = ((Prepared *) lfirst(lc))->gid;
 
 		if (is_of_users(gid, local))
-			continue;
-		if (twophase_in_progress(gid))
+			complete &= nested == NIL;
+		else if (twophase_in_progress(gid))
 			complete = false;
 		else if (twophase_decider(gid) == 0)
 			own = lappend(own, lfirst(lc));
 		else
 			others = lappend(others, lfirst(lc));
 	}
-	delete_records(finish_own(group_id, own, carried_out));
+	delete_records(finish_own(group_id, own, carried_out, nested));
 	foreach (lc, others)
 	{
 		const Prepared *one = lfirst(lc);
 
-		finish_prepared(group_id, one->gid, ask_decision(one));
+		finish_prepared(group_id, one->gid, ask_decision(one), nested);
 		failpoint(FAIL_RECOVERY_FINISHED);
 	}
 	return complete;
@@ -568,7 +591,7 @@ bool
 recovery_round(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	bool complete = true;
+	bool complete = false;
 	List *groups;
 	ListCell *lc;
 
@@ -577,8 +600,13 @@ recovery_round(void)
 	MemoryContextSwitchTo(round_context);
 	groups = round_groups(round_context);
 	failed = false;
-	foreach (lc, groups)
-		complete &= recover_group_safely(lfirst_int(lc), NIL);
+	for (int looks = 0; looks == 0 || (look_again && !failed && looks < MAX_LOOKS); looks++)
+	{
+		look_again = false;
+		complete = true;
+		foreach (lc, groups)
+			complete &= recover_group_safely(lfirst_int(lc), NIL);
+	}
 	foreach (lc, groups)
 	{
 		if (!failed)

@@ -67,6 +67,8 @@
 #define COPY_WAIT_US (INT64CONST(300000))
 /* ... and for a statement that is in vain anyway. */
 #define MOMENT_US INT64CONST(10000)
+/* ... and until it asks again for the end of what somebody else is ending. */
+#define BUSY_NAP_US INT64CONST(1000)
 /* ... and a rolled back subtransaction for the rows of cursors that stay open. */
 #define CURSOR_WAIT_US (30 * INT64CONST(1000000))
 
@@ -898,6 +900,7 @@ pre_prepare(void)
 	if (nwriters > 0)
 	{
 		prepare_writers();
+		twophase_note_parts();
 		return;
 	}
 	transaction_foreach(commit_reader);
@@ -922,6 +925,14 @@ commit_prepared(RemoteConnection *c)
 	send_ending(c, command);
 }
 
+/* The maintenance worker is carrying it out this moment. */
+static bool
+is_under_way(RemoteConnection *c)
+{
+	return c->ending != NULL && c->ending->error != NULL &&
+		   error_code(c->ending->error) == ERRCODE_OBJECT_IN_USE && clock_now_us() < end_wait_until;
+}
+
 static bool
 is_recorded(void)
 {
@@ -931,11 +942,18 @@ is_recorded(void)
 static void
 finish_commit_prepared(RemoteConnection *c)
 {
-	const RemoteTask *task = c->ending;
+	const RemoteTask *task;
 
 	if (c->two_phase != TWO_PHASE_PREPARED)
 		return;
 	drain(c, end_wait_until);
+	while (is_under_way(c))
+	{
+		remote_nap(BUSY_NAP_US);
+		commit_prepared(c);
+		drain(c, end_wait_until);
+	}
+	task = c->ending;
 	/* "does not exist": the maintenance worker was quicker. */
 	if (ending_succeeded(c) || (task != NULL && task->error != NULL &&
 								error_code(task->error) == ERRCODE_UNDEFINED_OBJECT))

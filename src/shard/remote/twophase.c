@@ -5,7 +5,9 @@
  * A transaction that a user prepares is prepared on the nodes under such
  * names, and its records are part of what is prepared here.  Recovery leaves
  * it alone as long as it is.  When the user ends it, recovery ends the nodes'
- * parts, and the user's session waits for that.
+ * parts, and the user's session waits for that.  So it is where a session
+ * that works here for another one, as a trigger on a shard of this server
+ * does, has used nodes itself when the other one has it prepare.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -54,6 +56,10 @@ typedef struct TwoPhaseShared
 
 static TwoPhaseShared *shared = NULL;
 static bool deciding = false;
+
+/* What this session was told by another one to prepare here last, and what of that has parts on nodes. */
+static char preparing[GIDSIZE] = "";
+static char nested[GIDSIZE] = "";
 static ProcessUtility_hook_type prev_utility = NULL;
 
 static Size
@@ -143,10 +149,25 @@ await_nodes(const char *gid)
 	}
 }
 
-static bool
-is_ours(const char *gid)
+bool
+twophase_is_ours(const char *gid)
 {
 	return strncmp(gid, "pgcluster_", 10) == 0;
+}
+
+void
+twophase_note_parts(void)
+{
+	strlcpy(nested, preparing, sizeof(nested));
+}
+
+/* Has the transaction parts on nodes that are to follow its end? */
+static bool
+leads_nodes(const char *gid)
+{
+	if (twophase_is_ours(gid))
+		return strcmp(gid, nested) == 0;
+	return !IsTransactionBlock() && metadata_present() && has_records(gid);
 }
 
 /* The second phase: on a node, where tests may want it to fail, or asked for by a user. */
@@ -160,21 +181,31 @@ pgcluster_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	bool commits = IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_COMMIT_PREPARED;
 	bool rolls_back =
 		IsA(statement, TransactionStmt) && statement->kind == TRANS_STMT_ROLLBACK_PREPARED;
-	bool of_user = false;
+	bool leads = false;
 
-	if (IsA(statement, TransactionStmt) && statement->gid != NULL && is_ours(statement->gid))
-		twophase_force_sync();
+	if (IsA(statement, TransactionStmt) && statement->gid != NULL)
+	{
+		bool ours = twophase_is_ours(statement->gid);
+
+		if (ours)
+			twophase_force_sync();
+		if (statement->kind == TRANS_STMT_PREPARE)
+			strlcpy(preparing, ours ? statement->gid : "", sizeof(preparing));
+	}
 	if (commits || rolls_back)
 	{
 		failpoint(commits ? FAIL_NODE_COMMITTING : FAIL_NODE_ROLLING_BACK);
-		of_user = !is_ours(statement->gid) && !IsTransactionBlock() && metadata_present() &&
-				  has_records(statement->gid);
+		leads = leads_nodes(statement->gid);
 	}
-	if (of_user)
+	/* Whom we work for has entered already, and waits for us. */
+	if (leads && !twophase_is_ours(statement->gid))
 		gate_enter();
 	next(pstmt, query, read_only_tree, context, params, environment, dest, completion);
-	if (of_user)
+	if (leads)
+	{
+		nested[0] = '\0';
 		await_nodes(statement->gid);
+	}
 	if (commits || rolls_back)
 		failpoint(commits ? FAIL_NODE_COMMITTED : FAIL_NODE_ROLLED_BACK);
 }

@@ -40,6 +40,12 @@ extern void twophase_begin_decision(char *to, size_t size, int group_id);
 /* The outcome is known, or recovery is to find it out.  Never throws. */
 extern void twophase_end_decision(void);
 
+/* The transaction that is about to be prepared here has parts on nodes, prepared already. */
+extern void twophase_note_parts(void);
+
+/* True for names that sessions give, of any cluster; others are users'. */
+extern bool twophase_is_ours(const char *gid);
+
 /* For names that begin with our prefix: */
 
 /* True when the transaction here that the name speaks of may still be in progress. */
