@@ -199,6 +199,15 @@ INSERT INTO told VALUES (3, 'c');
 PREPARE TRANSACTION 'noted';
 ROLLBACK PREPARED 'noted';
 SELECT count(*), (SELECT count(*) FROM pg_prepared_xacts) AS prepared FROM noted;
+-- What a role owns includes shards of this server, which the session's transaction there has locked.
+BEGIN;
+DROP TABLE noted;
+REASSIGN OWNED BY CURRENT_USER TO CURRENT_USER;
+ROLLBACK;
+BEGIN;
+DROP TABLE noted;
+DROP OWNED BY CURRENT_USER;
+ROLLBACK;
 DROP TABLE told, noted;
 DROP FUNCTION note;
 DROP EXTENSION pgcluster;

@@ -208,4 +208,7 @@ extern char *remote_query_address(const RemoteQuery *query);
 /* Registers the transaction callbacks and shared memory; called from shard_init. */
 extern void remote_init(void);
 
+/* True while the present transaction has one open on the group's leader. */
+extern bool remote_is_used(int group_id);
+
 #endif

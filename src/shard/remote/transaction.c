@@ -129,6 +129,12 @@ transaction_user(int group_id)
 	return InvalidOid;
 }
 
+bool
+remote_is_used(int group_id)
+{
+	return OidIsValid(transaction_user(group_id));
+}
+
 /* The snapshots of the transaction were taken, and this node or user was not there. */
 static void
 refuse_late_use(RemoteConnection *c)
