@@ -59,6 +59,7 @@ concurrent_run(Oid table, List *commands, const char *hint)
 	PG_TRY();
 	{
 		run = shard_run_create();
+		shard_run_use_path_of(run, table);
 		foreach (lc, commands)
 		{
 			ConcurrentCommand *command = lfirst(lc);

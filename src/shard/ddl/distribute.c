@@ -47,12 +47,13 @@
 #include "shard/ddl/distribute.h"
 #include "shard/ddl/grant.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/names.h"
 #include "shard/ddl/objects.h"
 #include "shard/ddl/policy.h"
 #include "shard/ddl/router.h"
+#include "shard/ddl/sequence.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
-#include "shard/ddl/sequence.h"
 #include "shard/ddl/shell.h"
 #include "shard/ddl/trigger.h"
 #include "shard/metadata/catalog.h"
@@ -276,22 +277,26 @@ run_on_shards(Relation rel, ShardCommands commands, int group_id)
 {
 	const DistributedTable *table = metadata_table(RelationGetRelid(rel));
 	ShardRun *run = shard_run_create();
-	int level = shard_ddl_begin();
 
+	shard_run_use_path_of(run, RelationGetRelid(rel));
 	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
 		const Shard *shard = shell_or_shard(table->colocation, i);
 		List *groups = shard_run_groups(shard);
+		List *all;
+		int level;
 
 		if (group_id != 0)
 			groups = list_intersection_int(groups, list_make1_int(group_id));
 		if (groups == NIL)
 			continue;
-		shard_run_add_all(run, groups, commands(rel, shard->id));
+		level = shard_ddl_begin();
+		all = commands(rel, shard->id);
+		shard_ddl_end(level);
+		shard_run_add_all(run, groups, all);
 		if (commands == shard_ddl_rest)
 			grant_repeat(run, groups, rel, shard->id);
 	}
-	shard_ddl_end(level);
 	shard_run_finish(run);
 }
 
@@ -703,6 +708,7 @@ reload_next_shard(void)
 	query.sql =
 		psprintf("SELECT %s FROM %s", reload->columns, shard_ddl_name(reload->rel, shard->id));
 	query.writes = true;
+	query.names = names_sought(RelationGetRelid(reload->rel));
 	reload->task = remote_task_start(&query, reload->context, NULL, NULL);
 	return true;
 }

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 
 #include "shard/ddl/feed.h"
-#include "shard/ddl/trigger.h"
+#include "shard/ddl/names.h"
 #include "shard/remote/remote.h"
 
 /* So much is worth a COPY of its own, as long as its group has nothing to do. */
@@ -66,7 +66,7 @@ struct Feed
 {
 	MemoryContext context;
 	const char *table;
-	bool names; /* triggers may look for some */
+	bool names; /* functions may look for some */
 	bool binary;
 	bool csv;
 	int ntargets;
@@ -91,7 +91,7 @@ feed_create(Relation rel, int ntargets, bool binary, bool csv, MemoryContext con
 
 	feed->context = context;
 	feed->table = MemoryContextStrdup(context, RelationGetRelationName(rel));
-	feed->names = trigger_may_fire(rel);
+	feed->names = names_sought(RelationGetRelid(rel));
 	feed->binary = binary;
 	feed->csv = csv;
 	feed->ntargets = ntargets;

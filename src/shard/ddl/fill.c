@@ -44,6 +44,7 @@
 
 #include "shard/ddl/fill.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/names.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
@@ -183,6 +184,7 @@ count_rows(Fill *fill)
 	const Colocation *colocation = fill->table->colocation;
 	ShardRun *run = shard_run_create();
 	RemoteTask **tasks = palloc(colocation->nshards * sizeof(RemoteTask *));
+	bool names = names_sought(fill->table->relid);
 	int64 total = 0;
 
 	shard_run_add_pieces(run, fill->rel, SHARD_RUN_SHARDS, "LOCK TABLE ",
@@ -191,7 +193,7 @@ count_rows(Fill *fill)
 	for (int i = 0; i < colocation->nshards; i++)
 	{
 		const Shard *shard = &colocation->shards[i];
-		RemoteQuery query = {.group_id = shard->group_id, .writes = true};
+		RemoteQuery query = {.group_id = shard->group_id, .writes = true, .names = names};
 
 		query.sql =
 			psprintf("SELECT pg_catalog.count(*) FROM %s", shard_ddl_name(fill->rel, shard->id));

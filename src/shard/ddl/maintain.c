@@ -182,6 +182,7 @@ reindex_one(UtilityCall *call, ReindexStmt *stmt, const DistributedTable *table)
 		ShardRun *run = shard_run_create();
 		ListCell *lc;
 
+		shard_run_use_path_of(run, relid);
 		foreach (lc, commands)
 		{
 			ConcurrentCommand *command = lfirst(lc);

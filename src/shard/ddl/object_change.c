@@ -30,6 +30,7 @@
 
 #include "base/compat.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/names.h"
 #include "shard/ddl/object_catalog.h"
 #include "shard/ddl/object_change.h"
 #include "shard/ddl/object_kinds.h"
@@ -549,6 +550,8 @@ object_change_finish(ObjectChange *change)
 		objects_ensure(change->addresses);
 	else if (change->addresses != NIL && change->following == FOLLOW_NEEDS)
 		objects_ensure_needs(change->addresses);
+	if (change->addresses != NIL)
+		names_forget();
 	if (change->following != FOLLOW_MAKES)
 		tell(change->commands);
 }

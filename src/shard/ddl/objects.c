@@ -30,6 +30,7 @@
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
@@ -45,10 +46,13 @@
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "shard/ddl/groups.h"
@@ -68,6 +72,7 @@ typedef struct Gathering
 {
 	List *found; /* ObjectAddress *, what is needed by others first */
 	List *seen;
+	bool *names; /* only asked whether there is a function that looks for names */
 } Gathering;
 
 static ObjectAddress *
@@ -256,13 +261,74 @@ origin(const ObjectAddress *of)
 								 : address(of->classId, of->objectId);
 }
 
-static void
-gather(Gathering *gathering, const ObjectAddress *of)
+/* Is it among the settings of a function ("name=value")? */
+static bool
+has_path(Datum settings)
 {
-	ObjectAddress *a = origin(of);
+	Datum *values;
+	int count;
+	bool found = false;
+
+	deconstruct_array(DatumGetArrayTypeP(settings), TEXTOID, -1, false, TYPALIGN_INT, &values, NULL,
+					  &count);
+	for (int i = 0; i < count; i++)
+		found |= strncmp(TextDatumGetCString(values[i]), "search_path=", 12) == 0;
+	return found;
+}
+
+/* Has the function a body that is parsed when it runs, and no search_path of its own? */
+static bool
+looks_for_names(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	Datum config;
+	bool parsed;
+	bool none;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	parsed = form->prolang != INTERNALlanguageId && form->prolang != ClanguageId &&
+			 heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL);
+	config = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &none);
+	if (!none)
+		parsed &= !has_path(config);
+	ReleaseSysCache(tuple);
+	return parsed;
+}
+
+/* The same walk, without what needs to be there only to be made. */
+static void
+gather_names(Gathering *gathering, const ObjectAddress *of)
+{
 	ListCell *lc;
 
 	check_stack_depth();
+	if (*gathering->names || of->objectId < FirstNormalObjectId ||
+		of->classId == ExtensionRelationId || contains(gathering->seen, of))
+		return;
+	gathering->seen = lappend(gathering->seen, address(of->classId, of->objectId));
+	if (of->classId == ProcedureRelationId && looks_for_names(of->objectId))
+		*gathering->names = true;
+	gather_neighbours(gathering, of);
+	foreach (lc, parts_of(of, false))
+		gather_neighbours(gathering, lfirst(lc));
+}
+
+static void
+gather(Gathering *gathering, const ObjectAddress *of)
+{
+	ObjectAddress *a;
+	ListCell *lc;
+
+	if (gathering->names != NULL)
+	{
+		gather_names(gathering, of);
+		return;
+	}
+	check_stack_depth();
+	a = origin(of);
 	if (a->objectId < FirstNormalObjectId || contains(gathering->seen, a) ||
 		(a->classId == ExtensionRelationId && a->objectId == get_extension_oid("pgcluster", true)))
 		return;
@@ -448,7 +514,7 @@ ensure_everywhere(List *objects)
 void
 objects_ensure(List *addresses)
 {
-	Gathering gathering = {NIL, NIL};
+	Gathering gathering = {NIL, NIL, NULL};
 	ListCell *lc;
 
 	foreach (lc, addresses)
@@ -459,7 +525,7 @@ objects_ensure(List *addresses)
 void
 objects_ensure_needs(List *addresses)
 {
-	Gathering gathering = {NIL, NIL};
+	Gathering gathering = {NIL, NIL, NULL};
 	List *needs = NIL;
 	ListCell *lc;
 
@@ -495,7 +561,7 @@ gather_event_triggers(Gathering *gathering)
 void
 objects_join(int group_id)
 {
-	Gathering gathering = {NIL, NIL};
+	Gathering gathering = {NIL, NIL, NULL};
 	int level = NewGUCNestLevel();
 	ListCell *lc;
 
@@ -510,19 +576,36 @@ objects_join(int group_id)
 	AtEOXact_GUC(true, level);
 }
 
-void
-objects_ensure_table(Relation rel)
+static void
+gather_table(Gathering *gathering, Relation rel)
 {
-	Gathering gathering = {NIL, NIL};
 	ObjectAddress table;
 	ListCell *lc;
 
 	ObjectAddressSet(table, RelationRelationId, RelationGetRelid(rel));
-	gather_part(&gathering, &table);
+	gather_part(gathering, &table);
 	foreach (lc, neighbours(&table, true, ANY_DEPENDENCY))
 	{
 		if (is_part(rel, lfirst(lc)))
-			gather_part(&gathering, lfirst(lc));
+			gather_part(gathering, lfirst(lc));
 	}
+}
+
+void
+objects_ensure_table(Relation rel)
+{
+	Gathering gathering = {NIL, NIL, NULL};
+
+	gather_table(&gathering, rel);
 	ensure_everywhere(gathering.found);
+}
+
+bool
+objects_look_for_names(Relation rel)
+{
+	bool names = false;
+	Gathering gathering = {NIL, NIL, &names};
+
+	gather_table(&gathering, rel);
+	return names;
 }

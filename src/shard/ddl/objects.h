@@ -17,6 +17,9 @@
 /* Everything the table's definition uses, on all groups. */
 extern void objects_ensure_table(Relation rel);
 
+/* Does it use a function that finds names by the search_path that it is called with? */
+extern bool objects_look_for_names(Relation rel);
+
 /* These objects (ObjectAddress *) and what they depend on, on all groups. */
 extern void objects_ensure(List *addresses);
 

@@ -63,19 +63,21 @@ run_on_shards(const DistributedTable *table, Oid partition, bool attach)
 	Relation parent = relation_open(table->relid, NoLock);
 	Relation rel = relation_open(partition, AccessShareLock);
 	ShardRun *run = shard_run_create();
-	int level = shard_ddl_begin();
 
+	shard_run_use_path_of(run, partition);
+	shard_run_use_path_of(run, table->relid);
 	for (int i = 0; i < shell_end(table->colocation); i++)
 	{
 		const Shard *shard = shell_or_shard(table->colocation, i);
+		int level = shard_ddl_begin();
 		List *commands = attach ? shard_ddl_attach(rel, shard->id)
 								: list_make1(psprintf("ALTER TABLE %s DETACH PARTITION %s",
 													  shard_ddl_name(parent, shard->id),
 													  shard_ddl_name(rel, shard->id)));
 
+		shard_ddl_end(level);
 		shard_run_add_all(run, shard_run_groups(shard), commands);
 	}
-	shard_ddl_end(level);
 	shard_run_finish(run);
 	relation_close(rel, NoLock);
 	relation_close(parent, NoLock);

@@ -628,6 +628,7 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 	Oid relid = before->table->relid;
 	const Colocation *colocation = before->table->colocation;
 	Change change = {.kind = kind, .usings = usings, .before = before};
+	List *commands = NIL;
 	ShardRun *run;
 	int level;
 
@@ -643,15 +644,17 @@ shape_follow(Shape *before, ShapeChange kind, List *usings)
 	/* Those of the table follow its new name, or schema, by themselves. */
 	if (kind != SHAPE_RENAMES)
 		sequence_share(change.rel, groups_elsewhere());
-	run = shard_run_create();
 	level = shard_ddl_begin();
 	for (int i = 0; i < shell_end(colocation); i++)
-	{
-		const Shard *shard = shell_or_shard(colocation, i);
-
-		shard_run_add_all(run, shard_run_groups(shard), commands_for_shard(&change, shard));
-	}
+		commands = lappend(commands, commands_for_shard(&change, shell_or_shard(colocation, i)));
 	shard_ddl_end(level);
+
+	/* Under the session's search_path again. */
+	run = shard_run_create();
+	shard_run_use_path_of(run, relid);
+	for (int i = 0; i < shell_end(colocation); i++)
+		shard_run_add_all(run, shard_run_groups(shell_or_shard(colocation, i)),
+						  list_nth(commands, i));
 	shard_run_finish(run);
 	relation_close(change.rel, NoLock);
 }

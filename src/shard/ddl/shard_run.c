@@ -16,6 +16,7 @@
 
 #include "shard/ddl/event_trigger.h"
 #include "shard/ddl/groups.h"
+#include "shard/ddl/names.h"
 #include "shard/ddl/shard_ddl.h"
 #include "shard/ddl/shard_run.h"
 #include "shard/ddl/shell.h"
@@ -63,6 +64,12 @@ void
 shard_run_use_path(ShardRun *run)
 {
 	run->names = true;
+}
+
+void
+shard_run_use_path_of(ShardRun *run, Oid relid)
+{
+	run->names |= names_sought(relid);
 }
 
 void
@@ -137,6 +144,7 @@ shard_run_add_pieces(ShardRun *run, Relation rel, ShardRunPlaces places, const c
 	const Colocation *colocation = metadata_table(RelationGetRelid(rel))->colocation;
 	int end = places == SHARD_RUN_SHELLS ? shell_end(colocation) : colocation->nshards;
 
+	shard_run_use_path_of(run, RelationGetRelid(rel));
 	for (int i = 0; i < end; i++)
 	{
 		const Shard *shard = shell_or_shard(colocation, i);

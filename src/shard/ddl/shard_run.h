@@ -16,6 +16,9 @@ extern ShardRun *shard_run_create(void);
 /* From here on commands name things as the search_path of this session has them. */
 extern void shard_run_use_path(ShardRun *run);
 
+/* The same if functions of this table look for names; the path is that of when commands are added. */
+extern void shard_run_use_path_of(ShardRun *run, Oid relid);
+
 /* Adds a command, or a list of them (C strings), for one group or for each of several. */
 extern void shard_run_add(ShardRun *run, int group_id, const char *sql);
 extern void shard_run_add_all(ShardRun *run, List *group_ids, List *commands);

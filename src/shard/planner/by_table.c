@@ -626,7 +626,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	plan->returning = true;
 	plan->writes = rte->values_lists != NIL;
 	plan->refusals = copyObject(planning_refusals);
-	template_make(scan_query(rte, plan->columns, ship.remote), &plan->pieces, &plan->schemas);
+	template_make(scan_query(rte, plan->columns, ship.remote), plan);
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = ship.local;

@@ -80,7 +80,7 @@ plan_call(const PlanRequest *request)
 	if (!OidIsValid(plan->key_hash))
 		return NULL;
 	plan->key_collation = table->key_collation;
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	statement = statement_create(request, plan, call->funcretset ? 1000 : 1);
 	depend_on(statement, plan->relid, call->funcid);
 	return statement;

@@ -97,7 +97,7 @@ change_make(ShardPlan *change, const ChangeForm *form)
 	else
 		change_read_bundle(rt_fetch(ROWS, query->rtable), list_length(change->params) + 1);
 	change->writes = true;
-	template_make(query, &change->pieces, &change->schemas);
+	template_make(query, change);
 }
 
 static RangeTblEntry *

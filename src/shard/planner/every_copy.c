@@ -66,7 +66,7 @@ plan_every_copy(const PlanRequest *request, char **why)
 	query->returningList = NIL;
 	if (query->commandType == CMD_INSERT && query->targetList != NIL)
 		query->override = OVERRIDING_SYSTEM_VALUE;
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
 }
 

@@ -47,6 +47,6 @@ plan_every_shard(const PlanRequest *request, char **why)
 	plan->refusals = request->refusals;
 	plan->writes = true;
 	plan->params = statement_params(&lift);
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return statement_create(request, plan, pin.table->colocation->nshards);
 }

@@ -95,7 +95,7 @@ exchange_source(Query *select, int key, Oid hash, const DistributedTable *target
 									   list_length(plan->params) + 1),
 							  1, pstrdup("route"), false),
 			  select->targetList);
-	template_make(select, &plan->pieces, &plan->schemas);
+	template_make(select, plan);
 	return plan;
 }
 

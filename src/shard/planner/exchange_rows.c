@@ -164,6 +164,6 @@ make_insert(ShardPlan *plan, const Query *insert, char **why)
 	}
 	plan->params = statement_params(&lift);
 	change_take_bundle(rt_fetch(rti, query->rtable), list_length(plan->params) + 1);
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return true;
 }

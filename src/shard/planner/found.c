@@ -597,7 +597,6 @@ found_change(Found *found, CmdType command, List *attributes, List *columns)
 			form.excluded = rt_fetch(form.conflict->exclRelIndex, found->query->rtable);
 	}
 	change_make(change, &form);
-	change->names = found->request->fires;
 	change->returning = found->query->returningList != NIL;
 	return change;
 }
@@ -641,7 +640,6 @@ found_update(Found *found, List *attributes, List *columns)
 		ChangeForm form = {.target = rt_fetch(found->target, found->query->rtable),
 						   .read = found->read->targetList};
 
-		leave->names = found->request->fires;
 		leave->key_position = FOUND_KEY;
 		leave->columns = identity_columns(found);
 		change_make(leave, &form);
@@ -660,7 +658,6 @@ found_finish(Found *found)
 	bool outer = lift_identity(true);
 	char *why = NULL;
 
-	lock->names = found->request->fires;
 	lock->key_position = FOUND_KEY;
 	lock->columns = identity_columns(found);
 	change_make(lock, &form);

@@ -176,7 +176,7 @@ plan_rows(const PlanRequest *request, char **why)
 	plan->rows = rows;
 
 	change_take_bundle(values_of(query, NULL), list_length(plan->params) + 1);
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return statement_create(request, plan, list_length(rows));
 }
 

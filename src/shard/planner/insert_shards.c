@@ -58,7 +58,7 @@ plan_insert_shards(const PlanRequest *request, char **why)
 	plan->refusals = request->refusals;
 	plan->writes = true;
 	plan->params = statement_params(&lift);
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return statement_create(request, plan, table->colocation->nshards);
 }
 

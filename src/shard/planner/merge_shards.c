@@ -374,6 +374,6 @@ finish(const PlanRequest *request, Merge *merge, const Pin *pin, char **why)
 	plan->params = statement_params(&lift);
 	if (pin != NULL)
 		statement_set_key(plan, pin, &lift);
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	return statement_create(request, plan, pin != NULL ? 1 : table->colocation->nshards);
 }

@@ -239,10 +239,10 @@ plan_shards(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, L
 	{
 		plan->some_columns = true;
 		plan->columns = columns;
-		template_make(wrap(piece, columns, ship.remote), &plan->pieces, &plan->schemas);
+		template_make(wrap(piece, columns, ship.remote), plan);
 	}
 	else
-		template_make(copyObject(piece->remote), &plan->pieces, &plan->schemas);
+		template_make(copyObject(piece->remote), plan);
 	plan->refusals = copyObject(current->refusals);
 	scan->custom_scan_tlist = all_columns(rel, rte);
 	scan->scan.plan.targetlist = tlist;

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -22,7 +21,6 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
-#include "shard/ddl/trigger.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/assign.h"
 #include "shard/planner/check_option.h"
@@ -87,7 +85,6 @@ typedef struct QueryTables
 	bool hash;
 	bool writes;
 	bool writes_reference;
-	bool fires;		 /* triggers of the user's own making, here or behind a foreign key */
 	Oid key_changed; /* table whose distribution column is assigned */
 } QueryTables;
 
@@ -167,7 +164,7 @@ planner_here(const PlanRequest *request, Query *query)
 static PlannedStmt *
 pgcluster_planner(Query *query, const char *source, int cursor_options, ParamListInfo params)
 {
-	PlanRequest request = {query, source, cursor_options, params, NIL, false};
+	PlanRequest request = {query, source, cursor_options, params, NIL};
 	QueryTables tables = {0};
 	QueryClass class;
 	PlannedStmt *known;
@@ -202,7 +199,6 @@ pgcluster_planner(Query *query, const char *source, int cursor_options, ParamLis
 							   get_rel_name(tables.key_changed)),
 						errdetail("The row would have to move to another shard."),
 						errhint("Delete the row and insert it anew.")));
-	request.fires = tables.fires;
 	return plan_query(&request, class);
 }
 
@@ -288,14 +284,10 @@ see_target(Query *query, QueryTables *tables)
 {
 	Oid relid = rt_fetch(query->resultRelation, query->rtable)->relid;
 	const DistributedTable *table = metadata_table(relid);
-	Relation target;
 
 	if (table == NULL)
 		return;
 	tables->writes = true;
-	target = table_open(relid, NoLock);
-	tables->fires |= trigger_may_fire(target);
-	table_close(target, NoLock);
 	if (table->kind == TABLE_REFERENCE)
 	{
 		tables->writes_reference = true;

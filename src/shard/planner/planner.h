@@ -19,7 +19,6 @@ typedef struct PlanRequest
 	int cursor_options;
 	ParamListInfo params;
 	List *refusals; /* of the planners asked before: labels and reasons, for EXPLAIN */
-	bool fires;		/* triggers of the user's own making may fire */
 } PlanRequest;
 
 /*

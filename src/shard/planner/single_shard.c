@@ -74,7 +74,7 @@ plan_single_shard(const PlanRequest *request, char **why)
 		*why = "The value of the distribution column cannot be evaluated ahead.";
 		return NULL;
 	}
-	template_make(query, &plan->pieces, &plan->schemas);
+	template_make(query, plan);
 	statement = statement_create(request, plan, 1);
 	shapes_offer(request, statement, query, &lift, &pin);
 	return statement;

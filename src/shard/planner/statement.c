@@ -48,7 +48,6 @@ statement_create(const PlanRequest *request, ShardPlan *plan, double rows)
 	scan->scan.plan.plan_rows = rows;
 	scan->scan.plan.total_cost = rows;
 	scan->scan.plan.plan_width = 32;
-	plan->names = request->fires;
 	plan->returning = query->commandType == CMD_SELECT || query->returningList != NIL;
 	add_output(statement, scan, result_columns(query));
 

@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "shard/ddl/names.h"
 #include "shard/metadata/metadata.h"
 #include "shard/planner/join_columns.h"
 #include "shard/planner/template.h"
@@ -61,6 +62,7 @@ typedef struct SlotList
 	int room;
 	Slot *slots;
 	List *marks; /* Mark, in the order of the text */
+	bool names;	 /* functions of any of them look for some */
 } SlotList;
 
 /*
@@ -140,7 +142,7 @@ template_make_expression(Node *expression, Oid relid, List **pieces, List **sche
 }
 
 void
-template_make(Query *query, List **pieces, List **schemas)
+template_make(Query *query, ShardPlan *plan)
 {
 	SlotList slots = {0};
 	int level = begin_deparsing();
@@ -151,7 +153,8 @@ template_make(Query *query, List **pieces, List **schemas)
 	sql = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, level);
 	find_slots(sql, &slots);
-	cut(sql, &slots, pieces, schemas);
+	cut(sql, &slots, &plan->pieces, &plan->schemas);
+	plan->names |= slots.names;
 }
 
 /*
@@ -309,6 +312,7 @@ name_relation(RangeTblEntry *rte, SlotList *slots)
 	slot->text = psprintf("%s %s", qualified, alias);
 	slot->insert_text = psprintf("%s AS %s", qualified, alias);
 	slot->found = false;
+	slots->names |= names_sought(rte->relid);
 	rte->alias = makeAlias(alias, NIL);
 }
 

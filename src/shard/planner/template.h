@@ -8,13 +8,16 @@
 
 #include "nodes/parsenodes.h"
 
+#include "shard/plan.h"
+
 /*
  * Deparses "query", all of whose relations are distributed, and cuts the text
  * where the schema of a hash distributed table stands: n + 1 pieces (String)
  * and n schemas (String).  Reference tables get the schema of their shard at
- * once.  The query is scribbled on.
+ * once.  The query is scribbled on.  All this, and whether functions of these
+ * tables look for names, goes into the plan.
  */
-extern void template_make(Query *query, List **pieces, List **schemas);
+extern void template_make(Query *query, ShardPlan *plan);
 
 /*
  * The same for an expression over the columns of a relation, which it names
