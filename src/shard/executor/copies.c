@@ -9,6 +9,10 @@
  * they changed.  A row is told by its primary key, or by what stands for it;
  * without either by all its columns, of equal rows one.
  *
+ * The partitions that rows go to are not known when the statement begins, and
+ * their triggers not in our hands: of a partitioned table all changes are
+ * gathered in transition tables, and go to the copies at its end.
+ *
  * The copy here goes first, so that two writers of one row meet here, and
  * not crosswise on the groups.
  *
@@ -68,8 +72,9 @@ typedef struct Copies
 	List *groups;
 	int natts;
 	List *identity; /* columns that tell a row */
-	Oid key_index;	/* they are those of this index; or invalid, and all are needed */
-	List *updated;	/* columns that the statement, or a trigger, may assign */
+	bool partitioned;
+	Oid key_index; /* they are those of this index; or invalid, and all are needed */
+	List *updated; /* columns that the statement, or a trigger, may assign */
 	Change insert;
 	Change update;
 	Change delete;
@@ -101,6 +106,8 @@ static Copies *open_one(ShardScan *scan, QueryDesc *query);
 static void forget(void *arg);
 static ResultRelInfo *result_relation(PlanState *node, Oid relid);
 static void add_trigger(Copies *copies, ResultRelInfo *info);
+static void gather(ModifyTableState *node, TriggerDesc *triggers);
+static void take_gathered(Copies *copies, TriggerData *data);
 static void understand(Copies *copies, Bitmapset *updated);
 static void find_identity(Copies *copies);
 static void make_insert(Copies *copies);
@@ -143,6 +150,10 @@ copied_rows_start(ShardScan *scan)
 	copies->expected = changed = local_execute(query, scan, scan->store);
 	local_close(query);
 	PopActiveSnapshot();
+	if (copies->partitioned && copies->captured != changed)
+		elog(ERROR,
+			 "statement changed " UINT64_FORMAT " rows, of which " UINT64_FORMAT " are known",
+			 changed, copies->captured);
 	flush(copies);
 	while (copies->sent != NIL)
 		finish_oldest(copies);
@@ -197,12 +208,15 @@ open_one(ShardScan *scan, QueryDesc *query)
 		elog(ERROR, "plan does not write table %u", scan->plan->relid);
 	copies->scan = scan;
 	copies->relation = table_open(scan->plan->relid, NoLock);
+	copies->partitioned = copies->relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	copies->groups = metadata_groups();
 	copies->row_context =
 		AllocSetContextCreate(scan->context, "pgcluster row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&copies->bundle);
 	understand(copies, ExecGetUpdatedCols(info, query->estate));
 	add_trigger(copies, info);
+	if (copies->partitioned)
+		gather((ModifyTableState *) query->planstate, info->ri_TrigDesc);
 	callback->func = forget;
 	callback->arg = copies;
 	MemoryContextRegisterResetCallback(scan->context, callback);
@@ -228,6 +242,8 @@ result_relation(PlanState *node, Oid relid)
 
 	if (!IsA(node, ModifyTableState))
 		return NULL;
+	if (RelationGetRelid(modify->rootResultRelInfo->ri_RelationDesc) == relid)
+		return modify->rootResultRelInfo;
 	for (int i = 0; i < modify->mt_nrels; i++)
 	{
 		if (RelationGetRelid(modify->resultRelInfo[i].ri_RelationDesc) == relid)
@@ -254,19 +270,44 @@ add_trigger(Copies *copies, ResultRelInfo *info)
 	capture->tgname = "pgcluster_capture";
 	capture->tgfoid = LookupFuncName(list_make2(makeString("pgcluster"), makeString("capture_row")),
 									 0, NULL, false);
-	capture->tgtype = TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT |
-					  TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
+	capture->tgtype =
+		TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
 	capture->tgenabled = TRIGGER_FIRES_ALWAYS;
 	capture->tgisinternal = true;
 	triggers->triggers = capture;
 	triggers->numtriggers = count + 1;
-	triggers->trig_insert_after_row = true;
-	triggers->trig_update_after_row = true;
-	triggers->trig_delete_after_row = true;
+	if (copies->partitioned)
+	{
+		capture->tgoldtable = "pgcluster_old";
+		capture->tgnewtable = "pgcluster_new";
+		triggers->trig_insert_after_statement = triggers->trig_insert_new_table = true;
+		triggers->trig_update_after_statement = true;
+		triggers->trig_update_old_table = triggers->trig_update_new_table = true;
+		triggers->trig_delete_after_statement = triggers->trig_delete_old_table = true;
+	}
+	else
+	{
+		capture->tgtype |= TRIGGER_TYPE_ROW;
+		triggers->trig_insert_after_row = true;
+		triggers->trig_update_after_row = true;
+		triggers->trig_delete_after_row = true;
+	}
 	info->ri_TrigDesc = triggers;
 	info->ri_TrigFunctions = palloc0((count + 1) * sizeof(FmgrInfo));
 	info->ri_TrigWhenExprs = palloc0((count + 1) * sizeof(ExprState *));
 	info->ri_TrigInstrument = NULL;
+}
+
+/* Has the statement, which has not changed anything yet, fill transition tables. */
+static void
+gather(ModifyTableState *node, TriggerDesc *triggers)
+{
+	const ModifyTable *plan = (const ModifyTable *) node->ps.plan;
+	Oid relid = RelationGetRelid(node->rootResultRelInfo->ri_RelationDesc);
+
+	node->mt_transition_capture = MakeTransitionCaptureState(triggers, relid, plan->operation);
+	if (plan->operation == CMD_INSERT && plan->onConflictAction == ONCONFLICT_UPDATE)
+		node->mt_oc_transition_capture = MakeTransitionCaptureState(triggers, relid, CMD_UPDATE);
 }
 
 /* What the copies are told of each kind of change. */
@@ -287,7 +328,7 @@ understand(Copies *copies, Bitmapset *updated)
 	copies->values = palloc0(2 * table->natts * sizeof(Datum));
 	copies->nulls = palloc0(2 * table->natts * sizeof(bool));
 	find_identity(copies);
-	if (triggers != NULL && triggers->trig_update_before_row)
+	if (copies->partitioned || (triggers != NULL && triggers->trig_update_before_row))
 		copies->updated = stored_columns(copies->relation, true);
 	else
 	{
@@ -470,7 +511,7 @@ add_condition(StringInfo sql, Copies *copies)
 	if (!OidIsValid(copies->key_index))
 	{
 		appendStringInfo(sql,
-						 "t.ctid = (SELECT x.ctid FROM %s AS x "
+						 "(t.tableoid, t.ctid) = (SELECT x.tableoid, x.ctid FROM %s AS x "
 						 "WHERE x.* OPERATOR(pg_catalog.*=) ROW(",
 						 table_name(copies->relation));
 		foreach (cell, copies->identity)
@@ -538,6 +579,11 @@ pgcluster_capture_row(PG_FUNCTION_ARGS)
 	}
 	if (copies == NULL)
 		elog(ERROR, "nobody waits for rows of table %u", RelationGetRelid(data->tg_relation));
+	if (copies->partitioned)
+	{
+		take_gathered(copies, data);
+		return PointerGetDatum(NULL);
+	}
 	copies->captured++;
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
@@ -556,6 +602,47 @@ pgcluster_capture_row(PG_FUNCTION_ARGS)
 		add_row(copies, &copies->update, !OidIsValid(copies->key_index) || is_renamed(copies));
 	}
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * Rows of transition tables, which have the columns of the table itself.  An
+ * update puts a row as it was into one and as it is into the other, side by side.
+ */
+static void
+take_gathered(Copies *copies, TriggerData *data)
+{
+	Tuplestorestate *was = TRIGGER_FIRED_BY_INSERT(data->tg_event) ? NULL : data->tg_oldtable;
+	Tuplestorestate *is = TRIGGER_FIRED_BY_DELETE(data->tg_event) ? NULL : data->tg_newtable;
+	TupleTableSlot *old =
+		MakeSingleTupleTableSlot(RelationGetDescr(copies->relation), &TTSOpsMinimalTuple);
+	TupleTableSlot *new =
+		MakeSingleTupleTableSlot(RelationGetDescr(copies->relation), &TTSOpsMinimalTuple);
+	bool keyed = OidIsValid(copies->key_index);
+
+	while ((was != NULL && tuplestore_gettupleslot(was, true, false, old)) ||
+		   (was == NULL && is != NULL && tuplestore_gettupleslot(is, true, false, new)))
+	{
+		if (was != NULL)
+			keep(copies, 0, old);
+		if (was != NULL && is != NULL && !tuplestore_gettupleslot(is, true, false, new))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a row of reference table \"%s\" was held back on its way to another "
+							"partition",
+							RelationGetRelationName(copies->relation)),
+					 errdetail("A trigger has left the row out, and the copies could not do so.")));
+		if (is != NULL)
+			keep(copies, copies->natts, new);
+		if (was == NULL)
+			add_row(copies, &copies->insert, false);
+		else if (is == NULL)
+			add_row(copies, &copies->delete, !keyed);
+		else
+			add_row(copies, &copies->update, !keyed || is_renamed(copies));
+		copies->captured++;
+	}
+	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(new);
 }
 
 static void

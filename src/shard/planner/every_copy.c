@@ -14,8 +14,11 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -27,6 +30,8 @@
 #include "shard/planner/statement.h"
 #include "shard/planner/template.h"
 
+static bool may_move(List *actions, Oid relid);
+static Bitmapset *assigned(List *actions, Oid relid, Oid partition);
 static bool other_tables(Node *node, void *context);
 static bool lift_statement(Query *query, Lift *lift);
 
@@ -83,9 +88,9 @@ plan_copied_rows(const PlanRequest *request, char **why)
 		*why = "It writes a reference table beside other changes of rows in WITH.";
 		return NULL;
 	}
-	if (target->relkind != RELKIND_RELATION)
+	if (query->commandType == CMD_MERGE && may_move(query->mergeActionList, target->relid))
 	{
-		*why = "The reference table has partitions.";
+		*why = "MERGE may move rows of a reference table to other partitions.";
 		return NULL;
 	}
 	if (target->eref->colnames == NIL)
@@ -102,6 +107,55 @@ plan_copied_rows(const PlanRequest *request, char **why)
 	if (plan->local == NULL)
 		return NULL;
 	return statement_create(request, plan, plan->local->planTree->plan_rows);
+}
+
+/*
+ * Does an action assign what says to which partition a row belongs?  The server
+ * tells of a row that MERGE moves as of two, and to fewer triggers.
+ */
+static bool
+may_move(List *actions, Oid relid)
+{
+	List *relids = find_all_inheritors(relid, AccessShareLock, NULL);
+	bool moves = false;
+	ListCell *cell;
+
+	foreach (cell, relids)
+	{
+		Relation relation = table_open(lfirst_oid(cell), NoLock);
+
+		if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+			moves |=
+				has_partition_attrs(relation, assigned(actions, relid, lfirst_oid(cell)), NULL);
+		table_close(relation, NoLock);
+	}
+	return moves;
+}
+
+/* The columns of the partition that actions on its parent update. */
+static Bitmapset *
+assigned(List *actions, Oid relid, Oid partition)
+{
+	Bitmapset *columns = NULL;
+	ListCell *action;
+	ListCell *cell;
+
+	foreach (action, actions)
+	{
+		if (lfirst_node(MergeAction, action)->commandType != CMD_UPDATE)
+			continue;
+		foreach (cell, lfirst_node(MergeAction, action)->targetList)
+		{
+			TargetEntry *tle = lfirst(cell);
+			AttrNumber column;
+
+			if (tle->resjunk)
+				continue;
+			column = get_attnum(partition, get_attname(relid, tle->resno, false));
+			columns = bms_add_member(columns, column - FirstLowInvalidHeapAttributeNumber);
+		}
+	}
+	return columns;
 }
 
 bool

@@ -487,3 +487,58 @@ SELECT count(*) FROM nc;
 DELETE FROM nc;
 SELECT count(*) FROM nc;
 ROLLBACK;
+
+-- writes of partitioned reference tables that read other tables
+BEGIN;
+CREATE TABLE pr (k int, v int, t text DEFAULT 'd', g int GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (k)) PARTITION BY RANGE (k);
+CREATE TABLE pr1 PARTITION OF pr FOR VALUES FROM (0) TO (10);
+CREATE TABLE pr2 (x int, v int, t text DEFAULT 'd', k int NOT NULL, g int GENERATED ALWAYS AS (v * 2) STORED);
+ALTER TABLE pr2 DROP COLUMN x;
+ALTER TABLE pr ATTACH PARTITION pr2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE pr3 PARTITION OF pr FOR VALUES FROM (20) TO (1000) PARTITION BY LIST (k);
+CREATE TABLE pr31 PARTITION OF pr3 DEFAULT;
+CREATE TABLE note (n text);
+DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_reference_table('pr'); END IF; END $$;
+CREATE FUNCTION pr_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO note SELECT TG_OP || string_agg(n::text, ';' ORDER BY n.k) FROM n; RETURN NULL; END $$;
+CREATE TRIGGER pr_note AFTER INSERT ON pr REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION pr_note();
+CREATE TRIGGER pr_note2 AFTER UPDATE ON pr REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION pr_note();
+INSERT INTO pr (k, v) SELECT user_id, user_id FROM users WHERE user_id < 30 RETURNING k, g;
+INSERT INTO pr (k, v) SELECT user_id, 5 FROM users WHERE user_id BETWEEN 25 AND 33 ON CONFLICT (k) DO UPDATE SET v = pr.v + excluded.v RETURNING *;
+INSERT INTO pr (k, v) SELECT user_id, 5 FROM users WHERE user_id BETWEEN 25 AND 34 ON CONFLICT DO NOTHING RETURNING *;
+SELECT count(*), sum(v), sum(hashtext(pr::text)) FROM pr;
+SELECT count(*), sum(pr.v), sum(hashtext(pr::text)) FROM users u JOIN pr ON k = user_id;
+UPDATE pr SET v = v + 100 FROM users u WHERE u.user_id = k AND u.user_id % 2 = 0 RETURNING pr.*;
+UPDATE pr SET k = k + 40 FROM users u WHERE u.user_id = k AND u.user_id % 3 = 0 RETURNING pr.*;
+UPDATE pr SET v = (SELECT count(*) FROM orders o WHERE o.user_id = k), t = 'x' WHERE k < 15;
+DELETE FROM pr USING users u WHERE u.user_id = k AND u.user_id % 5 = 0 RETURNING pr.*;
+SELECT count(*), sum(v), sum(hashtext(pr::text)) FROM pr;
+SELECT count(*), sum(pr.v), sum(hashtext(pr::text)) FROM (SELECT DISTINCT user_id FROM users) u JOIN pr ON k = user_id;
+MERGE INTO pr USING users u ON u.user_id = pr.k WHEN MATCHED AND k < 5 THEN DELETE WHEN MATCHED AND k < 18 THEN UPDATE SET v = -1 WHEN MATCHED THEN UPDATE SET v = u.user_id WHEN NOT MATCHED AND u.user_id < 70 THEN INSERT (k, v) VALUES (u.user_id, 9);
+SELECT * FROM pr ;
+SELECT count(*), sum(pr.v), sum(hashtext(pr::text)) FROM pr WHERE EXISTS (SELECT FROM users WHERE user_id = pr.k);
+SELECT count(*), sum(hashtext(n)) FROM note;
+DELETE FROM pr WHERE random() < 2;
+SELECT count(*) FROM pr;
+ROLLBACK;
+
+-- writes of partitioned reference tables without a key
+BEGIN;
+CREATE TABLE pn (k int, v int) PARTITION BY HASH (k);
+CREATE TABLE pn1 PARTITION OF pn FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE pn2 PARTITION OF pn FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_reference_table('pn'); END IF; END $$;
+INSERT INTO pn SELECT k, 1 FROM generate_series(1, 6) k, generate_series(1, 2);
+INSERT INTO pn SELECT user_id, 1 FROM users WHERE user_id < 9 RETURNING *;
+UPDATE pn SET k = k + 1 FROM users u WHERE u.user_id = k;
+DELETE FROM pn USING orders o WHERE o.order_id = pn.k AND pn.k < 5;
+SELECT * FROM pn ;
+SELECT k, v, count(*) FROM pn, users WHERE user_id = 1 GROUP BY 1, 2 ;
+ROLLBACK;
+
+-- rows of a partitioned reference table that MERGE may move
+-- refused: MERGE may move rows
+BEGIN;
+CREATE TABLE pn (k int, v int) PARTITION BY HASH (k);
+CREATE TABLE pn1 PARTITION OF pn FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_reference_table('pn'); END IF; END $$;
+MERGE INTO pn USING users u ON u.user_id = pn.k WHEN MATCHED THEN UPDATE SET k = k + 500;
