@@ -109,19 +109,6 @@ call_text(FuncExpr *call)
 	return input == list_length(call->args) ? sql.data : NULL;
 }
 
-/* An answer that nobody needs: the connection is there, and nothing is under way on it. */
-static void
-open_connection(int group_id)
-{
-	RemoteQuery query = {.group_id = group_id, .sql = "SELECT"};
-	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
-	PGresult *row;
-
-	while ((row = remote_task_next(task)) != NULL)
-		PQclear(row);
-	remote_task_end(task);
-}
-
 static void
 give_row(CallStmt *stmt, DestReceiver *dest, PGresult *row)
 {
@@ -168,7 +155,7 @@ send_call(UtilityCall *call, int group_id, const char *sql, const Arguments *arg
 	for (int i = 0; i < arguments->count; i++)
 		types[i] = lift_builtin(arguments->types[i]) ? arguments->types[i] : InvalidOid;
 	if (alone)
-		open_connection(group_id);
+		remote_make_ready(group_id, false, true);
 	task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
 	refused = remote_task_refused(task);
 	while (!refused && (row = remote_task_next(task)) != NULL)

@@ -288,13 +288,7 @@ take_arguments(FuncExpr *call, int key, ShardPlan *plan)
 		if (expr_facts(value).bound || expression_returns_set(value) ||
 			get_typtype(type) == TYPTYPE_PSEUDO)
 			return false;
-		param = makeNode(Param);
-		param->paramkind = PARAM_EXTERN;
-		param->paramid = list_length(plan->params) + 1;
-		param->paramtype = type;
-		param->paramtypmod = -1;
-		param->paramcollid = exprCollation(value);
-		param->location = -1;
+		param = lift_numbered_param(list_length(plan->params) + 1, type, -1, exprCollation(value));
 
 		/* Written with its type, which tells functions of one name apart. */
 		typed = (Node *) makeRelabelType((Expr *) param, type, -1, param->paramcollid,

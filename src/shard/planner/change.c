@@ -144,14 +144,9 @@ change_read_bundle(RangeTblEntry *rte, int param)
 {
 	Oid types[] = {BYTEAOID};
 	RangeTblFunction *function = makeNode(RangeTblFunction);
-	Param *bundle = makeNode(Param);
+	Param *bundle = lift_numbered_param(param, BYTEAOID, -1, InvalidOid);
 	FuncExpr *call;
 
-	bundle->paramkind = PARAM_EXTERN;
-	bundle->paramid = param;
-	bundle->paramtype = BYTEAOID;
-	bundle->paramtypmod = -1;
-	bundle->location = -1;
 	call = makeFuncExpr(
 		LookupFuncName(list_make2(makeString("pgcluster"), makeString("rows")), 1, types, false),
 		RECORDOID, list_make1(bundle), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);

@@ -117,14 +117,9 @@ static Expr *
 route_of(Expr *key, Oid hash, Oid collation, int param)
 {
 	static const Oid types[] = {BYTEAOID, INT4OID};
-	Param *routes = makeNode(Param);
+	Param *routes = lift_numbered_param(param, BYTEAOID, -1, InvalidOid);
 	Expr *hashed;
 
-	routes->paramkind = PARAM_EXTERN;
-	routes->paramid = param;
-	routes->paramtype = BYTEAOID;
-	routes->paramtypmod = -1;
-	routes->location = -1;
 	if (OidIsValid(collation) && type_is_collatable(exprType((Node *) key)))
 	{
 		CollateExpr *collate = makeNode(CollateExpr);

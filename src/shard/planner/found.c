@@ -176,7 +176,6 @@ static void
 make_read(Found *found)
 {
 	Query *read = copyObject(found->query);
-	ListCell *cell;
 
 	found->read = read;
 	read->commandType = CMD_SELECT;
@@ -185,11 +184,6 @@ make_read(Found *found)
 	read->returningList = NIL;
 	read->override = OVERRIDING_NOT_SET;
 	read->targetList = NIL;
-	foreach (cell, read->jointree->fromlist)
-	{
-		if (IsA(lfirst(cell), RangeTblRef))
-			rt_fetch(lfirst_node(RangeTblRef, cell)->rtindex, read->rtable)->inFromCl = true;
-	}
 	wrap_target(found);
 	found_add_identity(found);
 }

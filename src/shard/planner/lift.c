@@ -643,6 +643,20 @@ lift_value(Node *node, LiftState *state)
 	return as_param((Expr *) node, facts.volatility != PROVOLATILE_VOLATILE, state);
 }
 
+Param *
+lift_numbered_param(int number, Oid type, int32 typmod, Oid collation)
+{
+	Param *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number;
+	param->paramtype = type;
+	param->paramtypmod = typmod;
+	param->paramcollid = collation;
+	param->location = -1;
+	return param;
+}
+
 /*
  * A parameter that stands for "expr"; "shared" when an equal expression may
  * use the same.  Types that other nodes may know under another oid are named
@@ -652,8 +666,7 @@ static Node *
 as_param(Expr *expr, bool shared, LiftState *state)
 {
 	Lift *lift = state->lift;
-	Param *param = makeNode(Param);
-	Node *result = (Node *) param;
+	Node *result;
 	Oid type = exprType((Node *) expr);
 	Oid collation = exprCollation((Node *) expr);
 	int number = 0;
@@ -672,14 +685,10 @@ as_param(Expr *expr, bool shared, LiftState *state)
 		lift->params = lappend(lift->params, expr);
 		number = list_length(lift->params);
 	}
-	param->paramkind = PARAM_EXTERN;
-	param->paramid = number;
-	param->paramtype = type;
-	param->paramtypmod = exprTypmod((Node *) expr);
-	param->paramcollid = get_typcollation(type);
-	param->location = -1;
+	result = (Node *) lift_numbered_param(number, type, exprTypmod((Node *) expr),
+										  get_typcollation(type));
 	if (!lift_builtin(type))
-		result = (Node *) makeRelabelType((Expr *) param, type, -1, param->paramcollid,
+		result = (Node *) makeRelabelType((Expr *) result, type, -1, get_typcollation(type),
 										  COERCE_EXPLICIT_CAST);
 	if (OidIsValid(collation) && collation != get_typcollation(type))
 	{

@@ -56,6 +56,9 @@ extern Node *lift_expr(Node *expr, Lift *lift);
  */
 extern Node *lift_value_of_row(Node *expr, Lift *lift);
 
+/* The parameter $number, of this type. */
+extern Param *lift_numbered_param(int number, Oid type, int32 typmod, Oid collation);
+
 /* A parameter of the statement that stands for an expression which the plan evaluates. */
 extern Node *lift_as_param(Expr *expr, Lift *lift);
 

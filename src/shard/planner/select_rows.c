@@ -129,12 +129,6 @@ select_rows_query(Query *insert, List **columns)
 	query->returningList = NIL;
 	query->onConflict = NULL;
 	query->canSetTag = true;
-	foreach (cell, query->jointree->fromlist)
-	{
-		/* The deparser takes what stands in no FROM for something added to it. */
-		if (IsA(lfirst(cell), RangeTblRef))
-			rt_fetch(lfirst_node(RangeTblRef, cell)->rtindex, query->rtable)->inFromCl = true;
-	}
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *tle = lfirst(cell);

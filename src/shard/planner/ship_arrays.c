@@ -276,7 +276,6 @@ static Param *
 array_param(ShipUnit *unit, int column)
 {
 	TargetEntry *tle = NULL;
-	Param *param = makeNode(Param);
 	int place = 0;
 	ListCell *cell;
 
@@ -285,13 +284,9 @@ array_param(ShipUnit *unit, int column)
 		if (!((TargetEntry *) lfirst(cell))->resjunk && place++ == column)
 			tle = lfirst(cell);
 	}
-	param->paramkind = PARAM_EXTERN;
-	param->paramid = FIRST_SHIPPED + unit->number * SHIPPED_COLUMNS + column;
-	param->paramtype = get_array_type(exprType((Node *) tle->expr));
-	param->paramtypmod = -1;
-	param->paramcollid = exprCollation((Node *) tle->expr);
-	param->location = -1;
-	return param;
+	return lift_numbered_param(FIRST_SHIPPED + unit->number * SHIPPED_COLUMNS + column,
+							   get_array_type(exprType((Node *) tle->expr)), -1,
+							   exprCollation((Node *) tle->expr));
 }
 
 /* The arrays themselves in place of what stood for them. */

@@ -198,7 +198,6 @@ set_ahead(Node *node, void *context)
 		return (Node *) query_tree_mutator((Query *) node, set_ahead, context, 0);
 	if (IsA(node, SubLink) && piece_is_ahead((SubLink *) node))
 	{
-		Param *param = makeNode(Param);
 		int number = 0;
 
 		for (int i = 0; i < list_length(split->ahead) && number == 0; i++)
@@ -211,13 +210,8 @@ set_ahead(Node *node, void *context)
 			split->ahead = lappend(split->ahead, copyObject(node));
 			number = list_length(split->ahead);
 		}
-		param->paramkind = PARAM_EXTERN;
-		param->paramid = FIRST_AHEAD + number;
-		param->paramtype = exprType(node);
-		param->paramtypmod = exprTypmod(node);
-		param->paramcollid = exprCollation(node);
-		param->location = -1;
-		return (Node *) param;
+		return (Node *) lift_numbered_param(FIRST_AHEAD + number, exprType(node), exprTypmod(node),
+											exprCollation(node));
 	}
 	return expression_tree_mutator(node, set_ahead, context);
 }

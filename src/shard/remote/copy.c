@@ -200,19 +200,6 @@ copy_context(const RemoteConnection *c, const char *context)
 					c->copy.lines[line - 1], end);
 }
 
-/* A command that does nothing opens the connection and the transaction, and tells of settings. */
-static void
-make_ready(int group_id, bool names)
-{
-	RemoteQuery query = {.group_id = group_id, .sql = "SELECT", .writes = true, .names = names};
-	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
-	PGresult *row;
-
-	while ((row = remote_task_next(task)) != NULL)
-		PQclear(row);
-	remote_task_end(task);
-}
-
 static void
 start(RemoteConnection *c, int group_id, const RemoteChunk *chunk)
 {
@@ -221,7 +208,7 @@ start(RemoteConnection *c, int group_id, const RemoteChunk *chunk)
 	task_settle(c);
 	if (c->state != CONNECTION_OPEN || c->level < level || c->acting != GetUserId() ||
 		!settings_told(c, chunk->names))
-		make_ready(group_id, chunk->names);
+		remote_make_ready(group_id, true, chunk->names);
 	transaction_note_write(c, level);
 
 	keep_lines(c, chunk);

@@ -145,11 +145,17 @@ extern void remote_task_end(RemoteTask *task);
 /* Runs one command in the remote transaction and waits; returns rows affected. */
 extern int64 remote_execute(int group_id, const char *sql);
 
-/* Where statements on nodes have names looked for that functions use without a schema. */
-extern const char *remote_search_path(void);
-
 /* The same on several groups (list of ints) side by side. */
 extern void remote_execute_all(List *group_ids, const char *sql);
+
+/*
+ * Sees to it that the connection is open and nothing is under way on it, and
+ * that the node has been told of settings; with "writes" in a transaction.
+ */
+extern void remote_make_ready(int group_id, bool writes, bool names);
+
+/* Where statements on nodes have names looked for that functions use without a schema. */
+extern const char *remote_search_path(void);
 
 /* All the data of one COPY. */
 typedef struct RemoteChunk

@@ -1015,6 +1015,17 @@ remote_execute(int group_id, const char *sql)
 	return affected;
 }
 
+/* A command that does nothing does it. */
+void
+remote_make_ready(int group_id, bool writes, bool names)
+{
+	RemoteQuery query = {.group_id = group_id, .sql = "SELECT", .writes = writes, .names = names};
+	RemoteTask *task = remote_task_start(&query, CurrentMemoryContext, NULL, NULL);
+
+	run_tasks(list_make1(task));
+	remote_task_end(task);
+}
+
 void
 remote_execute_all(List *group_ids, const char *sql)
 {
