@@ -141,3 +141,23 @@ stop_our_processes()
 	[ -z "$pids" ] || kill -KILL $pids 2>/dev/null
 	wait_until 5 no_process_left
 }
+
+# The end of a script that calls clean_up_at_exit: nothing runs on, and $work
+# stays only if something failed.
+finish()
+{
+	local status=$?
+
+	trap - EXIT INT TERM HUP
+	stop_our_processes || echo "processes left: $(our_processes | tr '\n' ' ')" >&2
+	if [ $status = 0 ]; then rm -rf "$work"; else echo "${0##*/}: logs and results are in $work" >&2; fi
+	exit $status
+}
+
+# After make_work.  A script may have a "finish" of its own.
+clean_up_at_exit()
+{
+	trap finish EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
