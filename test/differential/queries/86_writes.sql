@@ -25,33 +25,6 @@ EXECUTE ins (900600, 'b');
 SELECT rb.id, rb.v, rb.changed, count(*) FROM rb CROSS JOIN kv GROUP BY 1, 2, 3;
 ROLLBACK;
 
--- a reference table with an IMMUTABLE trigger BEFORE each row
-BEGIN;
-CREATE TABLE rb (id int PRIMARY KEY, v text, changed int DEFAULT 0);
-DO $$ BEGIN IF current_schema() <> 'plain' THEN PERFORM create_reference_table('rb'); END IF; END $$;
-CREATE FUNCTION rb_change() RETURNS trigger IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN NEW.changed := NEW.changed + 1; RETURN NEW; END $$;
-CREATE TRIGGER rb_change BEFORE INSERT OR UPDATE ON rb FOR EACH ROW EXECUTE FUNCTION rb_change();
-INSERT INTO rb VALUES (100, 'x'), (101, 'y') RETURNING *;
-INSERT INTO rb SELECT user_id, name FROM users RETURNING *;
-UPDATE rb SET v = v || o.total FROM orders o WHERE o.order_id = rb.id RETURNING rb.*;
-UPDATE rb SET v = 'const' WHERE id = 3 RETURNING *;
-DELETE FROM rb USING orders o WHERE o.order_id = rb.id + 1 AND o.order_id > 30 RETURNING id;
-INSERT INTO rb SELECT user_id, 'again' FROM users WHERE user_id < 40 ON CONFLICT (id) DO UPDATE SET v = rb.v || excluded.v RETURNING *;
-MERGE INTO rb USING orders o ON o.order_id = rb.id WHEN MATCHED AND o.order_id < 5 THEN UPDATE SET id = rb.id + 200 WHEN MATCHED AND o.order_id < 9 THEN DELETE WHEN NOT MATCHED AND o.order_id < 90 THEN INSERT VALUES (o.order_id, 'new');
-WITH n AS (INSERT INTO rb VALUES (300, 'in with') RETURNING id) UPDATE kv SET n = n.id FROM n WHERE kv.key = 'k1' RETURNING kv.n;
-COPY rb FROM STDIN;
-400	copied	5
-401	copied	6
-\.
-COPY rb (id, v) FROM STDIN (FORMAT csv);
-402,"copied, too"
-\.
-PREPARE ins (int, text) AS INSERT INTO rb VALUES ($1, $2), ($1 + 1, $2) RETURNING *;
-EXECUTE ins (900500, 'a');
-EXECUTE ins (900600, 'b');
-SELECT rb.id, rb.v, rb.changed, count(*) FROM rb CROSS JOIN kv GROUP BY 1, 2, 3;
-ROLLBACK;
-
 -- a reference table whose trigger keeps rows, and the time
 BEGIN;
 CREATE TABLE rb (id int PRIMARY KEY, v text, changed timestamptz);
