@@ -233,6 +233,22 @@ SELECT id, what FROM ddl_app.said ORDER BY id;
 DROP TABLE ddl_app.said;
 DROP FUNCTION ddl_app.is_short, ddl_app.fits, ddl_app.fold, ddl_app.folded;
 RESET search_path;
+-- COPY knows no rules: not where an INSERT has to take its place.
+CREATE TABLE ruled (id integer PRIMARY KEY, name text, touched boolean);
+SELECT create_reference_table('ruled');
+CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.touched := true; RETURN NEW; END$$;
+CREATE TRIGGER mark BEFORE INSERT ON ruled FOR EACH ROW EXECUTE FUNCTION mark();
+CREATE RULE none AS ON INSERT TO ruled DO INSTEAD NOTHING;
+COPY ruled (id, name) FROM stdin;
+1	refused
+\.
+ALTER TABLE ruled DISABLE RULE none;
+COPY ruled (id, name) FROM stdin;
+2	copied
+\.
+SELECT * FROM ruled;
+DROP TABLE ruled;
+DROP FUNCTION mark;
 SET client_min_messages = warning;
 DROP TABLE doc, country, ddl_app.noted CASCADE;
 DROP SCHEMA ddl_app;

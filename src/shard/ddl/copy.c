@@ -30,6 +30,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
+#include "rewrite/rewriteDefine.h"
 #include "utils/acl.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
@@ -232,6 +233,24 @@ list_of(List *names)
 	return list.data;
 }
 
+/* COPY knows no rules, but the INSERT in its place does. */
+static void
+refuse_rules(Relation rel)
+{
+	const RuleLock *rules = rel->rd_rules;
+
+	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
+	{
+		if (rules->rules[i]->event == CMD_INSERT && rules->rules[i]->enabled != RULE_DISABLED)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot copy to reference table \"%s\"", RelationGetRelationName(rel)),
+					 errdetail("It has a rule on INSERT, and a trigger that changes rows "
+							   "before they are stored."),
+					 errhint("Use INSERT, or disable the rule.")));
+	}
+}
+
 /*
  * Where a trigger changes rows before they are stored, the copies get them as
  * they were: an INSERT sees to that.
@@ -245,6 +264,7 @@ copy_by_insert(CopyInput *input)
 	char *list = list_of(set_up_tee(&columns, input->rel));
 	uint64 inserted;
 
+	refuse_rules(input->rel);
 	rows.md.name = "pgcluster_rows";
 	rows.md.tupdesc = RelationGetDescr(input->rel);
 	rows.md.enrtype = ENR_NAMED_TUPLESTORE;

@@ -173,8 +173,11 @@ read_result(FunctionCallInfo fcinfo, Callee *callee, RemoteTask *task)
 	if (!PQgetisnull(row, 0, 0))
 		text = pstrdup(PQgetvalue(row, 0, 0));
 	PQclear(row);
-	if (remote_task_next(task) != NULL)
-		elog(ERROR, "a call gave several results");
+	if ((row = remote_task_next(task)) != NULL)
+	{
+		PQclear(row);
+		refuse_answer(task);
+	}
 	remote_task_end(task);
 	if (text == NULL)
 		PG_RETURN_NULL();
