@@ -510,9 +510,10 @@ add_condition(StringInfo sql, Copies *copies)
 	appendStringInfoString(sql, " WHERE ");
 	if (!OidIsValid(copies->key_index))
 	{
-		appendStringInfo(sql,
-						 "(t.tableoid, t.ctid) = (SELECT x.tableoid, x.ctid FROM %s AS x "
-						 "WHERE x.* OPERATOR(pg_catalog.*=) ROW(",
+		/* Of one table the place alone finds the row at once. */
+		appendStringInfo(sql, "%s FROM %s AS x WHERE x.* OPERATOR(pg_catalog.*=) ROW(",
+						 copies->partitioned ? "(t.tableoid, t.ctid) = (SELECT x.tableoid, x.ctid"
+											 : "t.ctid = (SELECT x.ctid",
 						 table_name(copies->relation));
 		foreach (cell, copies->identity)
 			appendStringInfo(sql, "%sr.o%d", foreach_current_index(cell) > 0 ? ", " : "",
