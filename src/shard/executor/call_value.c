@@ -114,6 +114,8 @@ find_callee(FunctionCallInfo fcinfo, Oid function)
 
 	if (callee != NULL && callee->function.fn_oid == function)
 		return callee;
+	if (!SearchSysCacheExists1(PROCOID, ObjectIdGetDatum(function)))
+		refuse_misuse(function);
 	acl = user_may_execute(function);
 	if (acl != ACLCHECK_OK)
 		aclcheck_error(acl, OBJECT_FUNCTION, get_func_name(function));
