@@ -249,7 +249,24 @@ COPY ruled (id, name) FROM stdin;
 SELECT * FROM ruled;
 DROP TABLE ruled;
 DROP FUNCTION mark;
+-- Conditions of domains within values that are read run as the domain's owner.
+CREATE FUNCTION holds(integer) RETURNS boolean LANGUAGE plpgsql AS
+$$BEGIN RAISE NOTICE 'looked at by %', current_user; RETURN true; END$$;
+CREATE DOMAIN held AS integer CHECK (holds(VALUE));
+ALTER DOMAIN held OWNER TO ddl_amy;
+CREATE TYPE pair AS (a held, b integer);
+CREATE TABLE pairs (k integer, p pair, many held[]);
+SELECT create_distributed_table('pairs', 'k', shard_count => 2);
 SET client_min_messages = warning;
+INSERT INTO pairs VALUES (1, (3, 4), '{5}');
+RESET client_min_messages;
+SELECT p FROM pairs;
+SELECT many FROM pairs;
+SET client_min_messages = warning;
+DROP TABLE pairs;
+DROP TYPE pair;
+DROP DOMAIN held;
+DROP FUNCTION holds;
 DROP TABLE doc, country, ddl_app.noted CASCADE;
 DROP SCHEMA ddl_app;
 DROP FUNCTION touch, shift, say, put, note, differences, describe_query CASCADE;

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "shard/ddl/event_trigger.h"
 #include "shard/ddl/groups.h"
@@ -93,6 +94,8 @@ shard_run_add_as(ShardRun *run, int group_id, const char *sql, Oid user)
 void
 shard_run_add_alone(ShardRun *run, int group_id, const char *sql)
 {
+	/* CREATE INDEX CONCURRENTLY on a shard in this very database would wait for our snapshot. */
+	InvalidateCatalogSnapshot();
 	start(run, group_id, sql, false);
 }
 

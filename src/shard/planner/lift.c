@@ -90,6 +90,7 @@ static bool travels(Node *node, LiftState *state);
 static bool tells_inserted(Node *node, LiftState *state);
 static bool travels_function(Oid function, void *context);
 static bool type_travels(Oid type, LiftState *state);
+static bool collation_travels(Oid collation, LiftState *state);
 static bool is_temporary_type(Oid type);
 static bool refuse(LiftState *state, char *why);
 static bool reads_walker(Node *node, void *context);
@@ -694,6 +695,7 @@ as_param(Expr *expr, bool shared, LiftState *state)
 	{
 		CollateExpr *collate = makeNode(CollateExpr);
 
+		(void) collation_travels(collation, state);
 		collate->arg = (Expr *) result;
 		collate->collOid = collation;
 		collate->location = -1;
@@ -752,9 +754,8 @@ travels(Node *node, LiftState *state)
 	}
 	if (names_type(node) && !type_travels(exprType(node), state))
 		return false;
-	if (IsA(node, CollateExpr) && !lift_collation_travels(((CollateExpr *) node)->collOid))
-		return refuse(state, psprintf("Collation \"%s\" may not exist on other nodes.",
-									  get_collation_name(((CollateExpr *) node)->collOid)));
+	if (IsA(node, CollateExpr) && !collation_travels(((CollateExpr *) node)->collOid, state))
+		return false;
 	if (OidIsValid(operator_of(node)) && !lift_builtin(operator_of(node)))
 		return refuse(state,
 					  psprintf("Operator %s is not built in, and may not exist on other nodes.",
@@ -868,6 +869,14 @@ lift_collation_travels(Oid collation)
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
 	return used;
+}
+
+static bool
+collation_travels(Oid collation, LiftState *state)
+{
+	return lift_collation_travels(collation) ||
+		   refuse(state, psprintf("Collation \"%s\" may not exist on other nodes.",
+								  get_collation_name(collation)));
 }
 
 static bool

@@ -38,3 +38,15 @@ UPDATE seen SET o = c::oid, ty = 'seen_kind' WHERE k > 3 AND c IS NOT NULL;
 DELETE FROM seen WHERE o = 'products'::regclass;
 SELECT k, o::regclass, ty FROM seen;
 ROLLBACK;
+
+-- values with a collation that nodes do not have
+-- dist only
+BEGIN;
+CREATE COLLATION seen_here (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
+CREATE TABLE beside (k integer, x text COLLATE seen_here);
+INSERT INTO beside VALUES (1, 'user Q');
+SELECT k, (SELECT x FROM beside) FROM r1;
+SELECT k FROM r1 WHERE k = 3 AND (SELECT x FROM beside) = 'USER q';
+SELECT user_id, (SELECT x FROM beside) FROM users WHERE user_id = 3;
+SELECT user_id FROM users WHERE name <> (SELECT x FROM beside) COLLATE "C" AND user_id < 5;
+ROLLBACK;
