@@ -41,7 +41,7 @@ typedef struct ShardPlan
 	ShardTier tier;
 	CmdType command;
 	bool writes;	/* changes rows or locks them */
-	bool names;		/* functions of triggers may look for names: on the session's search_path */
+	bool names;		/* functions on shards may look for names: on the session's search_path */
 	bool returning; /* gives rows back */
 	bool few;		/* the result is small for certain */
 	bool streams;	/* read once, from its start to its end, by nothing that changes rows */

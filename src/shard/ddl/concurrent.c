@@ -67,8 +67,6 @@ concurrent_run(Oid table, List *commands, const char *hint)
 			shard_run_add_alone(run, command->group_id, command->sql);
 		}
 
-		/* A shard can live in this very database, and would wait for our snapshot. */
-		InvalidateCatalogSnapshot();
 		shard_run_finish(run);
 	}
 	PG_CATCH();

@@ -11,9 +11,9 @@
 #ifndef PGCLUSTER_SHARD_DDL_FEED_H
 #define PGCLUSTER_SHARD_DDL_FEED_H
 
-#include "utils/rel.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "utils/rel.h"
 
 typedef struct Feed Feed;
 

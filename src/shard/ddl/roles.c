@@ -445,6 +445,29 @@ is_about_roles(Node *stmt)
 	}
 }
 
+/*
+ * These go through all that a role has here, shards of this server too, and
+ * would wait for locks that end with this transaction, where nobody looks for
+ * deadlocks.
+ */
+static void
+check_not_used_here(Node *stmt)
+{
+	ListCell *lc;
+
+	if (!IsA(stmt, DropOwnedStmt) && !IsA(stmt, ReassignOwnedStmt))
+		return;
+	foreach (lc, metadata_groups())
+	{
+		if (remote_is_used(lfirst_int(lc)) && !groups_is_elsewhere(lfirst_int(lc)))
+			ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+							errmsg("cannot run %s in a transaction that has used shards of this "
+								   "server",
+								   IsA(stmt, DropOwnedStmt) ? "DROP OWNED" : "REASSIGN OWNED"),
+							errhint("Run it in a transaction of its own.")));
+	}
+}
+
 bool
 roles_handle(UtilityCall *call)
 {
@@ -456,6 +479,7 @@ roles_handle(UtilityCall *call)
 	{
 		if (statements[i].tag != nodeTag(stmt))
 			continue;
+		check_not_used_here(stmt);
 		utility_run(call);
 		CommandCounterIncrement();
 		tell(groups_elsewhere(), statements[i].after(call));

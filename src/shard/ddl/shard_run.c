@@ -94,9 +94,10 @@ shard_run_add_as(ShardRun *run, int group_id, const char *sql, Oid user)
 void
 shard_run_add_alone(ShardRun *run, int group_id, const char *sql)
 {
-	/* CREATE INDEX CONCURRENTLY on a shard in this very database would wait for our snapshot. */
+	/* A shard may live in this very database, and wait for what reading catalogs has left. */
 	InvalidateCatalogSnapshot();
 	start(run, group_id, sql, false);
+	InvalidateCatalogSnapshot();
 }
 
 void

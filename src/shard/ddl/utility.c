@@ -43,15 +43,14 @@
 #include "shard/ddl/event_trigger.h"
 #include "shard/ddl/function.h"
 #include "shard/ddl/groups.h"
-#include "shard/ddl/partition.h"
 #include "shard/ddl/object_change.h"
+#include "shard/ddl/partition.h"
 #include "shard/ddl/roles.h"
 #include "shard/ddl/sequence.h"
 #include "shard/ddl/shape.h"
 #include "shard/ddl/shell_node.h"
 #include "shard/ddl/utility.h"
 #include "shard/metadata/metadata.h"
-#include "shard/remote/remote.h"
 #include "shard/planner/planner.h"
 #include "shard/remote/refusal.h"
 
@@ -267,29 +266,6 @@ run_call(UtilityCall *call)
 	check_still_local(call);
 }
 
-/*
- * These go through all that a role has here, shards of this server too, and
- * would wait for locks that end with this transaction, where nobody looks for
- * deadlocks.
- */
-static void
-check_not_used_here(Node *stmt)
-{
-	ListCell *lc;
-
-	if (!IsA(stmt, DropOwnedStmt) && !IsA(stmt, ReassignOwnedStmt))
-		return;
-	foreach (lc, metadata_groups())
-	{
-		if (remote_is_used(lfirst_int(lc)) && !groups_is_elsewhere(lfirst_int(lc)))
-			ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-							errmsg("cannot run %s in a transaction that has used shards of this "
-								   "server",
-								   IsA(stmt, DropOwnedStmt) ? "DROP OWNED" : "REASSIGN OWNED"),
-							errhint("Run it in a transaction of its own.")));
-	}
-}
-
 static void
 pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 						 ProcessUtilityContext context, ParamListInfo params,
@@ -309,10 +285,7 @@ pgcluster_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read
 	if (IsA(pstmt->utilityStmt, TransactionStmt))
 		run_next(&call);
 	else if (metadata_present())
-	{
-		check_not_used_here(pstmt->utilityStmt);
 		run_call(&call);
-	}
 	else
 		utility_run(&call);
 }

@@ -990,8 +990,8 @@ is_on_shards(RangeTblEntry *rte)
 
 /*
  * The rewriter sorts assignments by column and merges those to parts of one
- * column; the deparser expects them as the user wrote them.  Several fields become one
- * row.
+ * column; the deparser expects them as the user wrote them.  Several fields
+ * become one row.
  */
 static bool
 check_targets(List *targets, LiftState *state)
